@@ -1,0 +1,180 @@
+"""Everything a user can set, from the environment or `.env`, validated once. Secrets are typed as secrets."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
+
+from pydantic import AfterValidator, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from cashpay_pipeline.errors import SettingsError
+
+BUSINESS_TIMEZONE = "Africa/Lome"
+OAUTH2_FIELDS = ("username", "password", "client_id", "client_secret")
+CASHPAY_AUTH_FIELDS = ("login", "api_key", "api_reference")
+
+
+def _zone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (KeyError, ValueError, OSError):
+        raise ValueError("not a time zone such as Africa/Lome or Europe/Paris") from None
+    return name
+
+
+def _variable(field: str) -> str:
+    return f"CASHPAY_{field.upper()}"
+
+
+class Settings(BaseSettings):
+    """One merchant account, where its data lies, and how politely to read it.
+
+    With no credentials at all the settings are valid and `has_credentials` is false: the simulator is used then.
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix="CASHPAY_", env_file=".env", env_file_encoding="utf-8", extra="ignore", frozen=True,
+        env_ignore_empty=True, hide_input_in_errors=True,
+    )
+
+    base_url: str | None = None
+    auth: Literal["oauth2", "cashpay"] | None = None
+    username: SecretStr | None = None
+    password: SecretStr | None = None
+    client_id: SecretStr | None = None
+    client_secret: SecretStr | None = None
+    login: SecretStr | None = None
+    api_key: SecretStr | None = None
+    api_reference: SecretStr | None = None
+    salt_bits: int = Field(63, ge=24, le=63)
+
+    account: str = Field("main", min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_.-]+$")
+    data_dir: Path = Path("data")
+
+    page_size: int = Field(100, ge=1, le=10_000)
+    page_param: str = Field("page", min_length=1)
+    size_param: str = Field("limit", min_length=1)
+    first_page: int = Field(1, ge=0, le=1)
+
+    max_in_flight: int = Field(2, ge=1, le=64)
+    requests_per_second: float = Field(5.0, gt=0, le=10_000)
+    request_budget: int = Field(10_000, ge=10)
+    overlap_hours: int = Field(48, ge=0)
+    proxy: str | None = None
+
+    pii: Literal["mask", "keep", "drop"] = "mask"
+    pii_key: SecretStr | None = None
+    source_timezone: Annotated[str, AfterValidator(_zone)] = BUSINESS_TIMEZONE
+
+    @field_validator("username", "password", "client_id", "client_secret", "login", "api_key", "api_reference",
+                     mode="before")
+    @classmethod
+    def _trim(cls, value: Any) -> Any:
+        """A blank at the end of a pasted key breaks the signature; Semoa's own plug-in trims as well (A10)."""
+        text = value.get_secret_value() if isinstance(value, SecretStr) else value
+        return text.strip() or None if isinstance(text, str) else value
+
+    @field_validator("api_key", "api_reference", "login")
+    @classmethod
+    def _ascii(cls, value: SecretStr | None) -> SecretStr | None:
+        """Header values and signed text are ASCII."""
+        if value is not None and not value.get_secret_value().isascii():
+            raise ValueError("holds a character that is not ASCII: copy it again from CashPay")
+        return value
+
+    @field_validator("base_url")
+    @classmethod
+    def _address(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
+        parts = urlsplit(value.strip())
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.username:
+            raise ValueError("not an address such as https://sandbox.semoa-payments.com/api")
+        local = parts.hostname in ("localhost", "127.0.0.1", "::1")
+        if parts.scheme == "http" and not local:
+            raise ValueError("must be https: credentials would travel in the clear")
+        return value.strip().rstrip("/")
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        given = {f for f in (*OAUTH2_FIELDS, *CASHPAY_AUTH_FIELDS) if getattr(self, f) is not None}
+        if not given and self.base_url is None and self.auth is None:
+            return self
+        schemes = {"oauth2": set(OAUTH2_FIELDS), "cashpay": set(CASHPAY_AUTH_FIELDS)}
+        complete = [name for name, fields in schemes.items() if fields <= given]
+        # An API key alone is not half a scheme beside OAuth2: it verifies callbacks.
+        started = [name for name, fields in schemes.items() if given & fields - {"api_key"}] or [
+            name for name, fields in schemes.items() if given & fields
+        ]
+        if self.auth:
+            wanted = schemes[self.auth]
+        elif len(complete) == 1 and started in ([complete[0]], []):
+            wanted = schemes[complete[0]]
+        elif len(complete) == 2 or len(started) == 2:
+            raise ValueError(
+                "settings of both schemes are present: set CASHPAY_AUTH to oauth2 or cashpay, or remove "
+                + " or ".join(", ".join(map(_variable, sorted(schemes[s] & given))) for s in schemes)
+            )
+        else:
+            wanted = schemes[started[0]] if started else set(OAUTH2_FIELDS)
+        missing = [_variable(f) for f in (*OAUTH2_FIELDS, *CASHPAY_AUTH_FIELDS) if f in wanted - given]
+        if self.base_url is None:
+            missing.append("CASHPAY_BASE_URL")
+        if missing:
+            raise ValueError(f"missing: {', '.join(missing)}")
+        return self
+
+    @property
+    def has_credentials(self) -> bool:
+        """Whether CashPay itself is to be read; otherwise the simulator is."""
+        return self.base_url is not None
+
+    @property
+    def scheme(self) -> Literal["oauth2", "cashpay"]:
+        """The scheme in use: the one asked for, or the one whose settings are complete."""
+        if self.auth:
+            return self.auth
+        return "oauth2" if self.username is not None else "cashpay"
+
+    @property
+    def environment(self) -> str:
+        """What the stored data belongs to: host and path, without the port of a server on this machine (A12)."""
+        parts = urlsplit(self.base_url or "")
+        if parts.hostname in ("localhost", "127.0.0.1", "::1"):
+            return f"this-machine{parts.path}"
+        return f"{parts.netloc.lower()}{parts.path}"
+
+    @property
+    def warehouse_path(self) -> Path:
+        """The working file: ours alone."""
+        return self.data_dir / "warehouse.duckdb"
+
+    @property
+    def published_path(self) -> Path:
+        """The copy that analysts open."""
+        return self.data_dir / "analytics.duckdb"
+
+    def secrets(self) -> Iterator[str]:
+        """Every secret value, for scrubbing texts that come from outside."""
+        for name in (*OAUTH2_FIELDS, *CASHPAY_AUTH_FIELDS, "pii_key"):
+            value = getattr(self, name)
+            if value is not None:
+                yield value.get_secret_value()
+
+
+def load_settings(**overrides: Any) -> Settings:
+    """Read the settings; keyword arguments win over the environment.
+
+    Raises:
+        SettingsError: naming each variable that is missing or wrong, never a value.
+    """
+    try:
+        return Settings(**overrides)
+    except ValidationError as error:
+        problems = [
+            f"{_variable(str(e['loc'][0])) + ': ' if e['loc'] else ''}{e['msg'].removeprefix('Value error, ')}"
+            for e in error.errors(include_input=False, include_url=False, include_context=False)
+        ]
+    raise SettingsError("The settings do not fit together: " + "; ".join(problems))
