@@ -147,14 +147,19 @@ class Settings(BaseSettings):
         return f"{parts.netloc.lower()}{parts.path}"
 
     @property
+    def data_folder(self) -> Path:
+        """Where the files lie: made-up data has a folder of its own and can never mix with real data."""
+        return self.data_dir if self.has_credentials else self.data_dir / "simulated"
+
+    @property
     def warehouse_path(self) -> Path:
         """The working file: ours alone."""
-        return self.data_dir / "warehouse.duckdb"
+        return self.data_folder / "warehouse.duckdb"
 
     @property
     def published_path(self) -> Path:
         """The copy that analysts open."""
-        return self.data_dir / "analytics.duckdb"
+        return self.data_folder / "analytics.duckdb"
 
     def secrets(self) -> Iterator[str]:
         """Every secret value, for scrubbing texts that come from outside."""

@@ -1,0 +1,71 @@
+"""The simulator's own clock: real time plus an offset, or standing still."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+
+class WorldClock:
+    """Tells the simulated time, which can be moved and frozen.
+
+    A frozen clock makes the world deterministic: the same seed at the same moment gives the same bytes.
+    """
+
+    def __init__(self, start: datetime | None = None, *, frozen: bool = False) -> None:
+        self._offset = timedelta()
+        self._frozen_at: datetime | None = None
+        if start is not None:
+            self.set(start)
+        if frozen:
+            self.freeze()
+
+    def now(self) -> datetime:
+        """Return the simulated time, in UTC."""
+        if self._frozen_at is not None:
+            return self._frozen_at
+        return datetime.now(UTC) + self._offset
+
+    @property
+    def is_frozen(self) -> bool:
+        """Whether time stands still until it is moved."""
+        return self._frozen_at is not None
+
+    def advance(self, by: timedelta) -> None:
+        """Move the clock; a negative step moves it back."""
+        if self._frozen_at is not None:
+            self._frozen_at += by
+        else:
+            self._offset += by
+
+    def set(self, to: datetime) -> None:
+        """Move the clock to a moment; it stays frozen if it was."""
+        self.advance(to.astimezone(UTC) - self.now())
+        if self._frozen_at is not None:
+            self._frozen_at = to.astimezone(UTC)
+
+    def freeze(self) -> None:
+        """Let time stand still at the present moment."""
+        self._frozen_at = self.now()
+
+    def thaw(self) -> None:
+        """Let time run again from where it stood."""
+        if self._frozen_at is not None:
+            self._offset = self._frozen_at - datetime.now(UTC)
+            self._frozen_at = None
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what `from_json` needs to go on after a restart."""
+        return {
+            "offset_seconds": self._offset.total_seconds(),
+            "frozen_at": self._frozen_at.isoformat() if self._frozen_at else None,
+        }
+
+    @classmethod
+    def from_json(cls, saved: dict[str, Any]) -> WorldClock:
+        """Return the clock that `as_json` described."""
+        clock = cls()
+        clock._offset = timedelta(seconds=saved["offset_seconds"])
+        if saved["frozen_at"]:
+            clock._frozen_at = datetime.fromisoformat(saved["frozen_at"])
+        return clock
