@@ -39,9 +39,8 @@ class GatewayBook:
         }
 
     def listed(self, now: datetime) -> list[dict[str, Any]]:
-        """Return the gateways available at a moment, by id."""
-        found = [record for reference in self._history if (record := self.at(reference, now))]
-        return sorted(found, key=lambda record: (str(record.get("id")), str(record.get("reference"))))
+        """Return the gateways available at a moment, the oldest first."""
+        return [record for reference in self._history if (record := self.at(reference, now))]
 
     def at(self, reference: str, when: datetime) -> dict[str, Any] | None:
         """Return a gateway as it was at a moment, or None if it was not available."""

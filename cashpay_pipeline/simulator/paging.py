@@ -70,7 +70,7 @@ def select_page(world: World, query: Mapping[str, str], switches: Switches) -> P
 def _page(bills: Sequence[Bill], start: int, size: int, number: int, switches: Switches) -> Page:
     is_past_end = start >= len(bills) and start > 0
     if is_past_end and switches.end == "last_page" and bills:
-        start = (len(bills) - 1) // size * size
+        start = (len(bills) - 1) // max(size, 1) * max(size, 1)
         return Page(bills[start : start + size], False, number, size, len(bills))
     return Page(bills[start : start + size], is_past_end, number, size, len(bills))
 

@@ -36,9 +36,7 @@ class Switches:
         "Order of the list; `updated` is the last change first, `random` a stable shuffle.",
         *("newest_first", "oldest_first", "updated", "random"),
     )
-    list_fields: str = _switch(
-        "full", "Are list rows as rich as details? `poor` has no payments.", "full", "poor"
-    )
+    list_fields: str = _switch("full", "Are list rows as rich as details? `poor` has no payments.", "full", "poor")
     details_fields: str = _switch("full", "Do details carry payments and the received amount?", "full", "poor")
     # The bill list: paging
     paging: str = _switch(
@@ -99,9 +97,7 @@ class Switches:
     details_wrapped: bool = _switch(False, 'Are details wrapped in `{"items": [bill]}` (section 4.2)?')
     gateways_wrapped: bool = _switch(False, 'Are gateways wrapped in `{"items": [...]}`? All evidence says bare.')
     read_status: int = _switch(200, "Status of a good read (H3).", 200, 201)
-    error_shape: str = _switch(
-        "status_message", "Shape of error bodies (section 8).", "status_message", "code_message"
-    )
+    error_shape: str = _switch("status_message", "Shape of error bodies (section 8).", "status_message", "code_message")
     date_header: bool = _switch(True, "Does the reply carry a Date header (the simulated time)?")
     # Authentication
     auth_schemes: str = _switch("both", "Which schemes are accepted (section 3).", "both", "oauth2", "cashpay")

@@ -14,7 +14,7 @@ import struct
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 _LARGEST_HEAD = 64 * 1024
 _LARGEST_BODY = 4 * 1024 * 1024
@@ -25,7 +25,7 @@ MANNERS = ("normal", "close", "hang", "truncated", "short_body", "drip")
 
 @dataclass(frozen=True)
 class Request:
-    """One request as it came in; header names are in lower case."""
+    """One request as it came in; header names are in lower case, the path still percent-encoded."""
 
     method: str
     path: str
@@ -42,6 +42,7 @@ class Reply:
         manner: One of `MANNERS`.
         delay: Real seconds to wait before the reply.
         pace: Real seconds between two bytes of a `drip`.
+        facts: What the request log should know about it.
     """
 
     status: int = 200
@@ -50,6 +51,7 @@ class Reply:
     manner: str = "normal"
     delay: float = 0.0
     pace: float = 0.02
+    facts: dict[str, int] = field(default_factory=dict)
 
 
 class BadRequest(Exception):
@@ -63,9 +65,7 @@ class BadRequest(Exception):
 Handler = Callable[[Request], Awaitable[Reply]]
 
 
-async def serve_connection(
-    handler: Handler, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
-) -> None:
+async def serve_connection(handler: Handler, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     """Answer the requests of one connection until either side closes it."""
     try:
         keeps_open = True
@@ -78,7 +78,7 @@ async def serve_connection(
                 keeps_open = request.headers.get("connection", "").lower() != "close"
             except BadRequest as refused:
                 reply, keeps_open = Reply(refused.status), False
-            keeps_open = await _send(reply, writer, keeps_open)
+            keeps_open = await _send(reply, reader, writer, keeps_open)
     except (ConnectionError, asyncio.IncompleteReadError, TimeoutError):
         pass
     finally:
@@ -107,7 +107,7 @@ async def _read_request(reader: asyncio.StreamReader, writer: asyncio.StreamWrit
         writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
     target = urlsplit(words[1])
     query = dict(parse_qsl(target.query, keep_blank_values=True))
-    return Request(words[0], unquote(target.path), query, headers, await _read_body(reader, headers))
+    return Request(words[0], target.path, query, headers, await _read_body(reader, headers))
 
 
 async def _read_body(reader: asyncio.StreamReader, headers: dict[str, str]) -> bytes:
@@ -133,12 +133,12 @@ def _size(text: str, base: int) -> int:
     return size
 
 
-async def _send(reply: Reply, writer: asyncio.StreamWriter, keeps_open: bool) -> bool:
+async def _send(reply: Reply, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, keeps_open: bool) -> bool:
     """Send a reply in its manner; return whether the connection can go on."""
     if reply.delay:
         await asyncio.sleep(reply.delay)
     if reply.manner == "hang":
-        await asyncio.sleep(3600)
+        await reader.read()  # until the client gives up
         return False
     if reply.manner == "close":
         _reset(writer)

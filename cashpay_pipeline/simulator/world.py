@@ -62,6 +62,10 @@ class World:
         bill = self._bills.get(reference)
         return bill if bill is not None and bill.is_listed(self._now) else None
 
+    def knows(self, reference: str) -> bool:
+        """Whether there is such a bill, listed, deleted or still to come."""
+        return reference in self._bills
+
     def ordered(self, order: str) -> Sequence[Bill]:
         """Return the listed bills in an order that `Switches.order` names."""
         if order == "oldest_first":

@@ -15,10 +15,10 @@ class WorldClock:
     def __init__(self, start: datetime | None = None, *, frozen: bool = False) -> None:
         self._offset = timedelta()
         self._frozen_at: datetime | None = None
-        if start is not None:
-            self.set(start)
         if frozen:
-            self.freeze()
+            self._frozen_at = start or datetime.now(UTC)
+        elif start is not None:
+            self.set(start)
 
     def now(self) -> datetime:
         """Return the simulated time, in UTC."""
