@@ -35,8 +35,13 @@ class Settings(BaseSettings):
     """
 
     model_config = SettingsConfigDict(
-        env_prefix="CASHPAY_", env_file=".env", env_file_encoding="utf-8", extra="ignore", frozen=True,
-        env_ignore_empty=True, hide_input_in_errors=True,
+        env_prefix="CASHPAY_",
+        env_file=".env",
+        env_file_encoding="utf-8",
+        extra="ignore",
+        frozen=True,
+        env_ignore_empty=True,
+        hide_input_in_errors=True,
     )
 
     base_url: str | None = None
@@ -62,14 +67,22 @@ class Settings(BaseSettings):
     requests_per_second: float = Field(5.0, gt=0, le=10_000)
     request_budget: int = Field(10_000, ge=10)
     overlap_hours: int = Field(48, ge=0)
-    proxy: str | None = None
+    proxy: SecretStr | None = None  # its address may hold a password
 
     pii: Literal["mask", "keep", "drop"] = "mask"
     pii_key: SecretStr | None = None
     source_timezone: Annotated[str, AfterValidator(_zone)] = BUSINESS_TIMEZONE
 
-    @field_validator("username", "password", "client_id", "client_secret", "login", "api_key", "api_reference",
-                     mode="before")
+    @field_validator(
+        "username",
+        "password",
+        "client_id",
+        "client_secret",
+        "login",
+        "api_key",
+        "api_reference",
+        mode="before",
+    )
     @classmethod
     def _trim(cls, value: Any) -> Any:
         """A blank at the end of a pasted key breaks the signature; Semoa's own plug-in trims as well (A10)."""
@@ -90,7 +103,8 @@ class Settings(BaseSettings):
         if value is None:
             return None
         parts = urlsplit(value.strip())
-        if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.username:
+        extra = parts.query or parts.fragment or parts.username
+        if parts.scheme not in ("http", "https") or not parts.hostname or extra:
             raise ValueError("not an address such as https://sandbox.semoa-payments.com/api")
         local = parts.hostname in ("localhost", "127.0.0.1", "::1")
         if parts.scheme == "http" and not local:
@@ -167,6 +181,11 @@ class Settings(BaseSettings):
             value = getattr(self, name)
             if value is not None:
                 yield value.get_secret_value()
+        if self.proxy is not None:
+            yield self.proxy.get_secret_value()
+            password = urlsplit(self.proxy.get_secret_value()).password
+            if password:
+                yield password
 
 
 def load_settings(**overrides: Any) -> Settings:

@@ -1,0 +1,195 @@
+"""The loop of attempts behind every call: when one may start, with which headers, and what follows from its answer.
+
+Every attempt has headers of its own, because a token can die during a wait and a salt must be new (A2, A8). Hence the
+loop is ours, and urllib3's `Retry` only its policy. It sends nothing itself: `client.py` does, `verdicts.py` judges.
+"""
+
+import itertools
+import logging
+import random
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from threading import Lock
+from time import perf_counter
+
+from urllib3.util import Retry
+
+from cashpay_pipeline.auth import Auth, BearerAuth, SignatureAuth
+from cashpay_pipeline.clock import Clock
+from cashpay_pipeline.decoding import JSON
+from cashpay_pipeline.errors import CashpayError, UnavailableError, UnexpectedReplyError
+from cashpay_pipeline.pacing import LONGEST_WAIT_SECONDS, Pacer
+from cashpay_pipeline.redaction import Redactor
+from cashpay_pipeline.settings import Settings
+from cashpay_pipeline.verdicts import Again, Answer, Call, LoginAgain, judge
+
+# Six tries, 1-4 + 16 + 32 + 64 + 120 seconds apart and some jitter: about 4 minutes, then give up (N1).
+RETRY_POLICY = Retry(total=None, backoff_factor=8, backoff_max=120, backoff_jitter=4)
+TOLERATED_SKEW = timedelta(minutes=2)
+
+log = logging.getLogger("cashpay")
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What CashPay answered: `body` is None for a 204. `received_at` is by CashPay's clock if ours is wrong."""
+
+    status: int
+    body: JSON
+    received_at: datetime
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass
+class ClientStats:
+    """What a client has cost so far; `requests` counts every attempt, logins too."""
+
+    requests: int = 0
+    retries: int = 0
+    logins: int = 0
+    waited_seconds: float = 0.0
+
+
+class Attempts:
+    """Makes calls for one merchant account, however many threads ask.
+
+    Args:
+        settings: which account, where, and how politely.
+        clock: what time is measured and waited by.
+        on_wait: told of each wait: seconds and reason.
+        source: where the credentials are read from, at each login and after each refusal (A13).
+        exchange: sends one call with these headers and returns what came; raises `Again` or a `CashpayError`.
+        redactor: masks secrets; told of new ones.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        clock: Clock,
+        *,
+        on_wait: Callable[[float, str], None],
+        source: Callable[[], Settings],
+        exchange: Callable[[Call, Mapping[str, str]], Answer],
+        redactor: Redactor,
+    ) -> None:
+        self.stats = ClientStats()
+        self.skew: timedelta | None = None
+        self._base_url = settings.base_url
+        self._clock = clock
+        self._on_wait = on_wait
+        self._exchange = exchange
+        self._redactor = redactor
+        self._lock = Lock()
+        self.pacer = Pacer(
+            clock, self.now, per_second=settings.requests_per_second, max_in_flight=settings.max_in_flight
+        )
+
+        def learning() -> Settings:
+            current = source()
+            redactor.learn(current.secrets())
+            return current
+
+        self._auth: Auth = (
+            SignatureAuth(learning)
+            if settings.scheme == "cashpay"
+            else BearerAuth(learning, clock, self._log_in, redactor.learn)
+        )
+
+    def now(self) -> datetime:
+        """The time in UTC: by CashPay's clock, which stamps the bills, where ours is more than 2 minutes off."""
+        skew = self.skew or timedelta()
+        return self._clock.now() + (skew if abs(skew) > TOLERATED_SKEW else timedelta())
+
+    def call(self, call: Call) -> Reply:
+        """Try until there is an answer, or a reason to stop."""
+        policy = RETRY_POLICY
+        login_renewed = False
+        for number in itertools.count(1):
+            with self.placing(call, number):
+                try:
+                    return self._attempt(call, number)
+                except LoginAgain as refusal:
+                    if login_renewed or call.tries == 1:
+                        raise refusal.error from None
+                    login_renewed = True
+                except Again as trouble:
+                    policy = policy.increment(call.method, call.path, error=trouble)
+                    self._pause(trouble, policy, last=number >= min(call.tries, trouble.tries))
+            self._count(retries=1)
+        raise AssertionError("unreachable")
+
+    @contextmanager
+    def placing(self, call: Call, number: int = 1) -> Iterator[None]:
+        """Tell each error where it happened: address, page and how many tries; never a query or a body."""
+        try:
+            yield
+        except CashpayError as error:
+            page = "" if call.page is None else f", page {call.page}"
+            tries = "" if number == 1 else f", after {number} tries"
+            error.where = error.where or f"{call.method} {self._base_url}{call.path}{page}{tries}"
+            if call.tries == 1 and isinstance(error, UnavailableError | UnexpectedReplyError):
+                error.next_step = "The bill may exist all the same: look for it before creating it once more."
+            raise
+
+    def _attempt(self, call: Call, number: int) -> Reply:
+        """One request, when its turn has come, and what its answer means."""
+        if call.is_login:  # made on behalf of a request that holds a slot already
+            self.pacer.wait_for_turn()
+            return self._judged(call, {}, number)
+        with self.pacer.slot():
+            self._auth.headers()  # a login, if one is due, comes before this request's turn
+            self.pacer.wait_for_turn()
+            headers = self._auth.headers()
+            try:
+                return self._judged(call, headers, number)
+            except LoginAgain:
+                self._auth.drop(headers)
+                raise
+
+    def _judged(self, call: Call, headers: Mapping[str, str], number: int) -> Reply:
+        self._count(requests=1)
+        started = perf_counter()
+        outcome: object = "failed"
+        try:
+            answer = self._exchange(call, headers)
+            outcome = answer.status
+        finally:
+            took = (perf_counter() - started) * 1000
+            page = "" if call.page is None else f" page {call.page}"
+            log.debug("%s %s%s: %s in %.0f ms, try %d", call.method, call.path, page, outcome, took, number)
+        body, warnings = judge(call, answer, self._redactor.clean)
+        self.pacer.went_well()
+        if answer.date is not None:
+            self.skew = answer.date - self._clock.now()
+        return Reply(answer.status, body, self.now(), warnings)
+
+    def _pause(self, trouble: Again, policy: Retry, *, last: bool) -> None:
+        """Wait before the next try; or raise, when there is none or the wait is too long."""
+        seconds = trouble.wait or policy.get_backoff_time() or random.uniform(1, 4)
+        affordable = self.pacer.may_wait(seconds)
+        longer = seconds
+        if trouble.everyone:
+            self.pacer.slow_down()
+            longer = self.pacer.hold(seconds)
+            self.stats.waited_seconds = self.pacer.waited_seconds
+        if seconds > LONGEST_WAIT_SECONDS:
+            raise self.pacer.too_long(seconds)
+        if last or not affordable:
+            raise trouble.error from None
+        if longer > 0:
+            self._on_wait(seconds, trouble.error.message)
+        if not trouble.everyone:
+            self.pacer.wait(seconds)
+            self.stats.waited_seconds = self.pacer.waited_seconds
+
+    def _log_in(self, credentials: Mapping[str, str]) -> JSON:
+        self._count(logins=1)
+        return self.call(Call("POST", "/auth", json=credentials, is_login=True)).body
+
+    def _count(self, *, requests: int = 0, retries: int = 0, logins: int = 0) -> None:
+        with self._lock:
+            self.stats.requests += requests
+            self.stats.retries += retries
+            self.stats.logins += logins

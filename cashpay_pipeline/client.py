@@ -1,0 +1,228 @@
+"""CashPay's six resources, one method each, and the exchange with CashPay: the only module that uses `requests`.
+
+How often and when a call is tried is decided in `attempts.py`, what an answer means in `verdicts.py`.
+"""
+
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+from http.cookiejar import DefaultCookiePolicy
+from typing import Any, Self
+from urllib.parse import quote, urlsplit
+
+import requests
+from requests.adapters import HTTPAdapter
+
+from cashpay_pipeline.attempts import Attempts, ClientStats, Reply
+from cashpay_pipeline.auth import decode_callback
+from cashpay_pipeline.clock import Clock, SystemClock
+from cashpay_pipeline.connection import WATCHED_POOLS, Deadline, TLSFailedError, reason
+from cashpay_pipeline.decoding import JSON, decode_json
+from cashpay_pipeline.errors import (
+    ReplyTooLargeError,
+    SettingsError,
+    UnavailableError,
+    WrongAddressError,
+)
+from cashpay_pipeline.redaction import Redactor
+from cashpay_pipeline.settings import Settings
+from cashpay_pipeline.shapes import only_bill, only_list
+from cashpay_pipeline.verdicts import TOOL, Again, Answer, Call
+
+__all__ = ["JSON", "CashpayClient", "ClientStats", "Reply", "decode_callback", "decode_json"]
+
+CONNECT_SECONDS = 5.0
+READ_SECONDS = 30.0
+TOTAL_SECONDS = 120.0
+MAX_WIRE_BYTES = 32 * 1024 * 1024
+MAX_DECODED_BYTES = 128 * 1024 * 1024
+CHUNK_BYTES = 64 * 1024
+
+
+class CashpayClient:
+    """Reads one merchant account. Several threads may use it at once.
+
+    Every method raises a `CashpayError` named for what to do next, and nothing else.
+
+    Args:
+        settings: which account, where, and how politely.
+        clock: what time is measured and waited by.
+        on_wait: told of each wait that is worth telling a person: seconds and reason.
+        reload: reads the settings again, for credentials rotated during a run (A13); by default they stay.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        clock: Clock | None = None,
+        on_wait: Callable[[float, str], None] | None = None,
+        reload: Callable[[], Settings] | None = None,
+    ) -> None:
+        if settings.base_url is None:
+            raise SettingsError("CASHPAY_BASE_URL is not set.")
+        self._settings = settings
+        self._base_url = settings.base_url
+        self._redactor = Redactor(settings.secrets())
+        self._session = _session(settings)
+        self._attempts = Attempts(
+            settings,
+            clock or SystemClock(),
+            on_wait=on_wait or (lambda seconds, reason: None),
+            source=reload or (lambda: settings),
+            exchange=self._exchange,
+            redactor=self._redactor,
+        )
+
+    def __repr__(self) -> str:
+        return f"CashpayClient(account={self._settings.account!r}, environment={self._settings.environment!r})"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._session.close()
+
+    @property
+    def stats(self) -> ClientStats:
+        """What this client has cost so far."""
+        return self._attempts.stats
+
+    @property
+    def skew(self) -> timedelta | None:
+        """How far CashPay's clock is ahead of ours; None before the first answer that tells."""
+        return self._attempts.skew
+
+    @property
+    def in_flight_limit(self) -> int:
+        """How many requests may be in flight just now."""
+        return self._attempts.pacer.in_flight_limit
+
+    def now(self) -> datetime:
+        """The time in UTC: by CashPay's clock, which stamps the bills, where ours is more than 2 minutes off."""
+        return self._attempts.now()
+
+    def ping(self) -> Reply:
+        """Ask whether the credentials are good [1 public]."""
+        return self._attempts.call(Call("POST", "/ping", json={"action": "ping"}))
+
+    def create_bill(self, bill: Mapping[str, Any]) -> dict[str, Any]:
+        """Create a bill: one request, never repeated, because CashPay knows no idempotency key [S4]."""
+        return self._bill(Call("POST", "/orders", json=dict(bill), tries=1))
+
+    def fetch_bill(self, order_reference: str) -> dict[str, Any]:
+        """One bill's details [3 public].
+
+        Raises:
+            BillNotFoundError: there is no such bill.
+            UnexpectedReplyError: another bill came back, or several, or nothing that can be recognised.
+        """
+        return self._bill(Call("GET", f"/orders/{quote(order_reference, safe='')}", bill=order_reference))
+
+    def fetch_bill_status(self, order_reference: str) -> dict[str, Any]:
+        """One bill's state, with fewer other fields than its details [3 public]; raises like `fetch_bill`."""
+        path = f"/orders/{quote(order_reference, safe='')}/status"
+        return self._bill(Call("GET", path, bill=order_reference), key="state")
+
+    def fetch_bills_page(self, page: int, size: int) -> Reply:
+        """One page of the bill list, as it came.
+
+        Raises:
+            WrongAddressError: the first page is not there (404).
+            RequestRefusedError: with `status` 404, a later page is not there, which ends a list; with 400, 413 or
+                422, the size may be too large.
+        """
+        params = {self._settings.page_param: page, self._settings.size_param: size}
+        ends_list = page > self._settings.first_page
+        return self._attempts.call(Call("GET", "/orders", params=params, page=page, ends_list=ends_list))
+
+    def fetch_gateways(self) -> list[dict[str, Any]]:
+        """Every payment gateway of the account: a bare array [5 public], or one in a known envelope."""
+        call = Call("GET", "/gateways")
+        body = self._attempts.call(call).body
+        with self._attempts.placing(call):
+            return only_list(body, self._redactor.clean)
+
+    def _bill(self, call: Call, key: str = "order_reference") -> dict[str, Any]:
+        body = self._attempts.call(call).body
+        with self._attempts.placing(call):
+            return only_bill(body, self._redactor.clean, asked=call.bill, key=key)
+
+    def _exchange(self, call: Call, headers: Mapping[str, str]) -> Answer:
+        """Send once, with no help from the environment, no redirect, and no resending by the library (N6, N8)."""
+        deadline = Deadline(TOTAL_SECONDS)
+        try:
+            with deadline, self._session.request(
+                call.method,
+                self._base_url + call.path,
+                params=call.params,
+                json=call.json,
+                headers=headers,
+                timeout=(CONNECT_SECONDS, READ_SECONDS),
+                allow_redirects=False,
+                stream=True,
+            ) as response:
+                raw = _read(response)
+        except requests.RequestException as error:
+            broken = self._broken(error)
+        else:
+            broken = None
+        # Raised out here, so that the library's error, which holds the request, is not even its context (S2).
+        if deadline.passed:
+            host = urlsplit(self._base_url).netloc
+            raise Again(UnavailableError(f"{host} took more than {TOTAL_SECONDS:g} seconds for one answer."))
+        if broken is not None:
+            raise broken
+        return Answer(response.status_code, response.headers, raw, response.url, self._attempts.now())
+
+    def _broken(self, error: Exception) -> Exception:
+        """What to do about an exchange that did not come to its end."""
+        host = urlsplit(self._base_url).netloc
+        if isinstance(error, ValueError):  # such as requests.exceptions.InvalidURL
+            return WrongAddressError(f"{host} cannot be called: the address or the proxy is not well formed.")
+        try:
+            return Again(UnavailableError(f"{host} cannot be reached: {reason(error)}."))
+        except TLSFailedError as failed:
+            return WrongAddressError(
+                f"{host} has no trustworthy TLS connection: {self._redactor.clean(str(failed))}",
+                next_step="Check CASHPAY_BASE_URL, the proxy and this machine's clock; ask CashPay if it stays. "
+                "There is no switch to turn the check off.",
+            )
+
+
+def _session(settings: Settings) -> requests.Session:
+    """A session that nothing outside the settings changes: no .netrc, no proxy variables, no cookies (N8)."""
+    session = requests.Session()
+    session.trust_env = False
+    session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+    session.headers.update(
+        {"User-Agent": TOOL.replace(" ", "/"), "Accept": "application/json", "Accept-Encoding": "gzip, deflate"}
+    )
+    adapter = HTTPAdapter(pool_maxsize=settings.max_in_flight + 1, max_retries=0)
+    managers = [adapter.poolmanager]
+    if settings.proxy is not None:
+        proxy = settings.proxy.get_secret_value()
+        session.proxies = {"http": proxy, "https": proxy}
+        managers.append(adapter.proxy_manager_for(proxy))
+    for manager in managers:
+        manager.pool_classes_by_scheme = WATCHED_POOLS
+    session.mount("http://", adapter)
+    session.mount("https://", adapter)
+    return session
+
+
+def _read(response: requests.Response) -> bytes:
+    """The body, decompressed, within the limits: looked at while it comes, for 10 kB can become 10 MB (X6)."""
+    body = bytearray()
+    compressed = "Content-Encoding" in response.headers
+    for chunk in response.iter_content(CHUNK_BYTES):
+        body += chunk
+        wire = response.raw.tell() if compressed else len(body)
+        if wire > MAX_WIRE_BYTES or len(body) > MAX_DECODED_BYTES:
+            raise ReplyTooLargeError(
+                f"An answer is larger than {MAX_WIRE_BYTES >> 20} MB, or {MAX_DECODED_BYTES >> 20} MB decompressed."
+            )
+    return bytes(body)

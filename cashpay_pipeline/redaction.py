@@ -1,0 +1,68 @@
+"""Make a text that came from outside fit to be shown: no secret, no phone number, no control character.
+
+Masks by value, not by name (S9): a server may echo a key under any name, encoded or hashed.
+"""
+
+import base64
+import hashlib
+import html
+import json
+import re
+from collections.abc import Iterable, Iterator
+from threading import Lock
+from urllib.parse import quote, quote_plus
+
+MASK = "***"
+LONGEST_TEXT = 300
+SHORTEST_ANYWHERE = 4  # a shorter secret, such as key id 17, is masked only as a whole word
+
+# Tokens, digests and anything that may be a phone number or an address, whoever they belong to.
+_PRIVATE = re.compile(
+    r"eyJ[\w-]{8,}(?:\.[\w-]*)*|[0-9a-fA-F]{32,}|[^\s<>\"']+@[^\s<>\"']+|\+?\d(?:[ ./()-]{0,2}\d){7,}"
+)
+
+
+class Redactor:
+    """Remembers every secret value in use, and masks them."""
+
+    def __init__(self, secrets: Iterable[str] = ()) -> None:
+        self._lock = Lock()
+        self._forms: set[str] = set()
+        self._pattern = re.compile("(?!)")
+        self.learn(secrets)
+
+    def learn(self, secrets: Iterable[str]) -> None:
+        """Mask these values too from now on: a new token, a rotated key."""
+        with self._lock:
+            self._forms |= {form for secret in secrets if secret for form in _forms(secret)}
+            if self._forms:
+                # Longest first: a secret that is part of another one must not leave the rest standing (S7).
+                longest_first = sorted(self._forms, key=len, reverse=True)
+                self._pattern = re.compile("|".join(map(_expression, longest_first)), re.IGNORECASE)
+
+    def clean(self, text: str, limit: int = LONGEST_TEXT) -> str:
+        """The text, masked, on one line, of at most `limit` characters. Masked before it is cut."""
+        masked = _PRIVATE.sub(MASK, self._pattern.sub(MASK, text[: 50 * LONGEST_TEXT]))
+        shown = "".join(c if c.isprintable() else " " for c in masked)
+        shown = " ".join(shown.split())
+        return shown if len(shown) <= limit else shown[:limit] + "…"
+
+
+def _expression(form: str) -> str:
+    escaped = re.escape(form)
+    return escaped if len(form) >= SHORTEST_ANYWHERE else rf"(?<!\w){escaped}(?!\w)"
+
+
+def _forms(secret: str) -> Iterator[str]:
+    """The ways in which a secret may come back: as it is, quoted, encoded, hashed."""
+    raw = secret.encode()
+    yield secret
+    yield quote(secret, safe="")
+    yield quote_plus(secret)
+    yield html.escape(secret)
+    yield json.dumps(secret)[1:-1]
+    yield base64.b64encode(raw).decode().rstrip("=")
+    yield base64.urlsafe_b64encode(raw).decode().rstrip("=")
+    yield raw.hex()
+    for digest in (hashlib.md5, hashlib.sha1, hashlib.sha256):
+        yield digest(raw, usedforsecurity=False).hexdigest()
