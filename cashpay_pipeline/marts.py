@@ -23,7 +23,7 @@ from sqlglot import exp
 from sqlglot.lineage import lineage
 
 from cashpay_pipeline.errors import WarehouseError
-from cashpay_pipeline.sqlfiles import sql_folder
+from cashpay_pipeline.sqlfiles import read_sql, sql_folder
 from cashpay_pipeline.warehouse import Warehouse
 
 TableName = tuple[str, str]
@@ -75,15 +75,13 @@ def read_mart(path: Path) -> Mart:
     Raises:
         WarehouseError: the header has no grain, or does not name exactly the columns of the SELECT.
     """
-    lines = path.read_text(encoding="utf-8").splitlines()
-    length = next(i for i, line in enumerate(lines) if not line.startswith("--"))
-    text, _, dictionary = "\n".join(line[2:].removeprefix(" ") for line in lines[:length]).partition("\n\n")
+    header, sql = read_sql(path)
+    text, _, dictionary = header.partition("\n\n")
     description, _, grain = text.partition("\ngrain: ")
     comments = {
         name: " ".join(comment.split())
         for name, comment in re.findall(r"^(\w+): (.*(?:\n +.*)*)", dictionary, flags=re.MULTILINE)
     }
-    sql = "\n".join(lines[length:]).strip()
     query = sqlglot.parse_one(sql, dialect="duckdb")
     if not grain or list(comments) != query.named_selects:
         raise WarehouseError(

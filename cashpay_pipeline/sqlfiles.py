@@ -1,10 +1,24 @@
-"""Where the SQL lies: `sql/` beside the package in a checkout, `cashpay_pipeline/sql` in an installed wheel."""
+"""Where the files beside the package lie, in a checkout and in an installed wheel, and how a SQL file is read."""
 
 from pathlib import Path
+
+_PACKAGE = Path(__file__).resolve().parent
+
+
+def shipped_folder(name: str) -> Path:
+    """A top-level folder of the project; a wheel carries it inside the package."""
+    installed = _PACKAGE / name
+    return installed if installed.is_dir() else _PACKAGE.parent / name
 
 
 def sql_folder() -> Path:
     """The folder that holds `core/`, `marts/`, `checks/` and `queries/`."""
-    package = Path(__file__).resolve().parent
-    installed = package / "sql"
-    return installed if installed.is_dir() else package.parent / "sql"
+    return shipped_folder("sql")
+
+
+def read_sql(path: Path) -> tuple[str, str]:
+    """The comment that opens a SQL file, without its dashes, and the statement below it."""
+    lines = path.read_text(encoding="utf-8").splitlines()
+    length = next((i for i, line in enumerate(lines) if not line.startswith("--")), len(lines))
+    header = "\n".join(line.removeprefix("--").removeprefix(" ") for line in lines[:length])
+    return header, "\n".join(lines[length:]).strip()

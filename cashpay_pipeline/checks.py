@@ -1,0 +1,69 @@
+"""One file in `sql/checks` is one check: a SELECT that returns the rows that are wrong, without personal data.
+
+The comment above it says what must be true, then, a line each, `asset:` (schema/table), `severity:` (error or warn)
+and `blocking:` (true where nothing may be built on data that fails it).
+"""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, cast
+
+from cashpay_pipeline.errors import WarehouseError
+from cashpay_pipeline.sqlfiles import read_sql, sql_folder
+from cashpay_pipeline.warehouse import Warehouse
+
+SAMPLE_ROWS = 10
+
+_HEADER = re.compile(r"(.+)\nasset: (\w+)/(\w+)\nseverity: (error|warn)\nblocking: (true|false)", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Check:
+    """What must be true of a table, and how grave it is when it is not."""
+
+    name: str
+    sql: str
+    description: str
+    table: tuple[str, str]
+    severity: Literal["error", "warn"]
+    blocking: bool
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """How many rows are wrong, and the first of them."""
+
+    bad_rows: int
+    sample: list[dict[str, Any]]
+
+
+def all_checks(folder: Path | None = None) -> list[Check]:
+    """Every check, by name."""
+    return [read_check(path) for path in sorted((folder or sql_folder() / "checks").glob("*.sql"))]
+
+
+def read_check(path: Path) -> Check:
+    """Read one file.
+
+    Raises:
+        WarehouseError: the comment above the SELECT does not say what it has to.
+    """
+    header, sql = read_sql(path)
+    found = _HEADER.fullmatch(header)
+    if found is None:
+        raise WarehouseError(
+            f"{path.name}: the header must be a description, then asset, severity and blocking, a line each.",
+            next_step="Mend the comment at the top of the file.",
+        )
+    description, schema, table, severity, blocking = found.groups()
+    return Check(
+        path.stem, sql, " ".join(description.split()), (schema, table), cast(Literal["error", "warn"], severity),
+        blocking == "true",
+    )
+
+
+def run_check(warehouse: Warehouse, check: Check) -> Verdict:
+    """Look for bad rows."""
+    rows = warehouse.rows(check.sql)
+    return Verdict(len(rows), rows[:SAMPLE_ROWS])

@@ -1,0 +1,127 @@
+"""The two ends of the flow: the sync that fills `core`, and the copy that analysts open."""
+
+from collections.abc import Iterator
+from typing import Any, Literal
+
+import dagster as dg
+from pydantic import Field
+
+from cashpay_pipeline.defs.metadata import rows_as_table, table_facts, table_spec
+from cashpay_pipeline.defs.resources import OWNERS, WRITER_POOL, WarehouseResource, plain_failures
+from cashpay_pipeline.demo import DEMO_NOTICE, with_demo
+from cashpay_pipeline.marts import all_marts
+from cashpay_pipeline.sync import SyncResult, run_sync
+from cashpay_pipeline.warehouse import Warehouse, publish, read_published
+
+CORE_TABLES = ("gateways", "gateway_versions", "bills", "bill_versions", "payments", "data_issues", "syncs")
+PUBLISHED_KEY = dg.AssetKey(["published", "analytics"])
+
+
+class SyncConfig(dg.Config):
+    """What a person may choose in the launchpad. No secret has a place here (S4)."""
+
+    kind: Literal["refresh", "full_refresh", "recheck"] = Field(
+        "refresh",
+        description="refresh: the newest bills and those due for another look. full_refresh: the whole list. "
+        "recheck: open bills only.",
+    )
+    limit: int | None = Field(None, ge=1, description="Read at most this many bills; the run is then incomplete.")
+
+
+@dg.multi_asset(
+    name="sync",
+    description="Reads CashPay and merges what it says into the core tables.",
+    specs=[table_spec(("core", name), kinds={"duckdb", "python"}, owners=OWNERS) for name in CORE_TABLES],
+    pool=WRITER_POOL,
+)
+def sync(
+    context: dg.AssetExecutionContext, config: SyncConfig, warehouse: dg.ResourceParam[WarehouseResource]
+) -> Iterator[dg.MaterializeResult[Any]]:
+    """Run one sync and report what it found, table by table."""
+    with plain_failures():
+        settings = warehouse.settings()
+        if not settings.has_credentials:
+            context.log.warning(DEMO_NOTICE)
+        with with_demo(settings) as reachable:
+            result = run_sync(
+                reachable,
+                kind=config.kind,
+                limit=config.limit,
+                progress=warehouse.progress,
+                dagster_run_id=context.run.run_id,
+            )
+    for warning in result.warnings:
+        context.log.warning(warning)
+    with warehouse.open(context.run) as stored:
+        for name in CORE_TABLES:
+            facts = table_facts(stored, ("core", name))
+            if name == "bills":
+                facts |= _money(stored, result.account)
+            if name in ("bills", "syncs"):
+                facts |= _effort(result)
+            yield dg.MaterializeResult(asset_key=["core", name], metadata=facts)
+
+
+@dg.asset(
+    key=PUBLISHED_KEY,
+    description="The copy of the warehouse that analysts open: replaced as a whole, never seen half done.",
+    group_name="published",
+    deps=[["core", name] for name in CORE_TABLES] + [["marts", mart.name] for mart in all_marts()],
+    kinds={"duckdb"},
+    owners=OWNERS,
+    pool=WRITER_POOL,
+)
+def analytics(
+    context: dg.AssetExecutionContext, warehouse: dg.ResourceParam[WarehouseResource]
+) -> Iterator[dg.MaterializeResult[Any]]:
+    """Publish; then, if this run's sync was incomplete, fail, so that nobody takes the figures for whole."""
+    with plain_failures():
+        settings = warehouse.settings()
+        copy = publish(settings)
+        _, syncs = read_published(
+            settings, "select status, warnings from core.syncs where dagster_run_id = ?", [context.run.run_id]
+        )
+    yield dg.MaterializeResult(
+        metadata={"path": dg.MetadataValue.path(str(copy.path)), "bytes": copy.bytes, "published_at": str(copy.published_at)}
+    )
+    for status, warnings in syncs:
+        if status != "complete":
+            raise dg.Failure(
+                description="\n".join([f"The sync is {status}: figures can be too low.", *warnings]),
+                metadata={"status": dg.MetadataValue.text(status)},
+                allow_retries=False,
+            )
+
+
+def _money(warehouse: Warehouse, account: str) -> dict[str, Any]:
+    """Money by state, and what came in by currency as a number, which the interface plots."""
+    rows = warehouse.rows(
+        "select state, currency, count(*) as bills, cast(sum(amount) as bigint) as billed, "
+        "cast(sum(coalesce(received_amount, 0)) as bigint) as received "
+        "from core.bills where account = ? group by state, currency order by state, currency",
+        [account],
+    )
+    if not rows:
+        return {}
+    received: dict[str, int] = {}
+    for row in rows:
+        name = f"received_{row['currency'].lower()}"
+        received[name] = received.get(name, 0) + row["received"]
+    return {"money_by_state": rows_as_table(rows), **received}
+
+
+def _effort(result: SyncResult) -> dict[str, Any]:
+    return {
+        "account": dg.MetadataValue.text(result.account),
+        "kind": dg.MetadataValue.text(result.kind),
+        "status": dg.MetadataValue.text(result.status),
+        "pages": result.pages,
+        "requests": result.requests,
+        "retries": result.retries,
+        "waited_seconds": round(result.waited_seconds, 3),
+        "rows_read": result.rows_read,
+        "bills_new": result.bills_new,
+        "bills_changed": result.bills_changed,
+        "rows_set_aside": result.rows_set_aside,
+        "warnings": dg.MetadataValue.text("\n".join(result.warnings) or "none"),
+    }

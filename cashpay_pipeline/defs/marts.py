@@ -1,0 +1,53 @@
+"""One asset a file in `sql/marts`: dependencies, comments and column lineage come from the SQL."""
+
+from typing import Any
+
+import dagster as dg
+
+from cashpay_pipeline.defs.metadata import table_facts, table_spec
+from cashpay_pipeline.defs.resources import OWNERS, WRITER_POOL, WarehouseResource
+from cashpay_pipeline.marts import Mart, all_marts, build_mart, column_lineage
+
+
+def mart_assets() -> list[dg.AssetsDefinition]:
+    """Every mart as an asset."""
+    return [_mart_asset(mart) for mart in all_marts()]
+
+
+def _mart_asset(mart: Mart) -> dg.AssetsDefinition:
+    table = ("marts", mart.name)
+
+    @dg.multi_asset(
+        name=f"build_{mart.name}",
+        specs=[
+            table_spec(
+                table,
+                deps=[list(name) for name in mart.depends_on],
+                kinds={"duckdb", "sql"},
+                owners=OWNERS,
+                metadata={
+                    "grain": dg.MetadataValue.text(mart.grain),
+                    "source": dg.MetadataValue.text(f"sql/marts/{mart.path.name}"),
+                    "sql": dg.MetadataValue.md(f"```sql\n{mart.sql}\n```"),
+                },
+            )
+        ],
+        pool=WRITER_POOL,
+    )
+    def build(
+        context: dg.AssetExecutionContext, warehouse: dg.ResourceParam[WarehouseResource]
+    ) -> dg.MaterializeResult[Any]:
+        with warehouse.open(context.run) as opened:
+            build_mart(opened, mart)
+            return dg.MaterializeResult(metadata={**table_facts(opened, table), "dagster/column_lineage": _lineage(mart)})
+
+    return build
+
+
+def _lineage(mart: Mart) -> dg.TableColumnLineage:
+    return dg.TableColumnLineage(
+        {
+            column: [dg.TableColumnDep(asset_key=list(table), column_name=source) for table, source in sources]
+            for column, sources in column_lineage(mart).items()
+        }
+    )

@@ -1,0 +1,53 @@
+"""What the interface shows about a table: schema, row count, a few rows. API text only as plain text (X3).
+
+A preview is Dagster's own table value and not Markdown, so that nothing in it can be rendered; columns that could tell
+who a customer is, or that open a page, are left out.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import dagster as dg
+
+from cashpay_pipeline.marts import TableName, data_dictionary
+from cashpay_pipeline.warehouse import Warehouse
+
+PREVIEW_ROWS = 5
+NEVER_SHOWN = {"client_key", "client_phone_masked", "description", "payload", "bill_url", "logo_url"}
+
+
+def table_spec(table: TableName, **fields: Any) -> dg.AssetSpec:
+    """What is known of a table before anything is read: its comment and its columns."""
+    comment, columns = data_dictionary()[table]
+    schema = dg.TableSchema([dg.TableColumn(c.name, c.type.lower(), c.comment) for c in columns])
+    metadata = {"dagster/table_name": ".".join(table), "dagster/column_schema": schema}
+    return dg.AssetSpec(
+        key=list(table),
+        description=comment,
+        group_name=table[0],
+        metadata=metadata | fields.pop("metadata", {}),
+        **fields,
+    )
+
+
+def table_facts(warehouse: Warehouse, table: TableName) -> dict[str, Any]:
+    """What is true of a table now: how many rows, and the last ones that were written."""
+    name = ".".join(table)
+    shown = ", ".join(c.name for c in data_dictionary()[table][1] if c.name not in NEVER_SHOWN)
+    (counted,) = warehouse.rows(f"select count(*) as row_count from {name}")  # noqa: S608 - names from our own DDL
+    newest = warehouse.rows(f"select {shown} from {name} order by rowid desc limit {PREVIEW_ROWS}")  # noqa: S608
+    facts: dict[str, Any] = {"dagster/row_count": int(counted["row_count"])}
+    if newest:
+        facts["preview"] = rows_as_table(newest)
+    return facts
+
+
+def rows_as_table(rows: Iterable[Mapping[str, Any]]) -> dg.TableMetadataValue:
+    """Rows as a table value: numbers as they are, everything else as plain text."""
+    records = [dg.TableRecord({name: _plain(value) for name, value in row.items()}) for row in rows]
+    columns = [dg.TableColumn(name) for name in records[0].data]
+    return dg.MetadataValue.table(records, schema=dg.TableSchema(columns))
+
+
+def _plain(value: Any) -> str | int | float | bool | None:
+    return value if value is None or isinstance(value, (bool, int, float)) else str(value)

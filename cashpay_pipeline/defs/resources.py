@@ -1,0 +1,59 @@
+"""How a step reaches the settings and the warehouse, and how a failure of ours becomes one of Dagster's.
+
+A plain object and not a `ConfigurableResource`: it has no configuration, so that no path and no secret can be typed
+into the launchpad or be shown by the interface (S4, S5). Settings are read when a step runs, never before.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import dagster as dg
+
+from cashpay_pipeline.errors import CashpayError
+from cashpay_pipeline.settings import Settings, load_settings
+from cashpay_pipeline.sync import Progress
+from cashpay_pipeline.warehouse import Warehouse, open_warehouse
+
+WRITER_POOL = "duckdb_writer"
+OWNERS = ["team:data"]
+
+
+class WarehouseResource:
+    """Opens the working file for one step and closes it whatever happens (C4).
+
+    Args:
+        settings: use these instead of the environment's.
+        progress: told how a sync goes on.
+    """
+
+    def __init__(
+        self, settings: Settings | None = None, progress: Callable[[Progress], None] | None = None
+    ) -> None:
+        self._settings = settings
+        self.progress = progress
+
+    def settings(self) -> Settings:
+        """The settings, read now."""
+        return self._settings or load_settings()
+
+    @contextmanager
+    def open(self, run: dg.DagsterRun) -> Iterator[Warehouse]:
+        """The warehouse, for writing; a failure inside is told in plain words."""
+        with plain_failures(), open_warehouse(self.settings(), owner=f"Dagster run {run.run_id}") as warehouse:
+            yield warehouse
+
+
+@contextmanager
+def plain_failures() -> Iterator[None]:
+    """Turn an error of ours into a failed step that says what happened, what is kept and what to do."""
+    try:
+        yield
+    except CashpayError as error:
+        raise dg.Failure(
+            description=str(error),
+            metadata={
+                "error_code": dg.MetadataValue.text(error.code),
+                "next_step": dg.MetadataValue.text(error.next_step),
+            },
+            allow_retries=False,
+        ) from None

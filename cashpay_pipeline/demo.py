@@ -1,0 +1,45 @@
+"""With no credentials there is still something to see: a simulated CashPay whose made-up shop goes on from run to run.
+
+Its state lies beside its data, in a folder of its own, so that made-up and real figures cannot mix.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from cashpay_pipeline.settings import Settings, load_settings
+from cashpay_pipeline.simulator.credentials import DEMO_CREDENTIALS
+from cashpay_pipeline.simulator.process import SimulatorProcess
+
+DEMO_NOTICE = (
+    "No CashPay credentials are set: reading a simulated CashPay on this machine. Everything in it is made up. "
+    "For real bills, copy .env.example to .env and fill it in."
+)
+DEMO_DAYS = 30
+DEMO_BILLS_PER_DAY = 100
+DEMO_REQUESTS_PER_SECOND = 200.0
+"""The simulator serves nobody else and need not be spared."""
+
+
+@contextmanager
+def with_demo(settings: Settings) -> Iterator[Settings]:
+    """Give settings to read with: those given where they have credentials, else those of a simulator that runs meanwhile.
+
+    The shop's clock is the real one: bills that were made, paid or expired since the last run are there in the next.
+    """
+    if settings.has_credentials:
+        yield settings
+        return
+    settings.data_folder.mkdir(parents=True, exist_ok=True)
+    with SimulatorProcess(
+        days=DEMO_DAYS, bills_per_day=DEMO_BILLS_PER_DAY, state=settings.data_folder / "simulator.json"
+    ) as simulator:
+        yield load_settings(
+            **settings.model_dump()
+            | DEMO_CREDENTIALS
+            | {
+                "base_url": simulator.base_url,
+                "auth": "oauth2",
+                "data_dir": settings.data_folder,
+                "requests_per_second": DEMO_REQUESTS_PER_SECOND,
+            }
+        )
