@@ -12,6 +12,7 @@ from cashpay_pipeline.simulator.account import Account
 from cashpay_pipeline.simulator.faults import WHOLE_REPLIES, Place, choose, replacing_reply, spoil
 from cashpay_pipeline.simulator.login import BadToken, check_access, identify, log_in
 from cashpay_pipeline.simulator.mutations import Mutation
+from cashpay_pipeline.simulator.paging import RefusedQuery, page_number, select_page
 from cashpay_pipeline.simulator.replies import error_reply, json_reply, token_refusal
 from cashpay_pipeline.simulator.universe import Universe
 from cashpay_pipeline.simulator.wire import Reply, Request
@@ -26,8 +27,9 @@ def answer(universe: Universe, request: Request) -> Reply:
     path = request.path.removeprefix(BASE_PATH) or "/"
     template, reference = _template(path)
     account = identify(universe.accounts.values(), request)
-    page = _page(universe, request)
-    place = Place(request.method, unquote(path), template, page, account.name if account else None)
+    page = page_number(request.query, universe.switches) if template == "/orders" else None
+    served = _served(universe, account, request, template, reference)
+    place = Place(request.method, unquote(path), template, page, account.name if account else None, served)
     rule, mutations = choose(universe.rules, place)
     if rule and rule.advance:
         universe.clock.advance(timedelta(seconds=rule.advance))
@@ -42,14 +44,13 @@ def answer(universe: Universe, request: Request) -> Reply:
     universe.log.add(
         now,
         request,
+        reply,
         path=place.path,
         template=template,
         account=place.account,
         page=page,
         size=request.query.get(universe.switches.size_param),
         parameters=sorted(request.query),
-        status=reply.status,
-        rows=reply.facts.get("rows"),
         fault=rule.kind if rule else None,
     )
     return reply
@@ -125,9 +126,20 @@ def _template(path: str) -> tuple[str, str]:
     return "/" + "/".join(parts), ""
 
 
-def _page(universe: Universe, request: Request) -> int | None:
-    text = request.query.get(universe.switches.page_param, "")
-    return int(text) if text.isascii() and text.isdecimal() else None
+def _served(
+    universe: Universe, account: Account | None, request: Request, template: str, reference: str
+) -> frozenset[str]:
+    """Return the order references that a reply would hold, if a fault rule needs to know."""
+    if account is None or not any(rule.contains for rule in universe.rules):
+        return frozenset()
+    if (request.method, template) != ("GET", "/orders"):
+        return frozenset([reference])
+    universe.now()
+    try:
+        page = select_page(account.world, request.query, universe.switches)
+    except RefusedQuery:
+        return frozenset()
+    return frozenset(bill.reference for bill in page.bills)
 
 
 def _use_salt(universe: Universe, account: Account | None, request: Request) -> None:

@@ -40,6 +40,7 @@ class Rule:
         method: HTTP method, if it matters.
         page: Page number of a list request, if it matters.
         account: Account, if it matters.
+        contains: Order reference that the reply would hold, if it matters: a bill that breaks its page (H16).
         after: Lets so many fitting requests pass first.
         times: Strikes so often; None is for ever.
         probability: Chance of striking, decided by a seeded source.
@@ -61,6 +62,7 @@ class Rule:
     method: str | None = None
     page: int | None = None
     account: str | None = None
+    contains: str | None = None
     after: int = 0
     times: int | None = 1
     probability: float = 1.0
@@ -101,6 +103,7 @@ class Rule:
             and self.method in (None, place.method)
             and self.page in (None, place.page)
             and self.account in (None, place.account)
+            and (self.contains is None or self.contains in place.references)
         )
 
 
@@ -113,6 +116,7 @@ class Place:
     template: str
     page: int | None
     account: str | None
+    references: frozenset[str] = frozenset()
 
 
 def parse_rules(rules: list[dict[str, Any]]) -> list[Rule]:

@@ -67,6 +67,18 @@ def select_page(world: World, query: Mapping[str, str], switches: Switches) -> P
     return _page(bills, start, size, number, switches)
 
 
+def page_number(query: Mapping[str, str], switches: Switches) -> int | None:
+    """Return the number of the page that a query asks for, as the client counts; None if it cannot be read."""
+    first = 0 if switches.paging == "zero_based" else 1
+    try:
+        if switches.paging == "offset":
+            size = _number(query, switches.size_param, switches.default_size, least=1)
+            return 1 + _number(query, "offset", 0, least=0) // size
+        return _number(query, switches.page_param, first, least=0)
+    except RefusedQuery:
+        return None
+
+
 def _page(bills: Sequence[Bill], start: int, size: int, number: int, switches: Switches) -> Page:
     is_past_end = start >= len(bills) and start > 0
     if is_past_end and switches.end == "last_page" and bills:

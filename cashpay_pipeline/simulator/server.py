@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 import threading
+import traceback
 from email.utils import format_datetime
 
 from cashpay_pipeline.simulator.api import BASE_PATH, answer
@@ -50,12 +51,18 @@ async def _serve(options: SimulatorOptions) -> None:
     universe = Universe(options)
 
     async def handler(request: Request) -> Reply:
-        return _dispatch(universe, request)
+        try:
+            return _dispatch(universe, request)
+        except Exception:  # a defect of the simulator must not look like a broken line
+            traceback.print_exc()
+            return error_reply(500, "Defect in the simulator; see its standard error", universe.switches)
 
     server = await start_listening(handler, options.host, options.port)
     port = server.sockets[0].getsockname()[1]
     universe.root = f"http://{options.host}:{port}"
     print(f"ready {universe.root}{BASE_PATH}", flush=True)
+    if not options.stops_with_stdin:
+        print(f"Credentials and help: {universe.root}/   Ctrl-C ends the simulator.", flush=True)
     stop = asyncio.Event()
     _stop_on_signals(stop)
     if options.stops_with_stdin:

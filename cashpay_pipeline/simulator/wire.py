@@ -81,6 +81,9 @@ async def serve_connection(handler: Handler, reader: asyncio.StreamReader, write
             keeps_open = await _send(reply, reader, writer, keeps_open)
     except (ConnectionError, asyncio.IncompleteReadError, TimeoutError):
         pass
+    except asyncio.CancelledError:
+        writer.transport.abort()  # the simulator stops; asyncio would report a cancelled connection as an error
+        return
     finally:
         writer.close()
         with contextlib.suppress(ConnectionError, asyncio.CancelledError):

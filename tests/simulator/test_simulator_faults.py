@@ -39,6 +39,16 @@ def test_rules_are_for_a_path_a_page_a_method_and_an_account(merchant, simulator
     assert merchant.post("/ping", {}).status == 200
 
 
+def test_a_bill_can_break_every_page_that_holds_it(merchant, simulator):
+    bad = merchant.references(limit=30)[12]
+    simulator.faults([{"contains": bad, "status": 500, "times": None}])
+
+    calls = [{"page": 1, "limit": 10}, {"page": 2, "limit": 10}, {"page": 13, "limit": 1}, {"page": 14, "limit": 1}]
+
+    assert [merchant.get("/orders", **call).status for call in calls] == [200, 500, 500, 200]
+    assert merchant.get(f"/orders/{bad}").status == 500
+
+
 def test_probability_is_seeded(merchant, simulator):
     def statuses() -> list[int]:
         simulator.faults([rule("reply", status=500, times=None, probability=0.5, seed=3)])
