@@ -26,4 +26,4 @@ class Account:
     def new_reference(self) -> str:
         """Return an order reference that no bill of this account has."""
         known = (f"SANDBOX-NEW{number:06d}" for number in self._numbers)
-        return next(reference for reference in known if not self.world.knows(reference))
+        return next(reference for reference in known if self.world.find(reference) is None)

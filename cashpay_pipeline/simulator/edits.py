@@ -20,7 +20,7 @@ def put_bill(account: Account, now: datetime, fields: dict[str, Any], link_base:
     """Create a bill, or merge fields into one from now on.
 
     A state that means money (Paid, Partial, Excess) brings a payment with it, unless the fields
-    say otherwise. Values are taken as they are, so that bad ones can be served too.
+    say otherwise. A deleted bill comes back. Values are taken as they are, so that bad ones can be served too.
 
     Args:
         account: The account whose bill it is.
@@ -31,11 +31,15 @@ def put_bill(account: Account, now: datetime, fields: dict[str, Any], link_base:
         link_base: Where the bill's links lead.
 
     Raises:
-        ValueError: A moment that cannot be read.
+        ValueError: A moment that cannot be read, or a bill that is still to come.
     """
     world = account.world
     at = _moment(fields.get("at"), now)
-    bill = world.get(str(fields.get("order_reference")))
+    bill = world.find(str(fields.get("order_reference")))
+    if bill is not None and bill.deleted_at is not None and bill.deleted_at <= now:
+        world.restore(bill)
+    elif bill is not None and not bill.is_listed(now):
+        raise ValueError(f"bill {bill.reference!r} is still to come")
     if bill is None:
         bill = _new_bill(account, now, fields, link_base)
         world.add(bill)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zlib
 from bisect import bisect_left, insort
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import date, datetime, timedelta
 from operator import attrgetter
 from typing import Any
@@ -41,7 +41,8 @@ class World:
         while self._next_day <= now.date():
             self._add_day(self._next_day)
             self._next_day += timedelta(days=1)
-        if now < self._now:
+        before, after = sorted((self._now, now))
+        if now < self._now or any(before < moment <= after for moment in self._deletions()):
             self._upcoming, self.live = list(self._bills.values()), []
         self._now = now
         arrived = [bill for bill in self._upcoming if bill.visible_from <= now]
@@ -50,6 +51,9 @@ class World:
             self.live.extend(bill for bill in arrived if bill.is_listed(now))
             self.live.sort(key=_sort_key)
             self._revision += 1
+
+    def _deletions(self) -> Iterator[datetime]:
+        return (moment for name in self._touched if (moment := self._bills[name].deleted_at) is not None)
 
     def _add_day(self, day: date) -> None:
         for bill in self.shop.day(day):
@@ -62,9 +66,9 @@ class World:
         bill = self._bills.get(reference)
         return bill if bill is not None and bill.is_listed(self._now) else None
 
-    def knows(self, reference: str) -> bool:
-        """Whether there is such a bill, listed, deleted or still to come."""
-        return reference in self._bills
+    def find(self, reference: str) -> Bill | None:
+        """Return a bill, whether it is listed, deleted or still to come."""
+        return self._bills.get(reference)
 
     def ordered(self, order: str) -> Sequence[Bill]:
         """Return the listed bills in an order that `Switches.order` names."""
@@ -114,6 +118,12 @@ class World:
         """Take a bill away, as if CashPay had removed it; its history stays."""
         bill.deleted_at = self._now
         self.live.remove(bill)
+        self.touch(bill)
+
+    def restore(self, bill: Bill) -> None:
+        """Bring a deleted bill back, as if it had only been out of sight."""
+        bill.deleted_at = None
+        self._show(bill)
         self.touch(bill)
 
     def truth(self) -> list[dict[str, Any]]:

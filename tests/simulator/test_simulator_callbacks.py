@@ -3,6 +3,7 @@
 import jwt
 import pytest
 
+from cashpay_pipeline.simulator.control_client import ControlError
 from cashpay_pipeline.simulator.credentials import DEMO_CREDENTIALS
 
 KEY = DEMO_CREDENTIALS["api_key"]
@@ -63,5 +64,5 @@ def test_a_replay_and_any_claims_can_be_sent(simulator, receiver):
 
 
 def test_a_callback_to_no_http_address_is_refused(simulator):
-    with pytest.raises(Exception, match="begins with http"):
+    with pytest.raises(ControlError, match="begins with http"):
         simulator.send_callback("file:///etc/passwd", "@1")

@@ -7,6 +7,8 @@ import socket
 
 import pytest
 
+from cashpay_pipeline.simulator.control_client import ControlError
+
 
 def rule(kind: str, **more):
     return {"path": "/orders", "kind": kind, **more}
@@ -204,7 +206,7 @@ def test_a_mutation_leaves_the_request_to_other_rules(merchant, simulator):
     ids=["kind", "field"],
 )
 def test_a_wrong_rule_is_refused_in_plain_words(simulator, wrong, message):
-    with pytest.raises(Exception, match=message):
+    with pytest.raises(ControlError, match=message):
         simulator.faults([wrong])
 
 

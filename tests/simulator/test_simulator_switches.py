@@ -6,6 +6,8 @@ from itertools import chain
 
 import pytest
 
+from cashpay_pipeline.simulator.control_client import ControlError
+
 ENVELOPES = {
     "items_total": lambda rows, n: {"total": n, "items": rows},
     "bare": lambda rows, n: rows,
@@ -275,5 +277,5 @@ def test_a_wrong_switch_is_refused_in_plain_words(merchant, simulator, switches,
     answer = merchant.call("POST", "/../_simulator/switches")
     assert answer.status == 404  # the control API is not part of the API
 
-    with pytest.raises(Exception, match=message):
+    with pytest.raises(ControlError, match=message):
         simulator.set(**switches)

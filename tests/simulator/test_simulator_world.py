@@ -3,8 +3,10 @@
 import collections
 from datetime import timedelta
 
+import pytest
 from simulated_merchant import START, Merchant
 
+from cashpay_pipeline.simulator.control_client import ControlError
 from cashpay_pipeline.simulator.process import SimulatorProcess
 
 
@@ -172,6 +174,35 @@ def test_a_deleted_bill_is_gone(merchant, simulator):
 
     assert (merchant.references(limit=1), merchant.get(f"/orders/{first}").status) == ([second], 404)
     assert simulator.history()[first][-1]["state"] == "(deleted)"
+
+
+def test_a_deleted_bill_comes_back_when_it_is_put(merchant, simulator):
+    whole = merchant.references(limit=500)
+    simulator.delete_bill(whole[4])
+
+    simulator.put_bill(whole[4], description="here again")
+
+    assert merchant.references(limit=500) == whole
+
+
+def test_time_passes_a_deletion_twice(merchant, simulator):
+    simulator.advance(hours=1)
+    merchant.log_in()
+    whole = merchant.references(limit=500)
+    simulator.delete_bill(whole[0])
+
+    simulator.set_time(START)
+    simulator.set_time("2026-11-24T11:00:00+00:00")
+
+    merchant.log_in()
+    assert whole[0] not in merchant.references(limit=500)
+
+
+def test_a_bill_of_the_future_cannot_be_changed(simulator):
+    simulator.put_bill("SANDBOX-LATE", visible_from="2026-11-25T10:00:00+00:00")
+
+    with pytest.raises(ControlError, match="still to come"):
+        simulator.put_bill("SANDBOX-LATE", amount=1)
 
 
 def test_a_renamed_gateway_keeps_its_name_on_old_payments(merchant, simulator):
