@@ -58,7 +58,11 @@ def read_check(path: Path) -> Check:
         )
     description, schema, table, severity, blocking = found.groups()
     return Check(
-        path.stem, sql, " ".join(description.split()), (schema, table), cast(Literal["error", "warn"], severity),
+        path.stem,
+        sql,
+        " ".join(description.split()),
+        (schema, table),
+        cast(Literal["error", "warn"], severity),
         blocking == "true",
     )
 

@@ -22,7 +22,7 @@ DEMO_REQUESTS_PER_SECOND = 200.0
 
 @contextmanager
 def with_demo(settings: Settings) -> Iterator[Settings]:
-    """Give settings to read with: those given where they have credentials, else those of a simulator that runs meanwhile.
+    """Settings to read with: the same where they have credentials, else those of a simulator that runs meanwhile.
 
     The shop's clock is the real one: bills that were made, paid or expired since the last run are there in the next.
     """

@@ -83,10 +83,11 @@ def read_mart(path: Path) -> Mart:
         for name, comment in re.findall(r"^(\w+): (.*(?:\n +.*)*)", dictionary, flags=re.MULTILINE)
     }
     query = sqlglot.parse_one(sql, dialect="duckdb")
-    if not grain or list(comments) != query.named_selects:
+    columns = query.named_selects if isinstance(query, exp.Query) else []
+    if not grain or not columns or list(comments) != columns:
         raise WarehouseError(
-            f"{path.name}: the header must give a grain and a line for each of the columns "
-            f"{', '.join(query.named_selects)}, in this order; it names {', '.join(comments) or 'none'}.",
+            f"{path.name}: the header must give a grain and a line for each column of the SELECT "
+            f"({', '.join(columns)}), in this order; it names {', '.join(comments) or 'none'}.",
             next_step="Mend the comment at the top of the file.",
         )
     tables = {(table.db, table.name) for table in query.find_all(exp.Table) if table.db}
@@ -95,16 +96,10 @@ def read_mart(path: Path) -> Mart:
 
 def build_mart(warehouse: Warehouse, mart: Mart) -> int:
     """Make the table anew, with its comments, in one transaction; give its number of rows."""
-    connection = warehouse.connection
-    connection.begin()
-    try:
-        _create(connection, mart)
-        count = connection.execute(f"select count(*) from marts.{mart.name}").fetchall()[0][0]  # noqa: S608
-        connection.commit()
-    except BaseException:
-        connection.rollback()
-        raise
-    return int(count)
+    with warehouse.transaction():
+        _create(warehouse.connection, mart)
+    (counted,) = warehouse.rows(f"select count(*) as row_count from marts.{mart.name}")  # noqa: S608 - a file's name
+    return int(counted["row_count"])
 
 
 def column_lineage(mart: Mart) -> dict[str, list[tuple[TableName, str]]]:

@@ -82,7 +82,11 @@ def analytics(
             settings, "select status, warnings from core.syncs where dagster_run_id = ?", [context.run.run_id]
         )
     yield dg.MaterializeResult(
-        metadata={"path": dg.MetadataValue.path(str(copy.path)), "bytes": copy.bytes, "published_at": str(copy.published_at)}
+        metadata={
+            "path": dg.MetadataValue.path(str(copy.path)),
+            "bytes": copy.bytes,
+            "published_at": f"{copy.published_at:%Y-%m-%d %H:%M:%S} UTC",
+        }
     )
     for status, warnings in syncs:
         if status != "complete":

@@ -9,12 +9,11 @@ from cashpay_pipeline.defs.assets import SyncConfig
 from cashpay_pipeline.settings import BUSINESS_TIMEZONE
 from cashpay_pipeline.sync import Kind
 
-
 EVERYTHING = dg.AssetSelection.groups("core", "marts", "published")
 
 
 def _reads(kind: Kind) -> dg.RunConfig:
-    return dg.RunConfig(ops={"sync": SyncConfig(kind=kind)})
+    return dg.RunConfig(ops={"sync": SyncConfig(kind=kind, limit=None)})
 
 
 refresh = dg.define_asset_job(

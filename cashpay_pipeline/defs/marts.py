@@ -39,7 +39,8 @@ def _mart_asset(mart: Mart) -> dg.AssetsDefinition:
     ) -> dg.MaterializeResult[Any]:
         with warehouse.open(context.run) as opened:
             build_mart(opened, mart)
-            return dg.MaterializeResult(metadata={**table_facts(opened, table), "dagster/column_lineage": _lineage(mart)})
+            facts = table_facts(opened, table)
+        return dg.MaterializeResult(metadata={**facts, "dagster/column_lineage": _lineage(mart)})
 
     return build
 

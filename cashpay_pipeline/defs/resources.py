@@ -26,9 +26,7 @@ class WarehouseResource:
         progress: told how a sync goes on.
     """
 
-    def __init__(
-        self, settings: Settings | None = None, progress: Callable[[Progress], None] | None = None
-    ) -> None:
+    def __init__(self, settings: Settings | None = None, progress: Callable[[Progress], None] | None = None) -> None:
         self._settings = settings
         self.progress = progress
 

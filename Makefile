@@ -1,0 +1,48 @@
+# `make sync` on a fresh machine with Python 3.11 does everything; each target sets up what it needs, once.
+
+PYTHON ?= python3
+PIP = .venv/bin/pip --disable-pip-version-check --quiet
+export DAGSTER_HOME ?= $(CURDIR)/.dagster
+
+.PHONY: setup sync ui test check lock clean
+
+setup: .venv/ready
+
+sync: .venv/ready
+	@.venv/bin/cashpay sync
+
+ui: .venv/ready
+	@mkdir -p "$(DAGSTER_HOME)" && test -e "$(DAGSTER_HOME)/dagster.yaml" || cp deploy/dagster.yaml "$(DAGSTER_HOME)/"
+	@echo "The interface: http://localhost:3000 (Ctrl-C ends it)"
+	@.venv/bin/dagster dev --workspace workspace.yaml --log-level warning
+
+test: .venv/ready-dev
+	.venv/bin/pytest
+
+check: .venv/ready-dev
+	.venv/bin/ruff check .
+	.venv/bin/mypy
+
+# Exact versions, without the name of any registry: one lock for running, one for working on the code.
+lock: pyproject.toml
+	rm -rf .venv-lock && $(PYTHON) -m venv .venv-lock
+	.venv-lock/bin/pip install --quiet --editable .
+	.venv-lock/bin/pip freeze --exclude-editable > requirements.lock
+	.venv-lock/bin/pip install --quiet --editable '.[dev]'
+	.venv-lock/bin/pip freeze --exclude-editable > requirements-dev.lock
+	rm -rf .venv-lock
+
+clean:
+	rm -rf .venv .venv-lock .pytest_cache .mypy_cache .ruff_cache .hypothesis dist
+
+.venv/ready: requirements.lock pyproject.toml
+	@echo "Setting up .venv (once; a few minutes on a slow line)"
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11")'
+	@test -x .venv/bin/python || $(PYTHON) -m venv .venv
+	@$(PIP) install --requirement requirements.lock
+	@$(PIP) install --no-deps --editable .
+	@touch $@
+
+.venv/ready-dev: .venv/ready requirements-dev.lock
+	@$(PIP) install --requirement requirements-dev.lock
+	@touch $@

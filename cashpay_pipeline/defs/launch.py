@@ -1,0 +1,79 @@
+"""Run a job here and now, in this process, with the instance that the interface shows. Loaded when the CLI must."""
+
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import dagster as dg
+
+from cashpay_pipeline.definitions import build_defs
+from cashpay_pipeline.settings import Settings
+from cashpay_pipeline.sqlfiles import shipped_folder
+from cashpay_pipeline.sync import Kind, Progress
+
+JOB_NAMES: dict[Kind, str] = {"refresh": "refresh", "full_refresh": "full_refresh", "recheck": "recheck_open_bills"}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended.
+
+    Attributes:
+        run_id: its name in the interface.
+        failures: what each failed step says.
+        red_checks: what must be true and is not.
+    """
+
+    run_id: str
+    failures: list[str]
+    red_checks: list[str]
+
+    @property
+    def is_good(self) -> bool:
+        """Whether all is well."""
+        return not self.failures and not self.red_checks
+
+
+def dagster_home() -> Path:
+    """Dagster's own folder, made and set up if there is none."""
+    home = Path(os.environ.get("DAGSTER_HOME") or ".dagster").expanduser().resolve()
+    home.mkdir(parents=True, exist_ok=True)
+    if not (home / "dagster.yaml").exists():
+        shutil.copyfile(shipped_folder("deploy") / "dagster.yaml", home / "dagster.yaml")
+    return home
+
+
+def run_job(
+    settings: Settings, kind: Kind, *, limit: int | None, progress: Callable[[Progress], None], log_level: str
+) -> Outcome:
+    """Run the job that reads in this way, and tell how it ended."""
+    defs = build_defs(settings=settings, progress=progress)
+    config = {"kind": kind} | ({} if limit is None else {"limit": limit})
+    with dg.DagsterInstance.from_config(str(dagster_home())) as instance:
+        result = defs.resolve_job_def(JOB_NAMES[kind]).execute_in_process(
+            instance=instance,
+            raise_on_error=False,
+            run_config={
+                "ops": {"sync": {"config": config}},
+                "loggers": {"console": {"config": {"log_level": log_level}}},
+            },
+        )
+    red = [
+        f"{check.asset_key.to_user_string()}: {check.check_name}"
+        for check in result.get_asset_check_evaluations()
+        if not check.passed and check.severity == dg.AssetCheckSeverity.ERROR
+    ]
+    return Outcome(result.run_id, [_reason(event) for event in result.all_events if event.is_step_failure], red)
+
+
+def _reason(event: dg.DagsterEvent) -> str:
+    """What a failure of ours says of itself; of an unexpected one, its last line and where it happened."""
+    data = event.step_failure_data
+    if data.user_failure_data and data.user_failure_data.description:
+        return data.user_failure_data.description
+    error = data.error
+    while error and error.cause:
+        error = error.cause
+    return f"Unexpected failure in {event.step_key}: {error.message.strip() if error else 'no reason given'}"

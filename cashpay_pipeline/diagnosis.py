@@ -1,0 +1,99 @@
+"""What `cashpay check` finds out: can CashPay be reached, is the login good, does the list look as expected.
+
+Reads only, a handful of requests, and stores nothing. Every finding is one line in plain words.
+"""
+
+import platform
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from importlib.metadata import version
+
+from cashpay_pipeline.client import CashpayClient
+from cashpay_pipeline.errors import CashpayError, CredentialsRejectedError, RequestRefusedError
+from cashpay_pipeline.pagination import find_records
+from cashpay_pipeline.settings import Settings
+
+TOLERATED_SKEW = timedelta(minutes=2)
+ENOUGH_BYTES = 1_000_000_000
+PACKAGES = ("cashpay_pipeline", "dagster", "duckdb", "pandas")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing looked at: whether it is as it should be, and what was seen."""
+
+    ok: bool
+    text: str
+
+
+def diagnose(settings: Settings) -> Iterator[Finding]:
+    """Look at one thing after the other; a refused login ends it, so that no account gets locked."""
+    versions = ", ".join(f"{package} {version(package)}" for package in PACKAGES)
+    yield Finding(True, f"Versions: {versions}, Python {platform.python_version()}.")
+    yield _disk(settings)
+    with CashpayClient(settings) as client:
+        yield Finding(True, f"Address: {settings.environment}, account {settings.account}, scheme {settings.scheme}.")
+        for look in (_ping, _gateways, _first_page, _page_zero, _clock):
+            try:
+                yield look(settings, client)
+            except CredentialsRejectedError as error:
+                yield Finding(False, str(error))
+                return
+            except CashpayError as error:
+                yield Finding(False, str(error))
+
+
+def _disk(settings: Settings) -> Finding:
+    folder = next(p for p in (settings.data_folder.resolve(), *settings.data_folder.resolve().parents) if p.exists())
+    free = shutil.disk_usage(folder).free
+    return Finding(free >= ENOUGH_BYTES, f"Disk: {free // 10**6:,} MB free for {settings.data_folder}.")
+
+
+def _ping(settings: Settings, client: CashpayClient) -> Finding:
+    client.ping()
+    return Finding(True, "Login: CashPay accepts the credentials.")
+
+
+def _gateways(settings: Settings, client: CashpayClient) -> Finding:
+    return Finding(True, f"Gateways: {len(client.fetch_gateways())}.")
+
+
+def _first_page(settings: Settings, client: CashpayClient) -> Finding:
+    reply = client.fetch_bills_page(settings.first_page, settings.page_size)
+    if reply.body is None:
+        return Finding(True, "Bill list: empty.")
+    shape, records, total = find_records(reply.body)
+    said = f"CashPay says there are {total:,}" if total is not None else "CashPay gives no total"
+    got = f"{len(records)} bills on the first page (asked for {settings.page_size}) as {shape}"
+    return Finding(True, f"Bill list: {got}; {said}.")
+
+
+def _page_zero(settings: Settings, client: CashpayClient) -> Finding:
+    """Where the pages are numbered from 0 and we begin with 1, the newest bills would never be read."""
+    try:
+        zero, one = (_references(client, number, settings.page_size) for number in (0, 1))
+    except RequestRefusedError:
+        zero, one = [], []
+    if not zero or zero == one:
+        return Finding(settings.first_page == 1, "Pages: numbered from 1.")
+    return Finding(
+        settings.first_page == 0,
+        "Pages: page 0 differs from page 1, so they are numbered from 0"
+        + ("." if settings.first_page == 0 else ": set CASHPAY_FIRST_PAGE=0."),
+    )
+
+
+def _references(client: CashpayClient, page: int, size: int) -> list[str]:
+    reply = client.fetch_bills_page(page, size)
+    records = [] if reply.body is None else find_records(reply.body)[1]
+    return [str(record.get("order_reference")) for record in records if isinstance(record, dict)]
+
+
+def _clock(settings: Settings, client: CashpayClient) -> Finding:
+    skew = client.skew
+    if skew is None:
+        return Finding(True, "Clock: CashPay does not tell its time.")
+    seconds = round(skew.total_seconds())
+    return Finding(abs(skew) <= TOLERATED_SKEW, f"Clock: this machine and CashPay differ by {abs(seconds)} s.")

@@ -1,0 +1,108 @@
+"""What `sync` says at its end and `status` at any time: plain sentences, read from the database."""
+
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from cashpay_pipeline.errors import WarehouseBusyError
+from cashpay_pipeline.settings import Settings
+from cashpay_pipeline.warehouse import open_warehouse, read_published
+
+Rows = Callable[[str, Sequence[Any]], list[dict[str, Any]]]
+
+_RECEIVED = """
+select state, coalesce(gateway_name, 'gateway not told') as gateway, currency, count(*) as bills,
+    cast(sum(received_amount) as bigint) as received
+from core.bills
+where account = ? and received_amount > 0
+group by all order by state, received desc, gateway
+"""
+_STATES = """
+select state, currency, count(*) as bills, cast(sum(coalesce(received_amount, 0)) as bigint) as received
+from core.bills
+where account = ?
+group by all order by bills desc, state
+"""
+_LAST_SYNC = "select * from core.syncs where account = ? and status != 'running' order by started_at desc limit 1"
+_LAST_COMPLETE = "select max(finished_at) as at from core.syncs where account = ? and complete and kind != 'recheck'"
+_OPEN_ISSUES = "select count(*) as issues from core.data_issues where account = ? and resolved_at is null"
+
+
+def sync_summary(settings: Settings) -> Iterator[str]:
+    """What the sync that has just ended brought, and where to look next."""
+    rows = _published(settings)
+    for sync in rows(_LAST_SYNC, [settings.account]):
+        yield (
+            f"{sync['bills_new']:,} new bills, {sync['bills_changed']:,} changes to known ones "
+            f"({sync['requests']:,} requests, {_seconds(sync)} s)."
+        )
+        for warning in sync["warnings"]:
+            yield f"Note: {warning}"
+    yield from _table("Money received", rows(_RECEIVED, [settings.account]))
+    yield f"The database: {settings.published_path}"
+    yield "Next: make ui"
+    yield '      .venv/bin/cashpay sql "select * from marts.daily_collections order by received_date desc limit 20"'
+
+
+def status_report(settings: Settings) -> Iterator[str]:
+    """How fresh and how complete the data is. Reads the working file, or the published copy while a sync is writing."""
+    yield f"Account {settings.account}, {settings.environment if settings.has_credentials else 'made-up data'}"
+    if settings.warehouse_path.exists():
+        try:
+            with open_warehouse(settings, owner="cashpay status", wait_seconds=0) as warehouse:
+                yield from _status(settings, warehouse.rows)
+            return
+        except WarehouseBusyError as busy:
+            yield f"{busy.message} What follows is from the published copy."
+    yield from _status(settings, _published(settings))
+
+
+def _status(settings: Settings, rows: Rows) -> Iterator[str]:
+    now = datetime.now(UTC)
+    for sync in rows(_LAST_SYNC, [settings.account]):
+        yield f"Last sync: {sync['kind']}, {sync['status']}, ended {_ago(now, sync['finished_at'])}"
+        for warning in sync["warnings"]:
+            yield f"Note: {warning}"
+    for complete in rows(_LAST_COMPLETE, [settings.account]):
+        yield f"Last complete reading of the list: {_ago(now, complete['at'])}"
+    if settings.published_path.exists():
+        published_at = datetime.fromtimestamp(settings.published_path.stat().st_mtime, UTC)
+        yield f"Published copy: {settings.published_path}, made {_ago(now, published_at)}"
+    for counted in rows(_OPEN_ISSUES, [settings.account]):
+        yield f"Records set aside: {counted['issues']:,}"
+    yield from _table("Bills", rows(_STATES, [settings.account]))
+
+
+def _table(title: str, found: list[dict[str, Any]]) -> Iterator[str]:
+    if not found:
+        yield f"{title}: none"
+        return
+    shown = [{name: f"{v:,}" if isinstance(v, int) else str(v) for name, v in row.items()} for row in found]
+    widths = {name: max(len(name), *(len(row[name]) for row in shown)) for name in shown[0]}
+    yield f"{title}:"
+    for row in [{name: name for name in widths}, *shown]:
+        yield "  " + "  ".join(
+            row[name].rjust(width) if isinstance(found[0][name], int) else row[name].ljust(width)
+            for name, width in widths.items()
+        )
+
+
+def _published(settings: Settings) -> Rows:
+    def rows(sql: str, parameters: Sequence[Any]) -> list[dict[str, Any]]:
+        columns, found = read_published(settings, sql, parameters)
+        return [dict(zip(columns, row, strict=True)) for row in found]
+
+    return rows
+
+
+def _seconds(sync: dict[str, Any]) -> str:
+    return f"{(sync['finished_at'] - sync['started_at']).total_seconds():.1f}"
+
+
+def _ago(now: datetime, moment: datetime | None) -> str:
+    if moment is None:
+        return "never"
+    age = max(now - moment, timedelta())
+    if age < timedelta(hours=2):
+        return f"{int(age.total_seconds() // 60)} minutes ago"
+    return f"{moment:%Y-%m-%d %H:%M} UTC" + (f" ({age.days} days ago)" if age.days else "")

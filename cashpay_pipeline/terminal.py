@@ -1,0 +1,96 @@
+"""What a person at a terminal sees. All of it passes `printable`, so that no bill can steer the terminal (X4)."""
+
+import csv
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.status import Status
+from rich.table import Table
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from cashpay_pipeline.sync import Progress
+
+LINE_EVERY_SECONDS = 10.0
+
+
+def printable(text: object) -> str:
+    """The text, with everything that a terminal would obey instead of show written out, but for line ends."""
+    return "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in str(text))
+
+
+def say(text: object) -> None:
+    """Print a line on standard output."""
+    print(printable(text))
+
+
+def complain(text: object) -> None:
+    """Print a line on standard error."""
+    print(printable(text), file=sys.stderr)
+
+
+def show_rows(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    """Print rows: a table on a terminal, comma-separated lines elsewhere."""
+    if sys.stdout.isatty():
+        Console().print(_table(columns, rows))
+        return
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer.writerow(map(printable, columns))
+    writer.writerows(["" if value is None else printable(value) for value in row] for row in rows)
+
+
+def _table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> Table:
+    table = Table()
+    for position, name in enumerate(columns):
+        numeric = any(isinstance(row[position], (int, float)) for row in rows)
+        table.add_column(Text(printable(name)), justify="right" if numeric else "left")
+    for row in rows:
+        table.add_row(*(Text("" if value is None else printable(value)) for value in row))
+    return table
+
+
+class ProgressDisplay:
+    """Says how a sync goes on: one living line on a terminal, a plain line now and then elsewhere."""
+
+    def __init__(self, status: Status | None) -> None:
+        self._status = status
+        self._started_at = time.monotonic()
+        self._said_at = float("-inf")
+        self._said = ("", "")
+
+    def update(self, progress: "Progress") -> None:
+        """Take note of where the sync stands."""
+        line = self._line(progress)
+        if self._status:
+            self._status.update(Text(line))
+            return
+        now = time.monotonic()
+        news = (progress.stage, progress.waiting)
+        if news != self._said or now - self._said_at >= LINE_EVERY_SECONDS:
+            complain(line)
+            self._said, self._said_at = news, now
+
+    def _line(self, progress: "Progress") -> str:
+        elapsed = time.monotonic() - self._started_at
+        of_total = f" of about {progress.total:,}" if progress.total else ""
+        parts = [printable(progress.stage)]
+        if progress.bills:
+            rate = progress.bills / max(elapsed, 0.1)
+            parts += [f"page {progress.pages:,}", f"{progress.bills:,}{of_total} bills", f"{rate:,.0f} bills/s"]
+        if progress.waiting:
+            parts.append(f"waiting: {printable(progress.waiting)}")
+        return " | ".join(parts)
+
+
+@contextmanager
+def progress_display() -> Iterator[ProgressDisplay]:
+    """A display on standard error for as long as a sync runs."""
+    if not sys.stderr.isatty():
+        yield ProgressDisplay(None)
+        return
+    with Console(stderr=True).status("starting") as status:
+        yield ProgressDisplay(status)
