@@ -162,8 +162,14 @@ class Attempts:
         body, warnings = judge(call, answer, self._redactor.clean)
         self.pacer.went_well()
         if answer.date is not None:
-            self.skew = answer.date - self._clock.now()
+            self._compare_clocks(answer.date)
         return Reply(answer.status, body, self.now(), warnings)
+
+    def _compare_clocks(self, date: datetime) -> None:
+        """Keep the first measure while it holds: `Date` has whole seconds, and our time must not swing with them."""
+        measured = date - self._clock.now()
+        if self.skew is None or abs(measured - self.skew) > TOLERATED_SKEW:
+            self.skew = measured
 
     def _pause(self, trouble: Again, policy: Retry, *, last: bool) -> None:
         """Wait before the next try; or raise, when there is none or the wait is too long."""

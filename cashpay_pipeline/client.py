@@ -154,22 +154,24 @@ class CashpayClient:
     def _exchange(self, call: Call, headers: Mapping[str, str]) -> Answer:
         """Send once, with no help from the environment, no redirect, and no resending by the library (N6, N8)."""
         deadline = Deadline(TOTAL_SECONDS)
+        broken: Exception | None = None
         try:
-            with deadline, self._session.request(
-                call.method,
-                self._base_url + call.path,
-                params=call.params,
-                json=call.json,
-                headers=headers,
-                timeout=(CONNECT_SECONDS, READ_SECONDS),
-                allow_redirects=False,
-                stream=True,
-            ) as response:
+            with (
+                deadline,
+                self._session.request(
+                    call.method,
+                    self._base_url + call.path,
+                    params=call.params,
+                    json=call.json,
+                    headers=headers,
+                    timeout=(CONNECT_SECONDS, READ_SECONDS),
+                    allow_redirects=False,
+                    stream=True,
+                ) as response,
+            ):
                 raw = _read(response)
         except requests.RequestException as error:
             broken = self._broken(error)
-        else:
-            broken = None
         # Raised out here, so that the library's error, which holds the request, is not even its context (S2).
         if deadline.passed:
             host = urlsplit(self._base_url).netloc
@@ -193,9 +195,16 @@ class CashpayClient:
             )
 
 
+class _Session(requests.Session):
+    """Follows no redirect, and does not read one either: `requests` would, whole, even where it may not follow (N6)."""
+
+    def get_redirect_target(self, resp: requests.Response) -> None:
+        """Nowhere."""
+
+
 def _session(settings: Settings) -> requests.Session:
     """A session that nothing outside the settings changes: no .netrc, no proxy variables, no cookies (N8)."""
-    session = requests.Session()
+    session = _Session()
     session.trust_env = False
     session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
     session.headers.update(

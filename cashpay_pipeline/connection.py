@@ -28,12 +28,12 @@ from urllib3.exceptions import (
 REASONS: dict[type[BaseException], str] = {
     ProxyError: "the proxy does not let it through",
     NameResolutionError: "its name is not known here",
-    ConnectTimeoutError: "it takes no connection",
     ReadTimeoutError: "it does not answer in time",
     IncompleteRead: "its answer is cut off",
     DecodeError: "its answer is compressed wrongly",
     ConnectionRefusedError: "it refuses the connection",
     ConnectionResetError: "the connection was reset",
+    ConnectTimeoutError: "it takes no connection",  # for urllib3 a refused connection is one of these
 }
 
 

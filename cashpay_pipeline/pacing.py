@@ -26,9 +26,7 @@ class Pacer:
         max_in_flight: at most so many at once; halved when CashPay is overloaded, and slowly raised again.
     """
 
-    def __init__(
-        self, clock: Clock, now: Callable[[], datetime], *, per_second: float, max_in_flight: int
-    ) -> None:
+    def __init__(self, clock: Clock, now: Callable[[], datetime], *, per_second: float, max_in_flight: int) -> None:
         self._clock = clock
         self._now = now
         self._interval = 1 / per_second

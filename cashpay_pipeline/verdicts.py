@@ -171,7 +171,8 @@ def _verdict(call: Call, answer: Answer, status: int, message: str) -> Exception
     if status in (405, 415):
         return RequestRefusedError(
             f"CashPay refuses the form of this request (status {status}): a defect in this tool, {TOOL}{said}",
-            status=status, next_step=f"Report this text; the version is {TOOL}.",
+            status=status,
+            next_step=f"Report this text; the version is {TOOL}.",
         )
     if 400 <= status < 500:
         return RequestRefusedError(f"CashPay refuses this request (status {status}){said}", status=status)
@@ -209,9 +210,7 @@ def _decoded(answer: Answer, clean: Clean, warnings: list[str]) -> JSON:
     if answer.raw.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] in (b"{", b"[", b""):
         raise Again(UnavailableError(f"CashPay's answers arrive cut off ({what})."), tries=TRIES_WHEN_CUT_OFF)
     begin = clean(answer.raw.decode("utf-8", "replace"), SAFE_CHARACTERS_SHOWN)
-    raise Again(
-        UnexpectedReplyError(f"Expected JSON, got {what}, beginning: {begin}"), tries=TRIES_WHEN_NOT_JSON
-    )
+    raise Again(UnexpectedReplyError(f"Expected JSON, got {what}, beginning: {begin}"), tries=TRIES_WHEN_NOT_JSON)
 
 
 def _decoded_or_none(raw: bytes) -> JSON:
@@ -259,9 +258,9 @@ def _target(answer: Answer) -> str:
     """Scheme and host that a redirect names: not its path or query, which can hold a token."""
     try:
         parts = urlsplit(answer.headers.get("Location", ""))
-        host = parts.hostname
+        host = parts.netloc.rpartition("@")[2]
     except ValueError:
-        host = None
+        host = ""
     if not host:
         return "another path of the same host" if answer.headers.get("Location") else "nowhere"
     return f"{parts.scheme or urlsplit(answer.url).scheme}://{''.join(c for c in host if c.isprintable())[:200]}"

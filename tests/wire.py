@@ -9,6 +9,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from urllib.parse import urlsplit
 
 from cashpay_pipeline.client import CashpayClient
 from cashpay_pipeline.settings import Settings
@@ -35,7 +36,7 @@ class Request:
 
     @property
     def path(self) -> str:
-        return self.target.split("?")[0].removeprefix("/api")
+        return urlsplit(self.target).path.removeprefix("/api")
 
 
 class FakeClock:
@@ -160,6 +161,9 @@ class WireServer:
             if not chunk:
                 return None
             received += chunk
+            if received[0] == 0x16:  # a TLS handshake: this server speaks plain HTTP
+                connection.sendall(reply(400, {}))
+                return None
         head, _, body = received.partition(b"\r\n\r\n")
         first, *lines = head.decode("latin-1").split("\r\n")
         method, target, _ = first.split(" ")

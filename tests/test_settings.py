@@ -1,0 +1,143 @@
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cashpay_pipeline.errors import SettingsError
+from cashpay_pipeline.settings import Settings, load_settings
+
+OAUTH2 = {
+    "username": "api.example",
+    "password": "made-up-password",
+    "client_id": "client-canary",
+    "client_secret": "made-up",
+}
+CASHPAY = {"login": "demo.merchant", "api_key": "EXAMPLE-API-KEY-NOT-REAL", "api_reference": "17"}
+URL = "https://cashpay.example.test/api"
+
+
+@pytest.fixture(autouse=True)
+def empty_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Neither this machine's variables nor a .env nearby."""
+
+    for name in list(os.environ):
+        if name.startswith("CASHPAY_"):
+            monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+
+
+def message_of(**values: Any) -> str:
+    with pytest.raises(SettingsError) as caught:
+        load_settings(**values)
+    return str(caught.value)
+
+
+def test_nothing_set_is_valid_and_means_the_simulator() -> None:
+    settings = load_settings()
+    assert not settings.has_credentials and list(settings.secrets()) == []
+
+
+@pytest.mark.parametrize(
+    ("values", "scheme"),
+    [
+        (OAUTH2, "oauth2"),
+        (CASHPAY, "cashpay"),
+        ({**OAUTH2, "api_key": CASHPAY["api_key"]}, "oauth2"),
+        ({**OAUTH2, **CASHPAY, "auth": "oauth2"}, "oauth2"),
+        ({**OAUTH2, **CASHPAY, "auth": "cashpay"}, "cashpay"),
+    ],
+)
+def test_A11_the_scheme_is_the_one_that_is_complete(values: dict[str, str], scheme: str) -> None:
+    settings = load_settings(base_url=URL, **values)
+    assert settings.has_credentials and settings.scheme == scheme
+
+
+@pytest.mark.parametrize(
+    ("values", "names"),
+    [
+        ({"base_url": URL}, ["USERNAME", "PASSWORD", "CLIENT_ID", "CLIENT_SECRET"]),
+        ({"base_url": URL, "auth": "cashpay"}, ["LOGIN", "API_KEY", "API_REFERENCE"]),
+        ({"base_url": URL, "username": "api.example"}, ["PASSWORD", "CLIENT_ID", "CLIENT_SECRET"]),
+        ({"base_url": URL, "login": "demo"}, ["API_KEY", "API_REFERENCE"]),
+        ({**OAUTH2}, ["BASE_URL"]),
+        ({**CASHPAY}, ["BASE_URL"]),
+    ],
+)
+def test_A11_missing_settings_are_named(values: dict[str, str], names: list[str]) -> None:
+    text = message_of(**values)
+    assert "missing: " + ", ".join(f"CASHPAY_{name}" for name in names) in text
+
+
+def test_A11_both_schemes_need_a_choice_and_no_value_is_shown() -> None:
+    text = message_of(base_url=URL, **OAUTH2, **CASHPAY)
+    assert "set CASHPAY_AUTH to oauth2 or cashpay" in text
+    for value in [*OAUTH2.values(), CASHPAY["api_key"], CASHPAY["login"]]:
+        assert value not in text.replace("CASHPAY_", "")
+
+
+@pytest.mark.parametrize("name", ["username", "password", "client_id", "client_secret"])
+def test_A10_blanks_around_a_pasted_value_are_trimmed(name: str) -> None:
+    settings = load_settings(base_url=URL, **{**OAUTH2, name: f" \t{OAUTH2[name]}\n"})
+    assert getattr(settings, name).get_secret_value() == OAUTH2[name]
+
+
+@pytest.mark.parametrize("name", ["login", "api_key", "api_reference"])
+def test_A10_a_key_that_is_not_ascii_is_refused_by_name(name: str) -> None:
+    text = message_of(base_url=URL, **{**CASHPAY, name: "clé-canary"})
+    assert f"CASHPAY_{name.upper()}" in text and "not ASCII" in text and "canary" not in text
+
+
+def test_the_environment_and_the_env_file_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = [f"CASHPAY_{name.upper()}={value}" for name, value in OAUTH2.items()]
+    Path(".env").write_text("\n".join([f"CASHPAY_BASE_URL={URL}/", *lines, "CASHPAY_PAGE_SIZE=50"]))
+    monkeypatch.setenv("CASHPAY_PAGE_SIZE", "20")
+    monkeypatch.setenv("CASHPAY_PROXY", "")
+    settings = load_settings()
+    assert (settings.base_url, settings.page_size, settings.proxy) == (URL, 20, None)
+    assert set(settings.secrets()) == set(OAUTH2.values())
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["cashpay.example.test", "ftp://cashpay.example.test", "https://", "https://me:pass@cashpay.example.test/api",
+     "https://cashpay.example.test/api?x=1", "https://cashpay.example.test/api#x", "http://cashpay.example.test/api"],
+)  # fmt: skip
+def test_an_address_that_would_not_do_is_refused(address: str) -> None:
+    text = message_of(base_url=address, **OAUTH2)
+    assert "CASHPAY_BASE_URL" in text and "me:pass" not in text
+
+
+@pytest.mark.parametrize(
+    ("address", "environment"),
+    [
+        ("https://Cashpay.example.test/sandbox/", "cashpay.example.test/sandbox"),
+        ("http://127.0.0.1:8123/api", "this-machine/api"),
+        ("http://localhost:99/api", "this-machine/api"),
+    ],
+)
+def test_A12_the_environment_is_host_and_path(address: str, environment: str) -> None:
+    assert load_settings(base_url=address, **OAUTH2).environment == environment
+
+
+def test_S1_no_secret_is_in_a_repr_or_an_error() -> None:
+    secrets = {**OAUTH2, "pii_key": "pii-canary", "proxy": "http://me:proxy-canary@proxy.example.test:3128"}
+    settings = load_settings(base_url=URL, **secrets)
+    for text in (repr(settings), str(settings), str(settings.model_dump()), message_of(**secrets, page_size=0)):
+        for value in [*secrets.values(), "proxy-canary"]:
+            assert value not in text.replace("example.test", "")
+    assert {"pii-canary", "proxy-canary"} <= set(settings.secrets())
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("page_size", 0), ("salt_bits", 64), ("max_in_flight", 0), ("requests_per_second", 0), ("first_page", 2),
+     ("account", "a b"), ("source_timezone", "Mars/Base"), ("pii", "maybe"), ("auth", "basic")],
+)  # fmt: skip
+def test_values_out_of_range_are_named(name: str, value: Any) -> None:
+    assert f"CASHPAY_{name.upper()}" in message_of(**{name: value})
+
+
+def test_settings_cannot_be_changed() -> None:
+    with pytest.raises(ValueError, match="frozen"):
+        Settings(_env_file=None).page_size = 5  # type: ignore[misc]
