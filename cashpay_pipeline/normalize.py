@@ -38,7 +38,17 @@ STATES = {
 NOTHING_RECEIVED = ("Pending", "Error", "Canceled", "Expired")
 
 CURRENCY_DECIMALS = {
-    "XOF": 0, "XAF": 0, "GNF": 0, "EUR": 2, "USD": 2, "GHS": 2, "NGN": 2, "GBP": 2, "CHF": 2, "CAD": 2, "MAD": 2,
+    "XOF": 0,
+    "XAF": 0,
+    "GNF": 0,
+    "EUR": 2,
+    "USD": 2,
+    "GHS": 2,
+    "NGN": 2,
+    "GBP": 2,
+    "CHF": 2,
+    "CAD": 2,
+    "MAD": 2,
 }
 """ISO 4217 exponents; CashPay's own plug-in knows XOF only."""
 
@@ -105,44 +115,49 @@ class Issue:
     reason: str
 
 
+Content = tuple[tuple[Any, ...], tuple[tuple[Any, ...], ...]]
+"""The typed values of a bill, in the order of `BILL_DTYPES`, and of its payments, in that of `PAYMENT_DTYPES`."""
+
+
 @dataclass(frozen=True)
 class NormalizedBills:
     """What `normalize_bills` gives.
 
     Attributes:
-        bills: one row a good record, dtypes `BILL_DTYPES`, index = position of the record in the input.
-        payments: one row a payment of a good record, dtypes `PAYMENT_DTYPES`.
-        issues: the records that are in neither frame.
+        contents: the typed values of each good record, by its position in the input.
+        issues: the other records.
     """
 
-    bills: pd.DataFrame
-    payments: pd.DataFrame
+    contents: dict[int, Content]
     issues: list[Issue]
+
+    def bills(self, positions: Iterable[int] | None = None) -> pd.DataFrame:
+        """One row a good record, dtypes `BILL_DTYPES`; all of them, or those at the positions given."""
+        return frame([self.contents[p][0] for p in self._chosen(positions)], BILL_DTYPES)
+
+    def payments(self, positions: Iterable[int] | None = None) -> pd.DataFrame:
+        """One row a payment, dtypes `PAYMENT_DTYPES`."""
+        return frame([row for p in self._chosen(positions) for row in self.contents[p][1]], PAYMENT_DTYPES)
+
+    def _chosen(self, positions: Iterable[int] | None) -> Iterable[int]:
+        return self.contents if positions is None else positions
 
 
 def normalize_bills(records: Sequence[Record], *, source_timezone: str = BUSINESS_TIMEZONE) -> NormalizedBills:
-    """Turn bill records into a frame of bills and a frame of payments.
+    """Type bill records and their payments.
 
     Amounts are whole numbers of the currency's smallest unit (francs for XOF). Times are UTC; a time without
     an offset is read in `source_timezone`. `business_date` is the day in Africa/Lome.
     """
     zone = ZoneInfo(source_timezone)
-    index: list[int] = []
-    bills: list[tuple[Any, ...]] = []
-    payments: list[tuple[Any, ...]] = []
+    contents: dict[int, Content] = {}
     issues: list[Issue] = []
     for position, record in enumerate(records):
         try:
-            bill, paid_by = _bill(record, zone)
+            contents[position] = _bill(record, zone)
         except BadRecordError as bad:
             issues.append(Issue(position, bad.field, bad.reason))
-            continue
-        index.append(position)
-        bills.append(bill)
-        payments.extend(paid_by)
-    return NormalizedBills(
-        _frame(bills, BILL_DTYPES, index=index), _frame(payments, PAYMENT_DTYPES), issues
-    )
+    return NormalizedBills(contents, issues)
 
 
 def normalize_gateways(records: Iterable[Any]) -> tuple[pd.DataFrame, list[Issue]]:
@@ -168,7 +183,7 @@ def normalize_gateways(records: Iterable[Any]) -> tuple[pd.DataFrame, list[Issue
             clean_text(record.get("logo_url") or psp.get("logo_url")),
             clean_text(record.get("currency")),
         )
-    return _frame(list(rows.values()), GATEWAY_DTYPES), issues
+    return frame(list(rows.values()), GATEWAY_DTYPES), issues
 
 
 def order_reference(record: Any) -> str:
@@ -190,10 +205,8 @@ def created_at(record: Any, zone: ZoneInfo) -> datetime | None:
         return None
 
 
-def _bill(record: Record, zone: ZoneInfo) -> tuple[tuple[Any, ...], list[tuple[Any, ...]]]:
+def _bill(record: Record, zone: ZoneInfo) -> Content:
     key = order_reference(record)
-    if defect := record_defect(record):
-        raise BadRecordError("record", defect)
     state_raw, state = parse_state(record.get("state"))
     currency = record.get("currency")
     if not isinstance(currency, str) or currency.strip().upper() not in CURRENCY_DECIMALS:
@@ -227,7 +240,7 @@ def _bill(record: Record, zone: ZoneInfo) -> tuple[tuple[Any, ...], list[tuple[A
         len(payments),
         clean_text(record.get("bill_url")),
     )
-    return bill, payments
+    return bill, tuple(payments)
 
 
 def _payment(key: str, number: int, payment: Any, currency: str) -> tuple[Any, ...]:
@@ -245,9 +258,7 @@ def _payment(key: str, number: int, payment: Any, currency: str) -> tuple[Any, .
     )
 
 
-def _received(
-    record: Record, state: str, amount: int, currency: str, paid: Sequence[int | None]
-) -> int | None:
+def _received(record: Record, state: str, amount: int, currency: str, paid: Sequence[int | None]) -> int | None:
     """What came in: as stated; else the sum of the payments; else what the state itself says; else unknown.
 
     List rows may well lack `received_amount` (it is evidenced for the callback only): then `Paid`, "settled in
@@ -400,25 +411,6 @@ def clean_text(value: Any) -> str | None:
     return value.replace("\0", "\N{REPLACEMENT CHARACTER}").encode("utf-8", "replace").decode("utf-8")
 
 
-def record_defect(record: Any) -> str | None:
-    """What the decoder found wrong inside a record, at any depth, as a reason; None for a sound one."""
-    if isinstance(record, Mapping):
-        if defect := getattr(record, "defect", None):
-            return str(defect)
-        if len({str(k).casefold() for k in record}) < len(record):
-            return "ambiguous_key"
-        values: Iterable[Any] = record.values()
-    elif isinstance(record, list):
-        values = record
-    else:
-        return getattr(record, "defect", None)
-    for value in values:
-        if isinstance(value, (Mapping, list)) or hasattr(value, "defect"):
-            if defect := record_defect(value):
-                return defect
-    return None
-
-
 def _key(value: Any, field: str) -> str:
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
@@ -439,13 +431,12 @@ def _list(value: Any, field: str) -> list[Any]:
     return value
 
 
-def _frame(
-    rows: list[tuple[Any, ...]], dtypes: Mapping[str, str], *, index: Sequence[int] | None = None
-) -> pd.DataFrame:
+def frame(rows: Sequence[tuple[Any, ...]], dtypes: Mapping[str, str]) -> pd.DataFrame:
+    """A frame from rows, with the dtypes declared and none guessed, also when it is empty."""
     columns = list(zip(*rows, strict=True)) if rows else [()] * len(dtypes)
     return pd.DataFrame(
         {
-            name: pd.Series(list(values), dtype=dtype, index=index)
+            name: pd.Series(list(values), dtype=dtype)
             for (name, dtype), values in zip(dtypes.items(), columns, strict=True)
         }
     )

@@ -246,6 +246,7 @@ create table core.data_issues (
     field varchar not null,
     payload varchar not null,
     first_seen_at timestamptz not null,
+    last_seen_at timestamptz not null,
     resolved_at timestamptz
 );
 comment on table core.data_issues is 'Records set aside because they cannot be counted safely, one row each.';
@@ -258,4 +259,5 @@ comment on column core.data_issues.reason is 'Why it was set aside.';
 comment on column core.data_issues.field is 'The field that is wrong.';
 comment on column core.data_issues.payload is 'The record as CashPay sent it (JSON), phone and names masked.';
 comment on column core.data_issues.first_seen_at is 'When it was first met, UTC.';
-comment on column core.data_issues.resolved_at is 'When a good reading of the same bill came, UTC; empty while it is open.';
+comment on column core.data_issues.last_seen_at is 'When it was last met, UTC.';
+comment on column core.data_issues.resolved_at is 'When a good reading of the same bill came, or CashPay no longer sent the record, UTC; empty while it is open.';

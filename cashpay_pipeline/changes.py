@@ -1,0 +1,118 @@
+"""Tell whether a reading says anything new about a bill. Pure functions over records; no I/O, no clock.
+
+Lists and details may show the same bill in different fullness and different forms ("1500" here, 1500 there). A
+reading is therefore laid over what is known, and only a difference in content makes a new version.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+from cashpay_pipeline.normalize import PAID_STATES, Record, Source, parse_state
+
+MODELLED_FIELDS = frozenset(
+    {"order_reference", "merchant_reference", "code", "state", "amount", "received_amount", "currency"}
+    | {"date_create", "description", "client", "gateway", "payments", "bill_url"}
+)
+"""Fields with a typed column: compared by their typed values, so that a change of form is no change."""
+
+PAYMENT_FIELDS = ("received_amount", "payments")
+
+
+@dataclass(frozen=True)
+class Reading:
+    """One bill as it was read once.
+
+    Attributes:
+        order_reference: the key.
+        record: the masked record.
+        source: where it was read.
+        observed_at: when, UTC.
+        state: our word for its state.
+        digest: fingerprint of the record exactly as read.
+    """
+
+    order_reference: str
+    record: Record
+    source: Source
+    observed_at: datetime
+    state: str
+    digest: str
+
+
+def read(order_reference: str, record: Record, source: Source, observed_at: datetime) -> Reading:
+    """Make a reading of a masked record."""
+    return Reading(
+        order_reference,
+        record,
+        source,
+        observed_at,
+        parse_state(record.get("state"))[1],
+        digest(payload(record)),
+    )
+
+
+def payload(record: Any) -> str:
+    """The record as JSON text, keys sorted, ASCII; a number with a point becomes text, so that no digit is lost."""
+    return json.dumps(record, sort_keys=True, separators=(",", ":"), default=str)
+
+
+def digest(text: str) -> str:
+    """Fingerprint of a text: 128 bits, in hex."""
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+def overlay(known: Record, reading: Reading) -> dict[str, Any]:
+    """The known content with the reading laid over it.
+
+    What a poorer reading does not mention stays, with one exception: when the state has changed, sums and payments
+    of before say nothing about now, unless the bill was given up with what it had received.
+    """
+    merged = _laid_over(known, reading.record)
+    before = parse_state(known.get("state"))[1]
+    if reading.state != before and not (before == "Partial" and reading.state in ("Canceled", "Expired")):
+        for field in PAYMENT_FIELDS:
+            if field not in reading.record:
+                merged.pop(field, None)
+    return merged
+
+
+def is_poorer(known: Record, merged: Record) -> bool:
+    """Whether the overlay lost payments that were known, so that the details must be read again."""
+    return any(known.get(field) and field not in merged for field in PAYMENT_FIELDS)
+
+
+def other_content(record: Record) -> str:
+    """The fields without a typed column, in one form whatever the wire's."""
+    return payload({k: _one_form(v) for k, v in record.items() if k not in MODELLED_FIELDS})
+
+
+def is_paid(state: str) -> bool:
+    """Whether the customer owes nothing more."""
+    return state in PAID_STATES
+
+
+def _laid_over(known: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(known)
+    for name, value in new.items():
+        old = merged.get(name)
+        merged[name] = _laid_over(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
+    return merged
+
+
+def _one_form(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {k: _one_form(v) for k, v in value.items()}
+    if isinstance(value, list):
+        return [_one_form(v) for v in value]
+    if isinstance(value, (int, Decimal, str)) and not isinstance(value, bool):
+        try:
+            number = Decimal(value)
+        except InvalidOperation:
+            return value
+        return format(number.normalize(), "f") if number.is_finite() and abs(number.adjusted()) < 30 else str(value)
+    return value

@@ -1,0 +1,399 @@
+"""Walk the bill list completely: envelope, page size, stop rules, drift, loop guard. Knows no HTTP and no bill.
+
+Nothing is promised about the list but that it has pages. Therefore:
+
+- The shape is detected on the first page and pinned; an unknown one is an error, never zero bills.
+- The list ends with an empty page (also a 204, or a 404 after the first page). A short page or `total` never end it.
+- A page that repeats is drift, the end, or a list without pages: see `_is_end`.
+- A first page that is shorter than asked may mean a server that caps the size, yet skips by the size asked for. From
+  there on the walk asks for the size it got, which is right in every case.
+- With several pages in flight, a bill created between two requests can hide a row. Then `total` drops from one page
+  to the next in list order, and the pages in flight at that time are read again in order.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal, Protocol
+
+from cashpay_pipeline.errors import (
+    CashpayError,
+    PagingError,
+    ReplyTooLargeError,
+    RequestRefusedError,
+    UnavailableError,
+    UnexpectedReplyError,
+)
+
+FALLBACK_SIZE = 20
+"""The largest page size that any public integration is known to use."""
+
+RECENT_PAGES = 8
+
+ListOrder = Literal["newest_first", "oldest_first", "none", "unknown"]
+
+
+class PageReply(Protocol):
+    """What the client gives for one page."""
+
+    @property
+    def status(self) -> int:
+        """The HTTP status."""
+
+    @property
+    def body(self) -> Any:
+        """What the JSON says; None where there is none."""
+
+    @property
+    def received_at(self) -> datetime:
+        """When it arrived, UTC."""
+
+
+@dataclass(frozen=True)
+class Page:
+    """One page as it was read.
+
+    Attributes:
+        offset: rows of the list before it, by the page number and size that were asked for.
+        records: rows, in the list's order; a row that is not an object is passed on as it is.
+        total: how many rows the API says there are, or None.
+        received_at: when it arrived, UTC; None for a page that does not exist (404).
+    """
+
+    offset: int
+    records: list[Any]
+    total: int | None
+    received_at: datetime | None
+
+
+class OrderWatch:
+    """Judges the list's order by the creation times of rows met for the first time, in the order met."""
+
+    def __init__(self) -> None:
+        self._last: datetime | None = None
+        self._fell = self._rose = False
+
+    def see(self, moment: datetime | None) -> None:
+        """Take note of the next row; a row without a time says nothing."""
+        if moment is None:
+            return
+        if self._last is not None:
+            self._fell = self._fell or moment < self._last
+            self._rose = self._rose or moment > self._last
+        self._last = moment
+
+    @property
+    def order(self) -> ListOrder:
+        """What has been seen so far."""
+        if self._fell and self._rose:
+            return "none"
+        if self._fell:
+            return "newest_first"
+        return "oldest_first" if self._rose else "unknown"
+
+
+@dataclass
+class BillList:
+    """The list of bills, to be walked once.
+
+    Args:
+        fetch: reads one page by number and size.
+        reference: a row's key, or None where it has none.
+        created_at: a row's creation time, or None.
+        count: how many different rows were read so far, in this walk or in the part of it that came before.
+        page_size: rows to ask for.
+        first_page: number of the first page.
+        in_flight: how many pages may be asked for at once, where `total` allows it.
+
+    Attributes:
+        ended: whether a walk has come to the list's end.
+        pages: pages read so far.
+        total: what the API last said that there are, None where it says nothing usable.
+        total_moved: whether it ever changed during the walk.
+    """
+
+    fetch: Callable[[int, int], PageReply]
+    reference: Callable[[Any], str | None]
+    created_at: Callable[[Any], datetime | None]
+    count: Callable[[], int]
+    page_size: int = 100
+    first_page: int = 1
+    in_flight: int = 1
+
+    ended: bool = field(default=False, init=False)
+    pages: int = field(default=0, init=False)
+    total: int | None = field(default=None, init=False)
+    total_moved: bool = field(default=False, init=False)
+
+    def __post_init__(self) -> None:
+        self.size = self.page_size
+        self._envelope: str | None = None
+        self._forward_watch, self._backward_watch = OrderWatch(), OrderWatch()
+        self._recent: deque[list[str | None]] = deque(maxlen=RECENT_PAGES)
+        self._recent_keys: set[str] = set()
+
+    @property
+    def order(self) -> ListOrder:
+        """The order of what was read so far."""
+        if self._backward_watch.order in ("oldest_first", "none"):
+            return "none"
+        return self._forward_watch.order
+
+    def agrees(self) -> bool:
+        """Whether as many different rows were read as the API says there are."""
+        return self.total is not None and self.count() == self.total
+
+    def walk(self, offset: int = 0) -> Iterator[Page]:
+        """Read pages in the list's order from the one that holds row `offset` on, to the end.
+
+        Raises:
+            PagingError: the list cannot be walked to its end.
+            UnexpectedReplyError: a page has no list that we know, or another shape than the page before.
+            CashpayError: what `fetch` raises.
+        """
+        with ThreadPoolExecutor(max_workers=max(1, self.in_flight)) as pool:
+            ahead = _Ahead(self, pool, offset - offset % self.size)
+            last_total: int | None = None
+            last_keys: list[str | None] = []
+            while True:
+                page, alone = ahead.next()
+                keys = self._keys(page)
+                if not page.records:
+                    self.pages += 1
+                    self._look_further(page)
+                    self.ended = True
+                    return
+                if keys == last_keys:
+                    self.pages += 1
+                    if self._is_end(page):
+                        self.ended = True
+                        return
+                    last_keys = []
+                    continue
+                self._note(page, self._forward_watch, page.records)
+                yield page
+                if page.offset == 0 and len(page.records) < self.size:
+                    self.size = len(page.records)
+                    ahead.go_to(self.size)
+                if last_total is not None and page.total is not None and page.total < last_total:
+                    # Alone, a drop means deletions: what was behind them has moved up, before this page.
+                    moved_up = last_total - page.total if alone else 0
+                    ahead.go_to(max(0, page.offset - -(-moved_up // self.size) * self.size), alone=True)
+                    keys = []
+                last_total, last_keys = page.total, keys
+
+    def walk_back(self, first: Page) -> Iterator[Page]:
+        """Read pages from the list's end down to the first, for a list that is oldest first and has a `total`.
+
+        Bills created meanwhile are appended and move nothing; `walk(end)` reads them afterwards, `end` being the
+        offset of the first page that this yields.
+        """
+        offset = (first.total or 0) // self.size * self.size
+        while offset > 0:
+            page = self._read(offset)
+            self._note(page, self._backward_watch, page.records[::-1])
+            yield page
+            offset = page.offset - self.size
+
+    def read_page(self, offset: int) -> Page:
+        """Read one page, the one that holds row `offset`, outside a walk."""
+        page = self._read(offset - offset % self.size)
+        self.pages += 1
+        self.total = page.total if page.total is not None else self.total
+        return page
+
+    def _is_end(self, page: Page) -> bool:
+        """A page equal to the one before it: is the list at its end?
+
+        - As many rows as `total` says: the server shows its last page, or its only one, for ever.
+        - Else one more is asked for: new bills can have shifted the list by just a page. If that one is equal too, a
+          list without pages is whole where there is no `total` and its length is not just the size asked for.
+
+        Raises:
+            PagingError: the list repeats itself and nothing can be said about the rows that are missing.
+        """
+        if self.agrees():
+            return True
+        further = self._read(page.offset + self.size)
+        self.pages += 1
+        if self._keys(further) != self._keys(page):
+            return False
+        read = self.count()
+        if self.total is None and read == len(page.records) != self.page_size:
+            return True
+        raise PagingError(
+            f"Pages up to {self.number(further.offset)} repeat the same {len(page.records)} rows, while {read} bills "
+            f"of {'an unknown number' if self.total is None else self.total} were read.",
+            where=f"bill list, page {self.number(page.offset)}",
+        )
+
+    def _look_further(self, empty: Page) -> None:
+        """An empty page is the end, unless the rows do not add up and the page after it has some (P7)."""
+        if self.agrees():
+            return
+        further = self._read(empty.offset + self.size)
+        self.pages += 1
+        if further.records and self._keys(further) not in self._recent:
+            raise PagingError(
+                f"Page {self.number(empty.offset)} is empty, but page {self.number(further.offset)} is not.",
+                where=f"bill list, page {self.number(empty.offset)}",
+                next_step="Run again; if it stays, report it to CashPay: bills may be hidden there.",
+            )
+
+    def _read(self, offset: int) -> Page:
+        try:
+            return self.ask(offset, self.size)
+        except (RequestRefusedError, ReplyTooLargeError, UnavailableError) as error:
+            return self.ask_for_less(offset, error)
+
+    def ask_for_less(self, offset: int, error: CashpayError) -> Page:
+        """Read a place again in smaller pages, after a refusal of the size or to corner a row that breaks its page.
+
+        The smaller size stays. Nothing is skipped: at the smallest size the error stands, and names the place.
+        """
+        while True:
+            refused = isinstance(error, RequestRefusedError) and error.status in (400, 422)
+            breaks = isinstance(error, ReplyTooLargeError) or getattr(error, "status", None) in (413, 500)
+            if self.size > FALLBACK_SIZE and (refused or breaks):
+                self.size = FALLBACK_SIZE
+            elif self.size > 1 and breaks:
+                self.size //= 2
+            else:
+                raise error
+            try:
+                return self.ask(offset - offset % self.size, self.size)
+            except (RequestRefusedError, ReplyTooLargeError, UnavailableError) as again:
+                error = again
+
+    def ask(self, offset: int, size: int) -> Page:
+        """One request for one page."""
+        number = offset // size + self.first_page
+        try:
+            reply = self.fetch(number, size)
+        except RequestRefusedError as error:
+            if error.status == 404 and number > self.first_page:
+                return Page(offset, [], None, None)
+            raise
+        if reply.status == 204:
+            return Page(offset, [], None, reply.received_at)
+        envelope, records, total = find_records(reply.body, where=f"bill list, page {number}")
+        if self._envelope is None:
+            self._envelope = envelope
+        elif envelope != self._envelope:
+            raise UnexpectedReplyError(
+                f"The list changed its shape during the walk, from {self._envelope} to {envelope}.",
+                where=f"bill list, page {number}",
+            )
+        return Page(offset, records, total, reply.received_at)
+
+    def number(self, offset: int) -> int:
+        """The number of the page that holds row `offset`."""
+        return offset // self.size + self.first_page
+
+    def _note(self, page: Page, watch: OrderWatch, in_reading_order: list[Any]) -> None:
+        """Take a page into account: order and total."""
+        self.pages += 1
+        for record in in_reading_order:
+            key = self.reference(record)
+            if key is None or key in self._recent_keys:
+                continue
+            watch.see(self.created_at(record))
+            self._recent_keys.add(key)
+        self._recent.append(self._keys(page))
+        self._recent_keys = {k for keys in self._recent for k in keys if k is not None}
+        if page.total is not None:
+            self.total_moved = self.total_moved or self.total not in (None, page.total)
+            self.total = page.total
+
+    def _keys(self, page: Page) -> list[str | None]:
+        return [self.reference(r) for r in page.records]
+
+
+class _Ahead:
+    """Hands out pages in order, and asks for the next ones meanwhile where `total` says that they exist."""
+
+    def __init__(self, bills: BillList, pool: ThreadPoolExecutor, offset: int) -> None:
+        self._bills = bills
+        self._pool = pool
+        self._coming: deque[tuple[int, Future[Page]]] = deque()
+        self._next = offset
+        self._alone = True
+
+    def next(self) -> tuple[Page, bool]:
+        """The next page, and whether no other was in flight beside it."""
+        bills = self._bills
+        while not self._coming or (
+            not self._alone and len(self._coming) < bills.in_flight and self._next <= (bills.total or 0)
+        ):
+            self._coming.append((self._next, self._pool.submit(bills.ask, self._next, bills.size)))
+            self._next += bills.size
+        alone = self._alone
+        self._alone = bills.total is None or bills.in_flight == 1
+        offset, answer = self._coming.popleft()
+        try:
+            return answer.result(), alone
+        except (RequestRefusedError, ReplyTooLargeError, UnavailableError) as error:
+            page = bills.ask_for_less(offset, error)
+            self.go_to(page.offset + bills.size)
+            return page, alone
+
+    def go_to(self, offset: int, *, alone: bool = False) -> None:
+        """Forget what was asked for ahead and go on from another place, for one page alone if need be."""
+        for _, future in self._coming:
+            future.cancel()
+        self._coming.clear()
+        self._next = offset - offset % self._bills.size
+        self._alone = alone or self._alone
+
+
+_LIST_FIELDS = ("items", "data", "orders", "bills", "results", "records", "content", "hydra:member", "member")
+_TOTAL_FIELDS = (
+    "total",
+    "count",
+    "totalRecords",
+    "totalElements",
+    "hydra:totalItems",
+    "totalItems",
+    "total_count",
+)
+
+
+def find_records(body: Any, *, where: str = "") -> tuple[str, list[Any], int | None]:
+    """The rows of a list reply, whatever its envelope: the shape's name, the rows, and the total if it is usable.
+
+    Raises:
+        UnexpectedReplyError: there is no list that we know; never read as an empty one.
+    """
+    if isinstance(body, list):
+        return "[...]", _rows(body, where), None
+    if isinstance(body, Mapping):
+        embedded = body.get("_embedded")
+        for holder, prefix in ((body, ""), (embedded if isinstance(embedded, Mapping) else {}, "_embedded.")):
+            for name in _LIST_FIELDS:
+                if isinstance(holder.get(name), list):
+                    rows = _rows(holder[name], where)
+                    return f"{{{prefix}{name}: [...]}}", rows, _total(body, rows)
+        shape = "an object with " + (", ".join(sorted(map(str, body))[:8]) or "no fields")
+    else:
+        shape = "nothing" if body is None else f"a {type(body).__name__}"
+    raise UnexpectedReplyError(f"Expected a list of bills, got {shape}.", where=where)
+
+
+def _rows(rows: list[Any], where: str) -> list[Any]:
+    if rows and not any(isinstance(r, Mapping) for r in rows):
+        raise UnexpectedReplyError(f"Expected bills, got a list of {type(rows[0]).__name__}.", where=where)
+    return rows
+
+
+def _total(body: Mapping[str, Any], rows: list[Any]) -> int | None:
+    """A total that can be used: a whole number, also as text; null, other text, and fewer than the rows are not."""
+    meta = body.get("meta")
+    for holder in (body, meta if isinstance(meta, Mapping) else {}):
+        value = next((holder[f] for f in _TOTAL_FIELDS if holder.get(f) is not None), None)
+        if isinstance(value, str) and value.isascii() and value.isdigit():
+            value = int(value)
+        if isinstance(value, int) and not isinstance(value, bool) and value >= len(rows):
+            return value
+    return None

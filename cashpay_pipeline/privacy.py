@@ -1,0 +1,126 @@
+"""Hide who the customer is before anything is stored: phones, names, addresses, in typed columns and in payloads.
+
+A phone becomes its last two digits, to recognise, and a keyed hash, to count customers by. A plain hash would be no
+protection: Togo has 10^8 phone numbers, a minute's work to try them all.
+"""
+
+import hmac
+import re
+import secrets
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from cashpay_pipeline.errors import WarehouseError
+
+Mode = Literal["mask", "keep", "drop"]
+
+HIDDEN = "***"
+PERSONAL_OBJECTS = frozenset({"client", "customer", "payer"})
+PERSONAL_FIELDS = frozenset(
+    {"phone", "telephone", "tel", "mobile", "msisdn", "phone_number", "lastname", "firstname", "fullname", "surname"}
+    | {"email", "mail", "address", "address1", "address2", "city", "client_name", "customer_name", "payer_name"}
+)
+PHONE_FIELDS = frozenset({"phone", "telephone", "tel", "mobile", "msisdn", "phone_number"})
+FREE_TEXT_FIELDS = frozenset({"description", "message", "comment", "note", "label"})
+
+_PHONE_IN_TEXT = re.compile(r"\+\d[\d .\-]{6,18}\d|\b(?:228[ .\-]?)?\d{2}(?:[ .\-]?\d{2}){3}\b")
+
+
+class Masker:
+    """Masks records with one key.
+
+    Args:
+        mode: `mask`, `drop` (no trace of the customer, no client_key) or `keep` (the user's choice: all in clear).
+        key: the secret behind `client_key`.
+    """
+
+    def __init__(self, mode: Mode, key: bytes) -> None:
+        self._mode = mode
+        self._key = key
+
+    def __repr__(self) -> str:
+        return f"Masker(mode={self._mode!r})"
+
+    @property
+    def fingerprint(self) -> str:
+        """Tells keys apart without telling the key."""
+        return hmac.digest(self._key, b"fingerprint", "sha256").hex()[:16]
+
+    def client_key(self, phone: str) -> str:
+        """The same customer has the same key, whether the phone is written +228..., 00228... or with blanks."""
+        digits = re.sub(r"\D", "", phone)
+        digits = digits.removeprefix("00")
+        if len(digits) == 8:
+            digits = f"228{digits}"
+        return hmac.digest(self._key, digits.encode(), "sha256").hex()[:32]
+
+    def mask(self, record: Any) -> Any:
+        """The record as it may be stored; the original is not changed."""
+        return self._value(record, "", inside=False)
+
+    def _value(self, value: Any, field: str, *, inside: bool) -> Any:
+        if isinstance(value, Mapping):
+            return self._object(value, inside=inside)
+        if isinstance(value, list):
+            return [self._value(v, field, inside=inside) for v in value]
+        if value is None or isinstance(value, bool):
+            return value
+        if inside or field in PERSONAL_FIELDS:
+            return value if self._mode == "keep" else _hide(value, field)
+        if isinstance(value, str) and self._mode != "keep" and field in FREE_TEXT_FIELDS:
+            return _PHONE_IN_TEXT.sub(lambda found: _hide(found.group(), "phone"), value)
+        return value
+
+    def _object(self, value: Mapping[str, Any], *, inside: bool) -> dict[str, Any]:
+        masked: dict[str, Any] = {}
+        for name, inner in value.items():
+            field = name.casefold()
+            personal = inside or field in PERSONAL_OBJECTS
+            if personal and self._mode == "drop" and not isinstance(inner, (Mapping, list)):
+                continue
+            masked[name] = self._value(inner, field, inside=personal)
+        if self._mode != "drop" and inside:
+            phone = next((v for k, v in value.items() if k.casefold() in PHONE_FIELDS and v), None)
+            if isinstance(phone, (str, int)) and not isinstance(phone, bool):
+                masked["client_key"] = self.client_key(str(phone))
+        return masked
+
+
+def _hide(value: Any, field: str) -> str:
+    """Six stars and the last two digits of a phone; three stars for all else."""
+    digits = re.sub(r"\D", "", str(value))
+    return f"******{digits[-2:]}" if field in PHONE_FIELDS and len(digits) >= 4 else HIDDEN
+
+
+def load_key(setting: str | None, folder: Path) -> bytes:
+    """The key from the settings, else the one in the data folder, made at first use (readable by its owner only).
+
+    Raises:
+        WarehouseError: the key file is empty or cannot be read or written.
+    """
+    if setting:
+        return setting.encode()
+    path = folder / "pii.key"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if not path.exists():
+            new = path.with_suffix(".new")
+            new.unlink(missing_ok=True)
+            new.touch(mode=0o600)
+            new.write_text(secrets.token_hex(32))
+            new.rename(path)
+        key = path.read_text().strip()
+    except OSError as error:
+        raise WarehouseError(
+            f"The key file of the data folder cannot be used: {error.strerror}",
+            where=str(path),
+            next_step="Give this user the right to read and write the data folder (CASHPAY_DATA_DIR).",
+        ) from None
+    if not key:
+        raise WarehouseError(
+            "The key file of the data folder is empty.",
+            where=str(path),
+            next_step="Restore it from a backup; without it customers cannot be recognised again.",
+        )
+    return key.encode()

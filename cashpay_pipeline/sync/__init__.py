@@ -1,0 +1,13 @@
+"""Compose the steps into the three ways of reading CashPay. Plain functions, no Dagster.
+
+record.py    the sync's own record, from first to last
+batch.py     readings -> what changed -> one transaction
+walks.py     the newest end, the whole list
+recheck.py   bills that may have changed where no walk looks
+run.py       open everything, run one kind, tell the truth about it
+"""
+
+from cashpay_pipeline.sync.record import Kind, Progress, SyncResult
+from cashpay_pipeline.sync.run import run_sync
+
+__all__ = ["Kind", "Progress", "SyncResult", "run_sync"]

@@ -1,0 +1,316 @@
+"""Turn what was read into what changed, and store it in one transaction.
+
+It holds a batch's versions, current rows, rows set aside, progress and the sync's own record, so that a kill at any
+moment leaves a state that the next run goes on from.
+"""
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from cashpay_pipeline import changes
+from cashpay_pipeline.changes import Reading
+from cashpay_pipeline.clock import Clock
+from cashpay_pipeline.decoding import defect
+from cashpay_pipeline.errors import TooManyBadRowsError
+from cashpay_pipeline.normalize import (
+    BILL_DTYPES,
+    BadRecordError,
+    Content,
+    Source,
+    normalize_bills,
+    order_reference,
+)
+from cashpay_pipeline.privacy import Masker
+from cashpay_pipeline.settings import Settings
+from cashpay_pipeline.sync.record import SyncRecord
+from cashpay_pipeline.warehouse import Warehouse, store
+from cashpay_pipeline.warehouse.store import Known
+
+BATCH_ROWS = 10_000
+BATCH_SECONDS = 30.0
+BAD_SHARE, BAD_AT_LEAST = 0.05, 5
+STATE, CREATED_AT = (list(BILL_DTYPES).index(name) for name in ("state", "created_at"))
+
+
+@dataclass(frozen=True)
+class BadRow:
+    """A record that cannot be counted; already masked."""
+
+    source: str
+    order_reference: str | None
+    reason: str
+    field: str
+    payload: str
+    seen_at: datetime
+
+
+class Batch:
+    """Collects records and stores them when there are enough, or when enough time has passed.
+
+    Args:
+        warehouse: the open file.
+        settings: the account and how to read times.
+        masker: hides customers before anything is kept.
+        record: the sync's own record; counts go there.
+        clock: tells when a batch is old enough to be stored.
+        now: the moment for the record, UTC.
+    """
+
+    def __init__(
+        self,
+        warehouse: Warehouse,
+        settings: Settings,
+        masker: Masker,
+        record: SyncRecord,
+        clock: Clock,
+        now: Callable[[], datetime],
+    ) -> None:
+        self._warehouse, self._settings, self._masker = warehouse, settings, masker
+        self._record, self._clock, self._now = record, clock, now
+        self._readings: list[Reading] = []
+        self._bad: list[BadRow] = []
+        self._new_bad = 0
+        self._opened = clock.monotonic()
+
+    def add(self, records: Sequence[Any], source: Source, observed_at: datetime) -> None:
+        """Take records as they came; set aside at once what has no key or is broken in itself."""
+        self._record.rows_read += len(records)
+        for record in records:
+            masked = self._masker.mask(record)
+            try:
+                key = order_reference(record)
+                if broken := defect(record):
+                    raise BadRecordError("record", broken)
+            except BadRecordError as bad:
+                reference = masked.get("order_reference") if isinstance(masked, Mapping) else None
+                self._set_aside(source, reference if isinstance(reference, str) else None, bad, masked, observed_at)
+                continue
+            self._readings.append(changes.read(key, masked, source, observed_at))
+
+    def set_aside_refused(self, reference: str, seen_at: datetime) -> None:
+        """Note a bill whose details CashPay refuses to give (H13); what is stored of it stays."""
+        self._record.rows_read += 1
+        bad = BadRecordError("order_reference", "details_refused")
+        self._set_aside("details", reference, bad, {"order_reference": reference}, seen_at)
+
+    @property
+    def is_due(self) -> bool:
+        """Whether it is time to store."""
+        return len(self._readings) >= BATCH_ROWS or self._clock.monotonic() - self._opened >= BATCH_SECONDS
+
+    def save(self, progress: Callable[[], None] | None = None) -> None:
+        """Store all that was added, the record as it stands, and what `progress` writes, in one transaction.
+
+        Raises:
+            TooManyBadRowsError: too large a share of the rows is bad; only the rows set aside are stored.
+        """
+        readings, self._readings = self._readings, []
+        record = self._record
+        counts = record.bills_new, record.bills_changed, record.bills_unchanged
+        with self._warehouse.transaction():
+            for each_once in _rounds(readings):
+                self._save_round(each_once)
+            bad, self._bad = self._bad, []
+            self._new_bad += self._save_bad(bad)
+            if not self._too_many_bad():
+                if progress:
+                    progress()
+                self.save_record()
+                self._opened = self._clock.monotonic()
+                return
+            record.bills_new, record.bills_changed, record.bills_unchanged = counts
+            self._warehouse.connection.rollback()
+            self._warehouse.connection.begin()
+            self._save_bad(bad)
+        raise TooManyBadRowsError(
+            f"{self._new_bad} of {self._record.rows_read} rows cannot be read ({_reasons(bad)}).",
+            where=f"account {self._settings.account}",
+            kept="What was stored before this batch; the bad rows are in core.data_issues.",
+        )
+
+    def save_record(self) -> None:
+        """Store the sync's own record as it stands."""
+        store.save_sync(self._warehouse, self._record.row(self._now()))
+
+    def _save_round(self, readings: dict[str, Reading]) -> None:
+        account = self._settings.account
+        same, known = store.known_bills(
+            self._warehouse, account, [(r.order_reference, r.source, r.state, r.digest) for r in readings.values()]
+        )
+        judged = [_judge(readings[key], known.get(key)) for key in readings if key not in same]
+        zone = self._settings.source_timezone
+        before = normalize_bills([j.before for j in judged], source_timezone=zone).contents
+        after = normalize_bills([j.merged for j in judged], source_timezone=zone)
+        for issue in after.issues:
+            reading = judged[issue.index].reading
+            self._set_aside(
+                reading.source,
+                reading.order_reference,
+                BadRecordError(issue.field, issue.reason),
+                reading.record,
+                reading.observed_at,
+            )
+        changed, seen = [], [readings[key] for key in same]
+        for position, content in after.contents.items():
+            judgement = judged[position]
+            if judgement.is_change(before.get(position), content):
+                changed.append(position)
+            else:
+                seen.append(judgement.reading)
+        store.save_seen(self._warehouse, account, [_seen_row(r) for r in seen])
+        store.save_changes(
+            self._warehouse,
+            account,
+            self._record.sync_id,
+            bills=after.bills(changed),
+            history=[judged[p].history_row(after.contents[p]) for p in changed],
+            versions=[judged[p].version_row(after.contents[p]) for p in changed],
+            payments=after.payments(changed),
+        )
+        good = [*same, *(judged[p].reading.order_reference for p in after.contents)]
+        if good:
+            store.resolve_issues(self._warehouse, account, good, self._now())
+        new = sum(judged[p].known is None for p in changed)
+        self._record.bills_new += new
+        self._record.bills_changed += len(changed) - new
+        self._record.bills_unchanged += len(seen)
+
+    def _set_aside(
+        self, source: str, reference: str | None, bad: BadRecordError, masked: Any, seen_at: datetime
+    ) -> None:
+        self._record.rows_set_aside += 1
+        self._bad.append(BadRow(source, reference, bad.reason, bad.field, changes.payload(masked), seen_at))
+
+    def _save_bad(self, bad: Sequence[BadRow]) -> int:
+        """Store rows set aside; how many of them were not open issues already."""
+        account = self._settings.account
+        rows = [
+            (
+                changes.digest("\n".join([account, b.source, b.reason, b.field, b.payload])),
+                b.source,
+                b.order_reference,
+                b.reason,
+                b.field,
+                b.payload,
+                b.seen_at,
+            )
+            for b in bad
+        ]
+        return store.save_issues(self._warehouse, account, self._record.sync_id, rows)
+
+    def _too_many_bad(self) -> bool:
+        return self._new_bad >= BAD_AT_LEAST and self._new_bad > BAD_SHARE * self._record.rows_read
+
+
+@dataclass(frozen=True)
+class _Judgement:
+    """A reading beside what is stored, and the two together."""
+
+    reading: Reading
+    known: Known | None
+    before: Mapping[str, Any]
+    merged: Mapping[str, Any]
+
+    def is_change(self, before: Content | None, after: Content) -> bool:
+        """Typed values differ; or other fields do, and this source has shown the bill before."""
+        if self.known is None or before != after:
+            return True
+        last = self.known.list_digest if self.reading.source == "list" else self.known.details_digest
+        return last is not None and changes.other_content(self.before) != changes.other_content(self.merged)
+
+    def history_row(self, content: Content) -> tuple[Any, ...]:
+        """As in `HISTORY_DTYPES`."""
+        known, reading = self.known, self.reading
+        state, created = content[0][STATE], content[0][CREATED_AT]
+        first_seen = known.first_seen_at if known else reading.observed_at
+        paid_after = paid_before = None
+        if known and changes.is_paid(state) and changes.is_paid(known.state):
+            paid_after, paid_before = known.paid_after, known.paid_before
+        elif changes.is_paid(state):
+            unpaid = known.verified_at if known else created
+            paid_after = min(unpaid, reading.observed_at) if unpaid else None
+            paid_before = reading.observed_at
+        list_digest = known.list_digest if known else None
+        details_digest = known.details_digest if known else None
+        if reading.source == "list":
+            list_digest = reading.digest
+            if changes.is_poorer(self.before, self.merged):
+                details_digest = None
+        else:
+            details_digest = reading.digest
+        return (
+            first_seen,
+            reading.observed_at,
+            reading.observed_at,
+            paid_after,
+            paid_before,
+            None,
+            self._version,
+            list_digest,
+            details_digest,
+        )
+
+    def version_row(self, content: Content) -> tuple[Any, ...]:
+        """As in `VERSION_DTYPES`."""
+        key, _, _, state, state_raw, amount, received = content[0][:7]
+        payload = changes.payload(self.merged)
+        return (
+            key,
+            self._version,
+            self.reading.observed_at,
+            self.known.verified_at if self.known else None,
+            self.reading.source,
+            state,
+            state_raw,
+            amount,
+            received,
+            changes.digest(payload),
+            payload,
+        )
+
+    @property
+    def _version(self) -> int:
+        return self.known.version + 1 if self.known else 1
+
+
+def _judge(reading: Reading, known: Known | None) -> _Judgement:
+    if known is None or known.payload is None:
+        return _Judgement(reading, known, {}, reading.record)
+    before = json.loads(known.payload, parse_float=Decimal)
+    return _Judgement(reading, known, before, changes.overlay(before, reading))
+
+
+def _rounds(readings: Sequence[Reading]) -> Iterator[dict[str, Reading]]:
+    """Split readings so that each key comes once a round: a bill read twice with two contents keeps both (P12)."""
+    rest: Sequence[Reading] = readings
+    while rest:
+        once: dict[str, Reading] = {}
+        last: dict[str, Reading] = {}
+        later = []
+        for reading in rest:
+            before = last.setdefault(reading.order_reference, reading)
+            if before is reading:
+                once[reading.order_reference] = reading
+            elif (before.digest, before.source) != (reading.digest, reading.source):
+                later.append(reading)
+                last[reading.order_reference] = reading
+        yield once
+        rest = later
+
+
+def _reasons(bad: Sequence[BadRow]) -> str:
+    return ", ".join(f"{field}: {reason}" for field, reason in sorted({(b.field, b.reason) for b in bad})[:5])
+
+
+def _seen_row(reading: Reading) -> tuple[Any, ...]:
+    listed = reading.source == "list"
+    return (
+        reading.order_reference,
+        reading.observed_at,
+        reading.digest if listed else None,
+        None if listed else reading.digest,
+    )

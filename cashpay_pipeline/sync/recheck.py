@@ -1,0 +1,160 @@
+"""Bills that may have changed where no walk looks: open ones by age, settled ones a few times more.
+
+CashPay tells of no change, so each open bill is asked for again: the younger, the more often. A settled bill is read
+once more after 1, 7 and 30 days. What changes most is asked first.
+"""
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
+from typing import Any
+
+from cashpay_pipeline.errors import BillNotFoundError, RequestRefusedError, UnavailableError
+from cashpay_pipeline.sync.session import Session
+
+LACKS_DETAILS = "paid, gateway or amount not known"
+CHUNK = 100
+FAILURES_IN_A_ROW = 3
+TRIED_FOR_MORE = 20
+
+DUE = """
+with aged as (
+    select
+        order_reference,
+        verified_at,
+        state in ('Pending', 'Partial', 'Unknown') as is_open,
+        $now - coalesce(created_at, first_seen_at) as age,
+        $now - verified_at as unverified,
+        $now - changed_at as settled,
+        verified_at - changed_at as settled_when_verified,
+        state in ('Paid', 'Excess', 'Partial') and details_digest is null
+            and (received_amount is null or (gateway_reference is null and gateway_name is null)) as lacks_details
+    from core.bills
+    where account = $account and missing_since is null and verified_at < $started
+),
+classed as (
+    select
+        order_reference,
+        verified_at,
+        case
+            when is_open and age < interval 1 hour then 'open, under 1 hour'
+            when is_open and age < interval 7 days and ($nightly or unverified > interval 20 hours)
+                then 'open, under 7 days'
+            when lacks_details then 'paid, gateway or amount not known'
+            when is_open and age < interval 90 days and unverified > interval 7 days then 'open, under 90 days'
+            when is_open and unverified > interval 30 days then 'open, older'
+            when not is_open and (
+                (settled >= interval 1 day and settled_when_verified < interval 1 day)
+                or (settled >= interval 7 days and settled_when_verified < interval 7 days)
+                or (settled >= interval 30 days and settled_when_verified < interval 30 days)
+            ) then 'settled'
+        end as age_class,
+        row_number() over (partition by age_class order by verified_at, order_reference) as place
+    from aged
+)
+select order_reference, age_class
+from classed
+where age_class is not null
+order by
+    array_position(
+        ['open, under 1 hour', 'open, under 7 days', 'paid, gateway or amount not known',
+         'open, under 90 days', 'open, older', 'settled'],
+        age_class
+    ),
+    place
+"""
+
+
+def recheck_due_bills(session: Session, limit: int | None = None) -> None:
+    """Read the details of every bill that is due, as far as the request budget goes.
+
+    What does not fit stays due: the next run takes it up where this one stopped.
+    """
+    session.stage = "re-checks"
+    session.save()
+    due = session.warehouse.rows(
+        DUE,
+        {
+            "account": session.account,
+            "now": session.now(),
+            "started": session.record.started_at,
+            "nightly": session.record.kind != "recheck",
+        },
+    )
+    left = max(0, session.settings.request_budget - session.client.stats.requests)
+    allowed = due[: left if limit is None else min(left, limit)]
+    wanted = [d["order_reference"] for d in allowed if d["age_class"] != LACKS_DETAILS]
+    unknown = [d["order_reference"] for d in allowed if d["age_class"] == LACKS_DETAILS]
+    read_details(session, wanted)
+    _complete(session, unknown)
+    if len(due) > len(allowed):
+        session.record.warn(
+            f"{len(due) - len(allowed)} re-checks are left for the next run: the request budget is used."
+        )
+
+
+def read_details(session: Session, references: Sequence[str]) -> None:
+    """Read bills one by one, a few at a time; mark those that CashPay does not know any more.
+
+    Raises:
+        UnavailableError: several in a row could not be read; those before are stored.
+    """
+    failures = 0
+    with ThreadPoolExecutor(max_workers=session.settings.max_in_flight) as pool:
+        for start in range(0, len(references), CHUNK):
+            chunk = references[start : start + CHUNK]
+            for reference, outcome, moment in pool.map(lambda r: _details(session, r), chunk):
+                failures = failures + 1 if isinstance(outcome, UnavailableError) else 0
+                if failures >= FAILURES_IN_A_ROW and isinstance(outcome, UnavailableError):
+                    raise outcome
+                _take(session, reference, outcome, moment)
+            if session.batch.is_due:
+                session.save()
+            session.tell()
+    session.save()
+
+
+def _complete(session: Session, references: Sequence[str]) -> None:
+    """Ask the details of paid bills whose list row names no gateway or no sum; give up if the details do not either."""
+    sample, rest = references[:TRIED_FOR_MORE], references[TRIED_FOR_MORE:]
+    read_details(session, sample)
+    told = session.value(
+        "select count(*) from core.bills where account = ? and list_contains(?, order_reference) "
+        "and received_amount is not null and coalesce(gateway_reference, gateway_name) is not null",
+        session.account,
+        list(sample),
+    )
+    if told:
+        read_details(session, rest)
+    elif sample:
+        session.record.warn("CashPay names no gateway or no sum for some paid bills, neither listed nor in detail.")
+
+
+def _details(session: Session, reference: str) -> tuple[str, Any, datetime]:
+    try:
+        outcome: Any = session.client.fetch_bill(reference)
+    except BillNotFoundError:
+        outcome = None
+    except UnavailableError as error:
+        outcome = error
+    except RequestRefusedError as error:
+        if error.status != 422:
+            raise
+        outcome = error
+    return reference, outcome, session.now()
+
+
+def _take(session: Session, reference: str, outcome: Any, moment: datetime) -> None:
+    if outcome is None:
+        session.record.warn("CashPay no longer knows some bills: they are marked in core.bills.missing_since.")
+        with session.warehouse.transaction():
+            session.warehouse.execute(
+                "update core.bills set missing_since = ? where account = ? and order_reference = ?",
+                [moment, session.account, reference],
+            )
+    elif isinstance(outcome, RequestRefusedError):
+        session.batch.set_aside_refused(reference, moment)
+    elif isinstance(outcome, UnavailableError):
+        session.record.lacks("Some bills could not be re-checked; they stay due.")
+    else:
+        session.take([outcome], "details", moment)

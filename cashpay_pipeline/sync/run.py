@@ -1,0 +1,167 @@
+"""Open everything, run one kind of sync, and tell the truth about it, whatever happens."""
+
+from collections.abc import Callable
+from datetime import timedelta
+
+from cashpay_pipeline import privacy
+from cashpay_pipeline.client import CashpayClient
+from cashpay_pipeline.clock import Clock, SystemClock
+from cashpay_pipeline.errors import CashpayError, GuardError
+from cashpay_pipeline.privacy import Masker
+from cashpay_pipeline.settings import Settings
+from cashpay_pipeline.sync import recheck, walks
+from cashpay_pipeline.sync.batch import Batch
+from cashpay_pipeline.sync.record import Kind, Progress, SyncRecord, SyncResult
+from cashpay_pipeline.sync.session import Session
+from cashpay_pipeline.warehouse import Warehouse, open_warehouse, store
+
+SKEW_NOTICED, SKEW_REFUSED = timedelta(minutes=2), timedelta(minutes=10)
+
+
+def run_sync(
+    settings: Settings,
+    *,
+    kind: Kind = "refresh",
+    limit: int | None = None,
+    clock: Clock | None = None,
+    progress: Callable[[Progress], None] | None = None,
+    dagster_run_id: str | None = None,
+) -> SyncResult:
+    """Read CashPay and store what is new.
+
+    Args:
+        settings: the account, with credentials.
+        kind: `refresh` reads the newest end and what is due for a re-check; `full_refresh` the whole list;
+            `recheck` only what is due for a re-check.
+        limit: how many bills to re-check at most.
+        clock: what time is measured and waited by.
+        progress: told where the sync stands.
+        dagster_run_id: the Dagster run that this is part of.
+
+    Returns:
+        The sync's record. `complete` is false where something that this kind promises could not be read; what was
+        read is stored.
+
+    Raises:
+        CashpayError: the sync had to stop; what it had read until then is stored, and its record says why.
+    """
+    clock = clock or SystemClock()
+    owner = f"{kind} {dagster_run_id}" if dagster_run_id else kind
+    with open_warehouse(settings, owner=owner, clock=clock) as warehouse:
+        masker = Masker(settings.pii, privacy.load_key(_secret(settings), settings.data_folder))
+        started, ticking = clock.now(), clock.monotonic()
+        record = SyncRecord(settings.account, kind, warehouse.owner, dagster_run_id, started)
+        tell = progress or (lambda _: None)
+
+        def on_wait(seconds: float, why: str) -> None:
+            tell(session.progress(f"{why}, {seconds:.0f} s"))
+
+        with CashpayClient(settings, clock=clock, on_wait=on_wait) as client:
+            batch = Batch(warehouse, settings, masker, record, clock, client.now)
+            session = Session(settings, client, warehouse, batch, record, tell)
+            _guard_account(warehouse, settings, masker, client)
+            store.mark_dead_syncs(warehouse)
+            with warehouse.transaction():
+                batch.save_record()
+            try:
+                _KINDS[kind](session, limit)
+                _finish(session)
+            except BaseException as error:
+                _fail(session, error)
+                raise
+            finally:
+                # By CashPay's clock, which is only known since its first answer.
+                record.finished_at = client.now()
+                record.started_at = record.finished_at - timedelta(seconds=clock.monotonic() - ticking)
+                session.note_requests()
+                with warehouse.transaction():
+                    batch.save_record()
+            return record.result()
+
+
+def _refresh(session: Session, limit: int | None) -> None:
+    _check_clock(session)
+    walks.read_gateways(session)
+    if walks.has_finished_a_walk(session):
+        walks.read_newest_end(session)
+    else:
+        walks.read_whole_list(session)
+    recheck.recheck_due_bills(session, limit)
+
+
+def _full_refresh(session: Session, limit: int | None) -> None:
+    _check_clock(session)
+    walks.read_gateways(session)
+    walks.read_whole_list(session)
+
+
+def _recheck(session: Session, limit: int | None) -> None:
+    recheck.recheck_due_bills(session, limit)
+
+
+_KINDS: dict[Kind, Callable[[Session, int | None], None]] = {
+    "refresh": _refresh,
+    "full_refresh": _full_refresh,
+    "recheck": _recheck,
+}
+
+
+def _finish(session: Session) -> None:
+    session.save()
+    record = session.record
+    if (skew := session.client.skew) and abs(skew) > SKEW_NOTICED:
+        record.warn(f"This machine's clock is {_words(skew)} CashPay's; times were taken from CashPay.")
+    record.complete = not record.incomplete
+    record.status = "complete" if record.complete else "incomplete"
+
+
+def _fail(session: Session, error: BaseException) -> None:
+    """Keep what was read before the stop, and say why it stopped."""
+    record = session.record
+    record.status, record.complete = "failed", False
+    record.error_code = error.code if isinstance(error, CashpayError) else type(error).__name__
+    if isinstance(error, CashpayError):
+        record.lacks(error.message)
+    if isinstance(error, CashpayError | KeyboardInterrupt | SystemExit):
+        session.save()
+
+
+def _guard_account(warehouse: Warehouse, settings: Settings, masker: Masker, client: CashpayClient) -> None:
+    """One file holds one environment, and one key for customers; anything else would mix what cannot be told apart."""
+    rows = warehouse.rows("select account, environment, pii_key_check from core.accounts")
+    if other := next((r for r in rows if r["environment"] != settings.environment), None):
+        raise GuardError(
+            f"This file holds data of {other['environment']}, and the settings name {settings.environment}.",
+            where=str(settings.warehouse_path),
+            next_step="Set CASHPAY_DATA_DIR to another folder for the other environment.",
+        )
+    if other := next((r for r in rows if r["pii_key_check"] != masker.fingerprint), None):
+        raise GuardError(
+            "The key that customers are recognised by is not the one this file was written with.",
+            where=str(settings.warehouse_path),
+            next_step="Put back the former CASHPAY_PII_KEY or the file pii.key of the data folder.",
+        )
+    if settings.account not in [r["account"] for r in rows]:
+        with warehouse.transaction():
+            warehouse.execute(
+                "insert into core.accounts (account, environment, pii_key_check, first_seen_at) values (?, ?, ?, ?)",
+                [settings.account, settings.environment, masker.fingerprint, client.now()],
+            )
+
+
+def _check_clock(session: Session) -> None:
+    """A clock that is far off breaks signatures sooner or later, and is better mended than worked around (T8)."""
+    skew = session.client.skew
+    if session.settings.scheme == "cashpay" and skew is not None and abs(skew) > SKEW_REFUSED:
+        raise GuardError(
+            f"This machine's clock is {_words(skew)} CashPay's.", next_step="Set the clock right, then run again."
+        )
+
+
+def _words(skew: timedelta) -> str:
+    minutes = round(abs(skew).total_seconds() / 60)
+    return f"{minutes} minutes {'behind' if skew > timedelta(0) else 'ahead of'}"
+
+
+def _secret(settings: Settings) -> str | None:
+    return settings.pii_key.get_secret_value() if settings.pii_key else None

@@ -1,0 +1,306 @@
+"""The walks through the bill list, its newest end and the whole of it; and the gateways.
+
+What a finished walk means is decided here: which bills are missing, whether the numbers agree with CashPay's, and how
+far the watermark moves. Nothing is concluded from a walk that did not come to its end.
+"""
+
+from datetime import UTC, datetime, timedelta
+
+from cashpay_pipeline.errors import CashpayError, GuardError
+from cashpay_pipeline.normalize import TEXT, frame, normalize_gateways
+from cashpay_pipeline.pagination import BillList, Page
+from cashpay_pipeline.sync.recheck import read_details
+from cashpay_pipeline.sync.session import Session, reference_of
+from cashpay_pipeline.warehouse import store
+
+FUTURE_TOLERATED = timedelta(minutes=5)
+EARLIEST_SANE = datetime(2000, 1, 1, tzinfo=UTC)
+RESUME_WITHIN = timedelta(days=3)
+SHRINK_SHARE, SHRINK_AT_LEAST = 0.05, 20
+MISSING_LOOKED_UP = 1_000
+
+
+def read_gateways(session: Session) -> None:
+    """Read the gateways on offer, and keep their history. An answer without any changes nothing."""
+    session.stage = "gateways"
+    session.tell()
+    gateways, issues = normalize_gateways(session.client.fetch_gateways())
+    known = session.value(
+        "select count(*) from core.gateways where account = ? and missing_since is null", session.account
+    )
+    if issues:
+        session.record.lacks(f"{len(issues)} gateways cannot be read ({issues[0].field}: {issues[0].reason}).")
+    elif gateways.empty and known:
+        session.record.lacks(f"CashPay shows no gateway, {known} were known: they were kept as they are.")
+    else:
+        with session.warehouse.transaction():
+            store.save_gateways(session.warehouse, session.account, gateways, session.now())
+
+
+def has_finished_a_walk(session: Session) -> bool:
+    """Whether the whole list was ever read to its end."""
+    return bool(
+        session.value("select full_walk_finished_at is not null from core.accounts where account = ?", session.account)
+    )
+
+
+def read_newest_end(session: Session) -> None:
+    """Read the newest end of the list until all further down is known and older than the overlap.
+
+    Stopping early needs the order to hold in this very run; where it does not, the whole list is read. One page is in
+    flight at a time: what is read ahead of the stop would be asked for in vain.
+    """
+    session.stage = "newest bills"
+    started = session.now()
+    watermark = session.value("select watermark_at from core.accounts where account = ?", session.account)
+    horizon = watermark - timedelta(hours=session.settings.overlap_hours) if watermark else EARLIEST_SANE
+    bills = session.bill_list(count=lambda: _count_met(session, started), in_flight=1)
+    newest_at = 0
+    for page in bills.walk():
+        session.take_page(page)
+        if page.offset == 0 and bills.order == "oldest_first" and (bills.total or 0) > len(page.records):
+            newest_at = _read_back(session, bills, page, started, horizon)
+            break
+        if bills.order == "newest_first" and _is_known_ground(session, page, started, horizon):
+            break
+        if bills.order == "none":
+            break
+    session.record.list_order = bills.order
+    if bills.ended:
+        _finish_whole_list(session, bills, started)
+    elif bills.order == "none":
+        session.record.warn("The list has no order to rely on: the whole of it is read.")
+        read_whole_list(session)
+    else:
+        _read_arrivals(session, bills, started, newest_at)
+        _finish_newest_end(session, bills, started)
+
+
+def read_whole_list(session: Session) -> None:
+    """Read the list to its end; go on where an earlier walk was interrupted, if its place can be found again."""
+    session.stage = "whole list"
+    session.save()
+    (account,) = session.warehouse.rows(
+        "select walk_started_at, walk_position, walk_page_size from core.accounts where account = ?", [session.account]
+    )
+    now, begun = session.now(), account["walk_started_at"]
+    if begun is not None and now - begun < RESUME_WITHIN and account["walk_position"] > account["walk_page_size"]:
+        bills = session.bill_list(count=lambda: _count_met(session, begun), size=account["walk_page_size"])
+        if _walk(session, bills, begun, offset=account["walk_position"] - account["walk_page_size"]):
+            _finish_whole_list(session, bills, begun)
+            return
+    bills = session.bill_list(count=lambda: _count_met(session, now))
+    _walk(session, bills, now)
+    _finish_whole_list(session, bills, now)
+
+
+def _walk(session: Session, bills: BillList, started: datetime, *, offset: int = 0) -> bool:
+    """Walk from `offset` to the end. False if that is not where the walk begun at `started` had come to.
+
+    Bills created since only move the place down, so that some rows are read twice; deletions can move it up, and
+    then the page before it holds nothing that was read.
+    """
+    resumed = offset > 0
+    for page in bills.walk(offset):
+        if resumed and not _met(session, page, started):
+            return False
+        resumed = False
+
+        def save_place(page: Page = page) -> None:
+            session.warehouse.execute(
+                "update core.accounts set walk_started_at = ?, walk_position = ?, walk_page_size = ? where account = ?",
+                [started, page.offset + bills.size, bills.size, session.account],
+            )
+
+        session.take_page(page, save_place)
+    return True
+
+
+def _finish_whole_list(session: Session, bills: BillList, started: datetime) -> None:
+    """The list has ended: look again for what came meanwhile, compare, mark what is missing, move the watermark."""
+    record = session.record
+    session.save()
+    record.list_order = bills.order
+    known = session.value(
+        "select count(*) from core.bills where account = ? and missing_since is null", session.account
+    )
+    if known and not _count_met(session, started):
+        raise GuardError(
+            f"The bill list is empty, while {known} bills are stored.",
+            where=f"account {session.account}",
+            next_step="Run `cashpay check`. If the account was emptied on purpose, use another CASHPAY_DATA_DIR.",
+        )
+    arrived = bills.order != "oldest_first" and _read_arrivals(session, bills, started, 0)
+    hidden = bills.total is not None and _count_met(session, started) < bills.total and bills.total_moved
+    if hidden or (arrived and not bills.total_moved and bills.in_flight > 1 and bills.total is not None):
+        record.warn("Bills moved while the list was read: it was read once more, page by page.")
+        again = session.bill_list(count=lambda: _count_met(session, started), in_flight=1, size=bills.size)
+        _walk(session, again, started)
+        bills.total = again.total
+    met = _count_met(session, started)
+    if bills.total is None or met < bills.total:
+        _look_before_first_page(session, bills, started)
+    if bills.total is not None and met < bills.total:
+        record.lacks(f"CashPay counts {bills.total} bills, its list shows {met}: {bills.total - met} were not found.")
+    elif bills.total is not None and met > bills.total:
+        record.warn(f"CashPay counts {bills.total} bills, its list shows {met}: its count is not up to date.")
+    if not record.incomplete:
+        _look_for_missing(session, started)
+    session.save(lambda: _save_progress(session, started, whole=True))
+
+
+def _finish_newest_end(session: Session, bills: BillList, started: datetime) -> None:
+    """The newest end has been read: does CashPay count as many bills as are stored? If more, the whole list is read."""
+    session.save()
+    stored = session.value(
+        """
+        select (select count(*) from core.bills where account = $1 and missing_since is null) + (
+            select count(*) from core.data_issues as issue
+            where account = $1 and source = 'list' and resolved_at is null and not exists (
+                select 1 from core.bills as bill
+                where bill.account = issue.account and bill.order_reference = issue.order_reference
+            )
+        )
+        """,
+        session.account,
+    )
+    if bills.total is not None and bills.total > stored:
+        session.record.warn(f"CashPay counts {bills.total} bills, {stored} were known: the whole list is read.")
+        read_whole_list(session)
+        return
+    if bills.total is not None and bills.total < stored:
+        session.record.warn(
+            f"CashPay counts {bills.total} bills, {stored} are stored; the next full refresh looks for the others."
+        )
+    session.save(lambda: _save_progress(session, started, whole=False))
+
+
+def _read_back(session: Session, bills: BillList, first: Page, started: datetime, horizon: datetime) -> int:
+    """Read from the end of an oldest-first list to known ground; returns where the newest page was."""
+    newest_at = 0
+    for page in bills.walk_back(first):
+        session.take_page(page)
+        newest_at = newest_at or page.offset
+        if bills.order == "none" or (page.records and _is_known_ground(session, page, started, horizon)):
+            break
+    return newest_at
+
+
+def _read_arrivals(session: Session, bills: BillList, started: datetime, offset: int) -> bool:
+    """Read the newest end again until a page brings nothing that this walk has not met; whether anything came."""
+    arrived = False
+    while True:
+        page = bills.read_page(offset)
+        if not page.records:
+            return arrived
+        is_new = not _met(session, page, started, all_of_it=True)
+        session.take_page(page)
+        if not is_new:
+            return arrived
+        arrived = True
+        offset += bills.size
+
+
+def _look_before_first_page(session: Session, bills: BillList, started: datetime) -> None:
+    """A server that counts pages from zero would hide its newest bills from a walk that starts at one."""
+    if session.settings.first_page == 0:
+        return
+    try:
+        page = BillList(
+            session.client.fetch_bills_page, reference_of, session.created_at, lambda: 0, bills.size, first_page=0
+        ).ask(0, bills.size)
+    except CashpayError:
+        return
+    if page.records and not _met(session, page, started, all_of_it=True):
+        session.record.lacks(
+            "CashPay's pages are counted from 0: set CASHPAY_FIRST_PAGE=0 and run again, bills are missing."
+        )
+
+
+def _look_for_missing(session: Session, started: datetime) -> None:
+    """Ask for each known bill that the list no longer shows; mark those that CashPay does not know any more."""
+    unseen = session.warehouse.rows(
+        "select order_reference from core.bills where account = ? and missing_since is null and verified_at < ?",
+        [session.account, started],
+    )
+    if not unseen:
+        return
+    known = session.value("select count(*) from core.bills where account = ?", session.account)
+    if len(unseen) > max(SHRINK_AT_LEAST, SHRINK_SHARE * known):
+        session.record.lacks(
+            f"{len(unseen)} of {known} known bills are not in the list any more: nothing was changed for them."
+        )
+        return
+    read_details(session, [r["order_reference"] for r in unseen[:MISSING_LOOKED_UP]])
+
+
+def _is_known_ground(session: Session, page: Page, started: datetime, horizon: datetime) -> bool:
+    """Whether every row of a page is older than the horizon and was stored before this run."""
+    if any((moment := session.created_at(r)) is None or moment >= horizon for r in page.records):
+        return False
+    references = {reference_of(r) for r in page.records} - {None}
+    return _count(session, page, "first_seen_at < ?", started) == len(references)
+
+
+def _met(session: Session, page: Page, started: datetime, *, all_of_it: bool = False) -> bool:
+    """Whether this walk has met a page's rows before: any of them, or all."""
+    session.save()
+    references = {reference_of(r) for r in page.records} - {None}
+    met = _count(session, page, "verified_at >= ?", started)
+    return met == len(references) if all_of_it else met > 0
+
+
+def _count(session: Session, page: Page, condition: str, moment: datetime) -> int:
+    references = frame([(r,) for r in {reference_of(r) for r in page.records}], {"order_reference": TEXT})
+    return session.warehouse.execute(
+        "select count(*) from core.bills where account = ? "  # noqa: S608 - conditions of ours
+        f"and order_reference in (select order_reference from page_row) and {condition}",
+        [session.account, moment],
+        page_row=references,
+    )
+
+
+def _count_met(session: Session, started: datetime) -> int:
+    """How many different rows of the list were met since `started`: bills, and rows that are in no bill."""
+    session.save()
+    return int(
+        session.value(
+            """
+            select (select count(*) from core.bills where account = $1 and verified_at >= $2) + (
+                select count(*) from core.data_issues as issue
+                where account = $1 and source = 'list' and last_seen_at >= $2 and not exists (
+                    select 1 from core.bills as bill
+                    where bill.account = issue.account and bill.order_reference = issue.order_reference
+                        and bill.verified_at >= $2
+                )
+            )
+            """,
+            session.account,
+            started,
+        )
+    )
+
+
+def _save_progress(session: Session, started: datetime, *, whole: bool) -> None:
+    """Move the watermark, never back, never past CashPay's clock; note a walk that came to the list's end."""
+    now = session.now()
+    session.warehouse.execute(
+        """
+        update core.accounts as account set watermark_at = greatest(account.watermark_at, (
+            select max(created_at) from core.bills
+            where account = ? and verified_at >= ? and created_at between ? and ?
+        ))
+        where account.account = ?
+        """,
+        [session.account, started, EARLIEST_SANE, now + FUTURE_TOLERATED, session.account],
+    )
+    if whole:
+        session.warehouse.execute(
+            """
+            update core.accounts set full_walk_started_at = ?, full_walk_finished_at = ?,
+                walk_started_at = null, walk_position = null, walk_page_size = null
+            where account = ?
+            """,
+            [started, now, session.account],
+        )
+        store.resolve_unseen_issues(session.warehouse, session.account, started, now)

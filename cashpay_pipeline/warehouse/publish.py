@@ -1,0 +1,101 @@
+"""The copy that analysts open: replaced as a whole, never written to, never locked by us."""
+
+import os
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from cashpay_pipeline.clock import Clock
+from cashpay_pipeline.errors import QueryError, WarehouseError
+from cashpay_pipeline.settings import Settings
+from cashpay_pipeline.warehouse.database import open_warehouse
+
+
+@dataclass(frozen=True)
+class PublishedCopy:
+    """Where the copy is, how large, and when it was made (UTC)."""
+
+    path: Path
+    bytes: int
+    published_at: datetime
+
+
+def publish(settings: Settings, *, owner: str = "publish", clock: Clock | None = None) -> PublishedCopy:
+    """Replace the published copy by the working file as it is now.
+
+    Readers that have the old copy open keep it whole until they open the new one.
+
+    Raises:
+        WarehouseError: the copy cannot be written; the old one stays.
+        WarehouseBusyError: another run is writing.
+    """
+    source, target = settings.warehouse_path, settings.published_path
+    new = target.with_suffix(".new")
+    with open_warehouse(settings, owner=owner, clock=clock) as warehouse:
+        warehouse.connection.execute("checkpoint")
+        warehouse.connection.close()
+        try:
+            with source.open("rb") as stored, new.open("wb") as copy:
+                os.fchmod(copy.fileno(), 0o600)
+                shutil.copyfileobj(stored, copy, 1 << 22)
+                copy.flush()
+                os.fsync(copy.fileno())
+            new.replace(target)
+            _sync_folder(target.parent)
+        except OSError as error:
+            new.unlink(missing_ok=True)
+            raise WarehouseError(
+                f"The published copy cannot be written: {error.strerror}.",
+                where=str(target),
+                kept="The working file is complete, and the copy published before is unchanged.",
+                next_step="Free some space or mend the rights of the folder, then run `cashpay publish`.",
+            ) from None
+    return PublishedCopy(target, target.stat().st_size, datetime.now(UTC))
+
+
+def read_published(
+    settings: Settings, sql: str, parameters: Sequence[Any] = (), *, limit: int | None = None
+) -> tuple[list[str], list[tuple[Any, ...]]]:
+    """Column names and rows of a query on the published copy, which cannot be changed by it.
+
+    Raises:
+        WarehouseError: there is no published copy yet, or it cannot be read.
+        QueryError: the SQL is wrong.
+    """
+    path = settings.published_path
+    if not path.exists():
+        raise WarehouseError("Nothing has been published yet.", where=str(path), next_step="Run `cashpay sync` first.")
+    try:
+        connection = duckdb.connect(
+            str(path), read_only=True, config={"autoinstall_known_extensions": "false", "memory_limit": "1GB"}
+        )
+    except duckdb.Error as error:
+        raise WarehouseError(
+            f"The published copy cannot be read ({type(error).__name__}).",
+            where=str(path),
+            next_step="Run `cashpay publish` to make it anew.",
+        ) from None
+    try:
+        connection.execute("set TimeZone = 'UTC'")
+        connection.execute("set python_enable_replacements = false")
+        result = connection.execute(sql, list(parameters))
+        names = [column[0] for column in result.description or []]
+        return names, result.fetchall() if limit is None else result.fetchmany(limit)
+    except duckdb.Error as error:
+        raise QueryError(str(error).splitlines()[0]) from None
+    finally:
+        connection.close()
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make the rename itself outlive a power cut."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

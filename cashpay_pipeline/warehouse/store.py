@@ -1,0 +1,293 @@
+"""What a sync stores. Every function here runs inside a transaction of the caller's."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import pandas as pd
+
+from cashpay_pipeline.normalize import GATEWAY_DTYPES, TEXT, TIME, frame
+from cashpay_pipeline.warehouse.database import Warehouse
+
+VERSION_DTYPES = {
+    "order_reference": TEXT,
+    "version": "Int64",
+    "observed_at": TIME,
+    "changed_after": TIME,
+    "source": TEXT,
+    "state": TEXT,
+    "state_raw": TEXT,
+    "amount": "Int64",
+    "received_amount": "Int64",
+    "digest": TEXT,
+    "payload": TEXT,
+}
+HISTORY_DTYPES = {
+    "first_seen_at": TIME,
+    "changed_at": TIME,
+    "verified_at": TIME,
+    "paid_after": TIME,
+    "paid_before": TIME,
+    "missing_since": TIME,
+    "version": "Int64",
+    "list_digest": TEXT,
+    "details_digest": TEXT,
+}
+SEEN_DTYPES = {"order_reference": TEXT, "observed_at": TIME, "list_digest": TEXT, "details_digest": TEXT}
+ISSUE_DTYPES = {
+    "issue_id": TEXT,
+    "source": TEXT,
+    "order_reference": TEXT,
+    "reason": TEXT,
+    "field": TEXT,
+    "payload": TEXT,
+    "seen_at": TIME,
+}
+
+
+@dataclass(frozen=True)
+class Known:
+    """What is stored about a bill that is read again."""
+
+    version: int
+    state: str
+    first_seen_at: datetime
+    verified_at: datetime
+    paid_after: datetime | None
+    paid_before: datetime | None
+    list_digest: str | None
+    details_digest: str | None
+    payload: str | None
+
+
+def known_bills(
+    warehouse: Warehouse, account: str, seen: Sequence[tuple[str, str, str, str]]
+) -> tuple[set[str], dict[str, Known]]:
+    """Look bills up by what was read of them: (order_reference, source, state, digest).
+
+    Returns:
+        The references whose reading is the same as the last one from that source and agrees with the state stored;
+        and the others that are stored, with their newest payload. What is in neither is new.
+    """
+    reading = frame(list(seen), {"order_reference": TEXT, "source": TEXT, "state": TEXT, "digest": TEXT})
+    warehouse.execute(
+        """
+        create or replace temp table known_bill as
+        select
+            bill.*,
+            reading.state = bill.state and reading.digest is not distinct from
+                case reading.source when 'list' then bill.list_digest else bill.details_digest end as is_same
+        from core.bills as bill
+        join reading on bill.order_reference = reading.order_reference
+        where bill.account = ?
+        """,
+        [account],
+        reading=reading,
+    )
+    same = {r["order_reference"] for r in warehouse.rows("select order_reference from known_bill where is_same")}
+    others = warehouse.rows(
+        """
+        select k.order_reference, k.version, k.state, k.first_seen_at, k.verified_at, k.paid_after, k.paid_before,
+            k.list_digest, k.details_digest, v.payload
+        from known_bill as k
+        left join core.bill_versions as v
+            on v.account = k.account and v.order_reference = k.order_reference and v.version = k.version
+        where not k.is_same
+        """
+    )
+    return same, {r.pop("order_reference"): Known(**r) for r in others}
+
+
+def save_seen(warehouse: Warehouse, account: str, rows: Sequence[tuple[Any, ...]]) -> None:
+    """Note that bills were read and found as they are stored; rows as in `SEEN_DTYPES`."""
+    if rows:
+        warehouse.execute(
+            """
+            update core.bills as bill
+            set verified_at = greatest(bill.verified_at, seen.observed_at), missing_since = null,
+                list_digest = coalesce(seen.list_digest, bill.list_digest),
+                details_digest = coalesce(seen.details_digest, bill.details_digest)
+            from seen
+            where bill.account = ? and bill.order_reference = seen.order_reference
+            """,
+            [account],
+            seen=frame(rows, SEEN_DTYPES),
+        )
+
+
+def save_changes(
+    warehouse: Warehouse,
+    account: str,
+    sync_id: str,
+    *,
+    bills: pd.DataFrame,
+    history: Sequence[tuple[Any, ...]],
+    versions: Sequence[tuple[Any, ...]],
+    payments: pd.DataFrame,
+) -> None:
+    """Store new and changed bills: a version each, the current row, and its payments in place of the former ones.
+
+    Args:
+        warehouse: the open file.
+        account: the merchant account.
+        sync_id: the sync that read them.
+        bills: typed rows (`BILL_DTYPES`), each key once.
+        history: the rest of each current row (`HISTORY_DTYPES`), in the same order.
+        versions: rows to append (`VERSION_DTYPES`).
+        payments: the payments of those bills (`PAYMENT_DTYPES`).
+    """
+    if bills.empty:
+        return
+    version_rows = frame(versions, VERSION_DTYPES).assign(account=account, sync_id=sync_id)
+    warehouse.execute("insert into core.bill_versions by name select * from version_rows", version_rows=version_rows)
+    current = pd.concat([bills, frame(history, HISTORY_DTYPES)], axis=1).assign(account=account)
+    warehouse.execute(
+        """
+        merge into core.bills as stored using current_rows as incoming
+        on stored.account = incoming.account and stored.order_reference = incoming.order_reference
+        when matched then update by name
+        when not matched then insert by name
+        """,
+        current_rows=current,
+    )
+    warehouse.execute(
+        """
+        delete from core.payments
+        where account = ? and order_reference in (select order_reference from current_rows where version > 1)
+        """,
+        [account],
+        current_rows=current,
+    )
+    if not payments.empty:
+        warehouse.execute(
+            "insert into core.payments by name select * from payment_rows",
+            payment_rows=payments.assign(account=account),
+        )
+
+
+def save_issues(warehouse: Warehouse, account: str, sync_id: str, rows: Sequence[tuple[Any, ...]]) -> int:
+    """Keep records that were set aside, rows as in `ISSUE_DTYPES`; one met before is only marked as met again.
+
+    Returns:
+        How many of them were not open already.
+    """
+    if not rows:
+        return 0
+    issue = frame(list({row[0]: row for row in rows}.values()), ISSUE_DTYPES).assign(account=account, sync_id=sync_id)
+    open_already = warehouse.execute(
+        "select count(*) from core.data_issues where resolved_at is null and issue_id in (select issue_id from issue)",
+        issue=issue,
+    )
+    warehouse.execute(
+        """
+        merge into core.data_issues as stored using issue on stored.issue_id = issue.issue_id
+        when matched then update set last_seen_at = issue.seen_at, resolved_at = null
+        when not matched then insert (
+            issue_id, account, sync_id, source, order_reference, reason, field, payload, first_seen_at, last_seen_at
+        ) values (
+            issue.issue_id, issue.account, issue.sync_id, issue.source, issue.order_reference, issue.reason,
+            issue.field, issue.payload, issue.seen_at, issue.seen_at
+        )
+        """,
+        issue=issue,
+    )
+    return len(issue) - open_already
+
+
+def resolve_issues(warehouse: Warehouse, account: str, references: Iterable[str], moment: datetime) -> None:
+    """Close the issues of bills that were read well."""
+    if warehouse.rows("select 1 from core.data_issues where resolved_at is null limit 1"):
+        good = frame([(r,) for r in references], {"order_reference": TEXT})
+        warehouse.execute(
+            """
+            update core.data_issues set resolved_at = ?
+            where account = ? and resolved_at is null and order_reference in (select order_reference from good)
+            """,
+            [moment, account],
+            good=good,
+        )
+
+
+def resolve_unseen_issues(warehouse: Warehouse, account: str, walk_started_at: datetime, moment: datetime) -> None:
+    """Close the issues of the list that a walk to its end did not meet again."""
+    warehouse.execute(
+        """
+        update core.data_issues set resolved_at = ?
+        where account = ? and source = 'list' and resolved_at is null and last_seen_at < ?
+        """,
+        [moment, account, walk_started_at],
+    )
+
+
+def save_gateways(warehouse: Warehouse, account: str, gateways: pd.DataFrame, moment: datetime) -> None:
+    """Store the gateways on offer, with their history; one that is gone is marked, never deleted."""
+    incoming = gateways.assign(account=account)
+    content = [c for c in GATEWAY_DTYPES if c != "gateway_reference"]
+    differs = " or ".join(f"v.{c} is distinct from g.{c}" for c in content)
+    names = ", ".join(GATEWAY_DTYPES)
+    warehouse.execute(
+        f"""
+        update core.gateway_versions as v set valid_to = ?
+        where v.account = ? and v.valid_to is null and not exists (
+            select 1 from gateway as g where g.gateway_reference = v.gateway_reference and not ({differs})
+        )
+        """,  # noqa: S608 - column names of ours
+        [moment, account],
+        gateway=incoming,
+    )
+    warehouse.execute(
+        f"""
+        insert into core.gateway_versions by name
+        select g.account, {names}, ?::timestamptz as valid_from
+        from gateway as g
+        where not exists (
+            select 1 from core.gateway_versions as v
+            where v.account = g.account and v.gateway_reference = g.gateway_reference and v.valid_to is null
+        )
+        """,  # noqa: S608
+        [moment],
+        gateway=incoming,
+    )
+    warehouse.execute(
+        f"""
+        merge into core.gateways as stored using (
+            select v.account, {", ".join(f"v.{c}" for c in GATEWAY_DTYPES)}, v.valid_from
+            from core.gateway_versions as v where v.account = ? and v.valid_to is null
+        ) as g on stored.account = g.account and stored.gateway_reference = g.gateway_reference
+        when matched then update set {", ".join(f"{c} = g.{c}" for c in content)}, missing_since = null,
+            changed_at = greatest(stored.changed_at, g.valid_from)
+        when not matched then insert (account, {names}, first_seen_at, changed_at)
+            values (g.account, {", ".join(f"g.{c}" for c in GATEWAY_DTYPES)}, g.valid_from, g.valid_from)
+        """,  # noqa: S608
+        [account],
+    )
+    warehouse.execute(
+        """
+        update core.gateways as stored set missing_since = ?
+        where account = ? and missing_since is null
+            and gateway_reference not in (select gateway_reference from gateway)
+        """,
+        [moment, account],
+        gateway=incoming,
+    )
+
+
+def save_sync(warehouse: Warehouse, row: dict[str, Any]) -> None:
+    """Insert or update the sync's own record; `row` holds every column of `core.syncs`."""
+    names = list(row)
+    known = warehouse.rows("select 1 from core.syncs where sync_id = ?", [row["sync_id"]])
+    if known:
+        changes = ", ".join(f"{n} = ?" for n in names)
+        warehouse.execute(f"update core.syncs set {changes} where sync_id = ?", [*row.values(), row["sync_id"]])  # noqa: S608
+    else:
+        marks = ", ".join("?" for _ in names)
+        warehouse.execute(f"insert into core.syncs ({', '.join(names)}) values ({marks})", list(row.values()))  # noqa: S608
+
+
+def mark_dead_syncs(warehouse: Warehouse) -> int:
+    """We hold the lock: whatever is still marked as running was killed. Returns how many there were."""
+    return warehouse.execute(
+        "update core.syncs set status = 'dead', finished_at = heartbeat_at, error_code = 'killed' "
+        "where status = 'running'"
+    )
