@@ -4,12 +4,11 @@ Every attempt has headers of its own, because a token can die during a wait and 
 loop is ours, and urllib3's `Retry` only its policy. It sends nothing itself: `client.py` does, `verdicts.py` judges.
 """
 
-import itertools
 import logging
 import random
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from threading import Lock
 from time import perf_counter
@@ -37,7 +36,7 @@ class Reply:
     """What CashPay answered: `body` is None for a 204. `received_at` is by CashPay's clock if ours is wrong."""
 
     status: int
-    body: JSON
+    body: JSON = field(repr=False)
     received_at: datetime
     warnings: tuple[str, ...] = ()
 
@@ -106,7 +105,9 @@ class Attempts:
         """Try until there is an answer, or a reason to stop."""
         policy = RETRY_POLICY
         login_renewed = False
-        for number in itertools.count(1):
+        number = 0
+        while True:
+            number += 1
             with self.placing(call, number):
                 try:
                     return self._attempt(call, number)
@@ -118,7 +119,6 @@ class Attempts:
                     policy = policy.increment(call.method, call.path, error=trouble)
                     self._pause(trouble, policy, last=number >= min(call.tries, trouble.tries))
             self._count(retries=1)
-        raise AssertionError("unreachable")
 
     @contextmanager
     def placing(self, call: Call, number: int = 1) -> Iterator[None]:

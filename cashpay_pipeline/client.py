@@ -41,7 +41,8 @@ CHUNK_BYTES = 64 * 1024
 class CashpayClient:
     """Reads one merchant account. Several threads may use it at once.
 
-    Every method raises a `CashpayError` named for what to do next, and nothing else.
+    Whatever CashPay or the line to it does, a method returns data or raises a `CashpayError` that is named for what to
+    do next.
 
     Args:
         settings: which account, where, and how politely.

@@ -13,6 +13,7 @@ from cashpay_pipeline.errors import RateLimitedError
 
 LONGEST_WAIT_SECONDS = 15 * 60
 LONGEST_WAITING_SECONDS = 60 * 60
+SHORTEST_SLEEP_SECONDS = 0.001  # a clock may round less to nothing, and would then stand still for ever
 SUCCESSES_BEFORE_ONE_MORE = 10
 
 
@@ -66,7 +67,7 @@ class Pacer:
                     return
             if pause > LONGEST_WAIT_SECONDS:
                 raise self.too_long(pause)
-            self._clock.sleep(start - moment)
+            self._clock.sleep(max(start - moment, SHORTEST_SLEEP_SECONDS))
 
     def hold(self, seconds: float) -> float:
         """Let no thread start a request for so long. Returns by how much this prolongs the pause."""

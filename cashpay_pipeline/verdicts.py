@@ -28,7 +28,7 @@ from cashpay_pipeline.errors import (
 
 MAX_TRIES = 6
 TRIES_WHEN_CUT_OFF = 4
-TRIES_WHEN_NOT_JSON = 3
+TRIES_WHEN_UNCLEAR = 3
 OVERLOADED = (429, 503)
 PASSING = (500, 502, 503, 504, 520)
 LONGEST_CREDIBLE_PAUSE_SECONDS = 24 * 60 * 60
@@ -154,14 +154,17 @@ def retry_after(answer: Answer) -> float | None:
 
 def _verdict(call: Call, answer: Answer, status: int, message: str) -> Exception:
     said = f": {message}" if message else "."
-    if call.is_login and status in (400, 401, 403):
+    if call.is_login and status in (200, 400, 401, 403):
         return CredentialsRejectedError(f"CashPay refuses the login{said}")
-    if status == 401 or (status in (400, 403) and _DEAD_TOKEN.search(message)):
+    if status == 401 or (status in (200, 400, 403) and _DEAD_TOKEN.search(message)):
         return LoginAgain(CredentialsRejectedError(f"CashPay does not accept the login, nor a fresh one{said}"))
     if status == 403:
         return LoginAgain(
             AccessDeniedError(f"The login is valid, but this is not allowed, or the path or stage is wrong{said}")
         )
+    if status == 200:
+        error = RequestRefusedError(f"CashPay answers with an error under HTTP 200{said}", status=200)
+        return Again(error, tries=TRIES_WHEN_UNCLEAR)
     if status == 429 or status in PASSING:
         return _passing(answer, status, said)
     if 300 <= status < 400:
@@ -210,7 +213,7 @@ def _decoded(answer: Answer, clean: Clean, warnings: list[str]) -> JSON:
     if answer.raw.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] in (b"{", b"[", b""):
         raise Again(UnavailableError(f"CashPay's answers arrive cut off ({what})."), tries=TRIES_WHEN_CUT_OFF)
     begin = clean(answer.raw.decode("utf-8", "replace"), SAFE_CHARACTERS_SHOWN)
-    raise Again(UnexpectedReplyError(f"Expected JSON, got {what}, beginning: {begin}"), tries=TRIES_WHEN_NOT_JSON)
+    raise Again(UnexpectedReplyError(f"Expected JSON, got {what}, beginning: {begin}"), tries=TRIES_WHEN_UNCLEAR)
 
 
 def _decoded_or_none(raw: bytes) -> JSON:
@@ -221,7 +224,7 @@ def _decoded_or_none(raw: bytes) -> JSON:
 
 
 def _inner_status(call: Call, body: JSON) -> int | None:
-    """The status that an error under HTTP 200 stands for; None for data (H1).
+    """The status that an error under HTTP 200 stands for: 200 if it names none. None for data (H1).
 
     A bill has a `code` too, which can look like 404: so whatever has an `order_reference`, or a list that holds
     something, is data (Y18).
@@ -236,10 +239,10 @@ def _inner_status(call: Call, body: JSON) -> int | None:
             return code if code < 600 else 400
     outcome = str(body.get("status", "")).casefold()
     if outcome == "error" or body.get("error"):
-        return 400
+        return 200
     # A message alone is no data either, except from ping, whose answer nobody has described.
     alone = "message" in body and not holds and outcome != "success"
-    return 400 if alone and call.path != "/ping" else None
+    return 200 if alone and call.path != "/ping" else None
 
 
 def _message(body: JSON) -> str:

@@ -25,6 +25,7 @@ from cashpay_pipeline import client as client_module
 from cashpay_pipeline.client import CashpayClient
 from cashpay_pipeline.errors import (
     AccessDeniedError,
+    BillNotFoundError,
     CashpayError,
     CredentialsRejectedError,
     RateLimitedError,
@@ -36,6 +37,9 @@ from cashpay_pipeline.errors import (
 )
 from cashpay_pipeline.pacing import Pacer
 from cashpay_pipeline.settings import Settings
+from cashpay_pipeline.simulator.clock import SimulatedClock
+from cashpay_pipeline.simulator.credentials import DEMO_CREDENTIALS
+from cashpay_pipeline.simulator.process import SimulatorProcess
 
 PAGE = {"items": [{"order_reference": "SANDBOX-EX0001"}], "total": 1}
 WHOLE = json.dumps(PAGE).encode()
@@ -479,6 +483,19 @@ def test_a_pause_that_grows_while_threads_wait_is_respected() -> None:
     assert clock.elapsed == pytest.approx(160)
 
 
+def test_a_clock_that_rounds_cannot_stop_the_pacer() -> None:
+    class Rounding(FakeClock):
+        def sleep(self, seconds: float) -> None:
+            assert len(self.slept) < 100
+            super().sleep(round(seconds, 3))
+
+    clock = Rounding()
+    pacer = Pacer(clock, clock.now, per_second=7, max_in_flight=1)
+    for _ in range(10):
+        pacer.wait_for_turn()
+    assert 9 / 7 <= clock.elapsed < 9 / 7 + 0.1
+
+
 def test_waits_are_told() -> None:
     told: list[tuple[float, str]] = []
     with serving([reply(429, {}, headers={"Retry-After": "30"}), reset, reply(200, PAGE)]) as server:
@@ -505,6 +522,73 @@ def test_S6_the_log_tells_path_page_status_and_try_and_nothing_else(caplog: pyte
     assert ours[-1].endswith("try 3") and "FAKE" not in caplog.text
     for secret in [*SECRETS.values(), "Bearer"]:
         assert secret not in caplog.text
+
+
+@pytest.fixture(scope="module")
+def simulator() -> Iterator[SimulatorProcess]:
+    with SimulatorProcess(seed=7, days=3, bills_per_day=50, frozen=True) as process:
+        yield process
+
+
+def simulated(simulator: SimulatorProcess, auth: str) -> CashpayClient:
+    settings = Settings(
+        _env_file=None, base_url=simulator.base_url, auth=auth, requests_per_second=1000, **DEMO_CREDENTIALS
+    )
+    return CashpayClient(settings, clock=SimulatedClock(simulator.base_url))
+
+
+@pytest.mark.parametrize("auth", ["oauth2", "cashpay"])
+def test_all_six_resources_of_the_simulator(simulator: SimulatorProcess, auth: str) -> None:
+    simulator.clear_log()
+    with simulated(simulator, auth) as client:
+        assert client.ping().status == 200
+        created = client.create_bill({"amount": 500, "client": {"phone": "+22800000001"}})
+        page = client.fetch_bills_page(1, 100)
+        assert isinstance(page.body, dict) and page.warnings == ()
+        assert page.body["items"][0]["order_reference"] == created["order_reference"]
+        assert client.fetch_bill(created["order_reference"])["amount"] == "500"
+        assert client.fetch_bill_status(created["order_reference"])["state"] == "Pending"
+        assert len(client.fetch_gateways()) > 2
+        with pytest.raises(BillNotFoundError):
+            client.fetch_bill("SANDBOX-NOWHERE")
+        simulator.forget_tokens()
+        client.fetch_bills_page(2, 20)
+    assert client.stats.requests == len(simulator.log()) == (11 if auth == "oauth2" else 8)
+    assert client.stats.logins == (2 if auth == "oauth2" else 0)
+
+
+@pytest.mark.parametrize("auth", ["oauth2", "cashpay"])
+@pytest.mark.parametrize(
+    "rule",
+    [
+        {"kind": "close"},
+        {"kind": "truncated"},
+        {"kind": "short_body"},
+        {"kind": "empty_body"},
+        {"kind": "html"},
+        {"kind": "error_200"},
+        {"kind": "bom"},
+        {"kind": "latin1"},
+        {"status": 401},
+        {"status": 403},
+        {"status": 429, "retry_after": 600},
+        {"status": 429, "retry_after": {"date_in": 600}},
+        {"status": 503, "retry_after": "soon"},
+        {"status": 500, "times": 3},
+    ],
+    ids=str,
+)
+def test_N_H_A_a_passing_fault_costs_nothing_but_time(
+    simulator: SimulatorProcess, auth: str, rule: dict[str, Any]
+) -> None:
+    with simulated(simulator, auth) as client:
+        client.ping()
+        simulator.faults([{"path": "/orders", **rule}])
+        page = client.fetch_bills_page(1, 100).body
+        assert page == client.fetch_bills_page(1, 100).body and isinstance(page, dict) and len(page["items"]) == 100
+        assert simulator.faults()[0]["struck"] == rule.get("times", 1)
+        if rule.get("retry_after") not in (None, "soon"):
+            assert client.stats.waited_seconds == pytest.approx(600, abs=2)
 
 
 @pytest.fixture(scope="module")

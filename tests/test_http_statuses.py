@@ -49,6 +49,17 @@ def test_H1_an_error_under_200_is_the_error_it_names(body: Any, error: type[Cash
         assert (word in str(body)) == (word in str(caught.value))
 
 
+def test_H1_an_error_that_names_no_status_is_tried_three_times() -> None:
+    error = reply(200, {"status": "error", "message": "Internal error"})
+    with serving([error, error, reply(200, PAGE)]) as server:
+        assert client_of(server).fetch_bills_page(1, 20).body == PAGE
+    with serving([error]) as server:
+        with pytest.raises(RequestRefusedError, match="error under HTTP 200: Internal error") as caught:
+            client_of(server).fetch_bills_page(1, 20)
+        assert len(server.to("/orders")) == 3
+    assert caught.value.status == 200
+
+
 @pytest.mark.parametrize("code", [429, 500, 503])
 def test_H1_a_passing_error_under_200_is_retried(code: int) -> None:
     with serving([reply(200, {"code": code, "message": "Busy"}), reply(200, PAGE)]) as server:
