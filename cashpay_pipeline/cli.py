@@ -55,7 +55,7 @@ def check() -> None:
 def sync(
     full: Annotated[bool, typer.Option("--full", help="Read the whole bill list, to its end.")] = False,
     recheck: Annotated[bool, typer.Option("--recheck", help="Read only the bills that can still be paid.")] = False,
-    limit: Annotated[int | None, typer.Option(min=1, help="Read at most this many bills.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Look again at most at this many known bills.")] = None,
     verbose: Annotated[bool, typer.Option("--verbose", help="Show Dagster's own log.")] = False,
 ) -> None:
     """Bring the database up to date, through Dagster, and say what is new."""

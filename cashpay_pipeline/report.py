@@ -15,7 +15,8 @@ select state, coalesce(gateway_name, 'gateway not told') as gateway, currency, c
     cast(sum(received_amount) as bigint) as received
 from core.bills
 where account = ? and received_amount > 0
-group by all order by state, received desc, gateway
+group by state, gateway, currency
+order by currency, sum(sum(received_amount)) over (partition by currency, state) desc, state, received desc, gateway
 """
 _STATES = """
 select state, currency, count(*) as bills, cast(sum(coalesce(received_amount, 0)) as bigint) as received
@@ -23,7 +24,11 @@ from core.bills
 where account = ?
 group by all order by bills desc, state
 """
-_LAST_SYNC = "select * from core.syncs where account = ? and status != 'running' order by started_at desc limit 1"
+_LAST_SYNC = """
+select * from core.syncs
+where account = ? and status != 'running'
+order by coalesce(finished_at, heartbeat_at) desc, rowid desc limit 1
+"""
 _LAST_COMPLETE = "select max(finished_at) as at from core.syncs where account = ? and complete and kind != 'recheck'"
 _OPEN_ISSUES = "select count(*) as issues from core.data_issues where account = ? and resolved_at is null"
 

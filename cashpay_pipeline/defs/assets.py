@@ -25,7 +25,7 @@ class SyncConfig(dg.Config):
         description="refresh: the newest bills and those due for another look. full_refresh: the whole list. "
         "recheck: open bills only.",
     )
-    limit: int | None = Field(None, ge=1, description="Read at most this many bills; the run is then incomplete.")
+    limit: int | None = Field(None, ge=1, description="Look again at most at this many known bills.")
 
 
 @dg.multi_asset(

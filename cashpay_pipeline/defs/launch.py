@@ -76,4 +76,6 @@ def _reason(event: dg.DagsterEvent) -> str:
     error = data.error
     while error and error.cause:
         error = error.cause
+    if error and error.cls_name == dg.DagsterExecutionInterruptedError.__name__:
+        return "Interrupted. What was read is kept; run the same command again to go on."
     return f"Unexpected failure in {event.step_key}: {error.message.strip() if error else 'no reason given'}"

@@ -1,0 +1,232 @@
+"""The `cashpay` command as a person or a cron job meets it: what it prints, where, and its exit code."""
+
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+from typer.testing import CliRunner
+
+from cashpay_pipeline.cli import app
+from cashpay_pipeline.settings import Settings
+from cashpay_pipeline.simulator.process import SimulatorProcess
+from cashpay_pipeline.sync import run_sync
+from cashpay_pipeline.terminal import printable, show_rows
+from cashpay_pipeline.warehouse import open_warehouse, publish
+
+CASHPAY = Path(sys.executable).with_name("cashpay")
+
+
+@pytest.fixture
+def environment(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """The simulator's settings in the environment, as a user has them."""
+    monkeypatch.setenv("CASHPAY_BASE_URL", settings.base_url or "")
+    monkeypatch.setenv("CASHPAY_DATA_DIR", str(settings.data_dir))
+    monkeypatch.setenv("CASHPAY_REQUESTS_PER_SECOND", "5000")
+    for name in ("username", "password", "client_id", "client_secret"):
+        monkeypatch.setenv(f"CASHPAY_{name.upper()}", getattr(settings, name).get_secret_value())
+    return settings
+
+
+def cashpay(*arguments: str) -> Any:
+    return CliRunner().invoke(app, list(arguments))
+
+
+def read(settings: Settings) -> None:
+    """What `cashpay sync` does, without Dagster."""
+    run_sync(settings)
+    publish(settings)
+
+
+def process(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [CASHPAY, *arguments], env=os.environ | environment, capture_output=True, text=True, check=False
+    )
+
+
+def test_sync_reads_publishes_and_sums_up(environment: Settings, simulator: SimulatorProcess, tmp_path: Path) -> None:
+    bills = simulator.truth()["bills"]
+    result = cashpay("sync")
+    assert result.exit_code == 0, result.output
+    assert f"{len(bills):,} new bills, 0 changes" in result.stdout
+    assert "Money received:" in result.stdout and "XOF" in result.stdout
+    assert str(environment.published_path) in result.stdout
+    assert f"of about {len(bills):,} bills" in result.stderr
+    with dg.DagsterInstance.from_config(str(tmp_path / ".dagster")) as instance:
+        (run,) = instance.get_runs()
+        assert (run.job_name, run.status) == ("refresh", dg.DagsterRunStatus.SUCCESS)
+
+
+def test_sync_chooses_the_job(environment: Settings, tmp_path: Path) -> None:
+    for arguments in ([], ["--full"], ["--recheck", "--limit", "5"]):
+        assert cashpay("sync", *arguments).exit_code == 0
+    with dg.DagsterInstance.from_config(str(tmp_path / ".dagster")) as instance:
+        assert [run.job_name for run in instance.get_runs()] == ["recheck_open_bills", "full_refresh", "refresh"]
+    assert cashpay("sync", "--full", "--recheck").exit_code == 2
+
+
+def test_sync_that_is_incomplete_exits_1_and_says_why(environment: Settings, simulator: SimulatorProcess) -> None:
+    simulator.set(total="high")
+    result = cashpay("sync", "--full")
+    assert result.exit_code == 1
+    assert "The sync is incomplete" in result.stderr
+    assert "Red check: core/syncs: last_sync_complete" in result.stderr
+    assert "new bills" in result.stdout
+    assert "Traceback" not in result.output
+
+
+def test_sync_with_a_wrong_password_exits_1_without_a_traceback_or_the_password(
+    environment: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CASHPAY_PASSWORD", "canary-wrong-password")
+    result = cashpay("sync")
+    assert result.exit_code == 1
+    assert "[credentials_rejected]" in result.stderr and "Next: " in result.stderr
+    assert "Traceback" not in result.output and "canary" not in result.output
+
+
+def test_settings_that_do_not_fit_exit_2_naming_the_variables(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CASHPAY_BASE_URL", "https://example.invalid/api")
+    monkeypatch.setenv("CASHPAY_LOGIN", "canary-login")
+    for command in (["check"], ["sync"], ["status"], ["publish"], ["sql", "select 1"]):
+        result = cashpay(*command)
+        assert result.exit_code == 2, command
+        assert "CASHPAY_API_KEY" in result.stderr and "canary" not in result.output
+
+
+def test_without_credentials_everything_runs_on_made_up_data_of_its_own(tmp_path: Path) -> None:
+    result = process("sync")
+    assert result.returncode == 0, result.stderr
+    assert "Everything in it is made up" in result.stdout
+    assert {path.name for path in (tmp_path / "data").iterdir()} == {"simulated"}
+    assert "made-up data" in process("status").stdout
+    again = process("sync")
+    assert again.returncode == 0 and "3,0" not in again.stdout.partition("new bills")[0]
+    assert not [line for line in again.stderr.splitlines() if "dagster" in line.lower()]
+
+
+def test_check_finds_everything_in_order(environment: Settings, simulator: SimulatorProcess) -> None:
+    simulator.reset(start=datetime.now(UTC))
+    result = cashpay("check")
+    assert result.exit_code == 0, result.output
+    lines = result.stdout.splitlines()
+    assert all(line.startswith("ok ") for line in lines)
+    said = ("Versions", "Disk", "Address", "Login", "Gateways", "Bill list", "Pages", "Clock")
+    assert [line.split()[1] for line in lines] == [f"{word.split()[0]}{'' if ' ' in word else ':'}" for word in said]
+
+
+def test_check_tells_that_pages_are_numbered_from_0(environment: Settings, simulator: SimulatorProcess) -> None:
+    simulator.set(paging="zero_based")
+    result = cashpay("check")
+    assert result.exit_code == 1
+    assert "PROBLEM  Pages: page 0 differs from page 1" in result.stdout and "CASHPAY_FIRST_PAGE=0" in result.stdout
+
+
+def test_check_stops_at_a_refused_login(environment: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CASHPAY_PASSWORD", "canary-wrong-password")
+    result = cashpay("check")
+    assert result.exit_code == 1
+    assert "PROBLEM" in result.stdout and "Gateways" not in result.stdout
+    assert "canary" not in result.output
+
+
+def test_status_tells_freshness_and_counts(environment: Settings, simulator: SimulatorProcess) -> None:
+    read(environment)
+    result = cashpay("status")
+    assert result.exit_code == 0
+    assert "Last sync: refresh, complete" in result.stdout
+    paid = sum(bill["state"] == "Paid" for bill in simulator.truth()["bills"])
+    assert any(line.split()[:3] == ["Paid", "XOF", str(paid)] for line in result.stdout.splitlines())
+
+
+def test_status_reads_the_published_copy_while_a_sync_is_writing(environment: Settings) -> None:
+    read(environment)
+    with open_warehouse(environment, owner="the nightly refresh"):
+        result = cashpay("status")
+    assert result.exit_code == 0
+    assert "the nightly refresh" in result.stdout and "from the published copy" in result.stdout
+    assert "Last sync: refresh, complete" in result.stdout
+
+
+def test_status_before_the_first_sync_says_what_to_do(environment: Settings) -> None:
+    result = cashpay("status")
+    assert result.exit_code == 1
+    assert "cashpay sync" in result.stderr
+
+
+def test_sql_prints_comma_separated_lines_when_not_on_a_terminal(environment: Settings) -> None:
+    read(environment)
+    result = cashpay("sql", "select 'a,b' as text, 7 as number, null as nothing")
+    assert result.stdout == 'text,number,nothing\n"a,b",7,\n'
+
+
+def test_sql_that_is_wrong_or_writes_exits_2(environment: Settings) -> None:
+    read(environment)
+    for query in ("select nope from core.bills", "delete from core.bills", "create table core.x as select 1 as a"):
+        result = cashpay("sql", query)
+        assert result.exit_code == 2, query
+        assert "[query]" in result.stderr and "Traceback" not in result.output
+
+
+def test_publish_makes_the_copy_anew(environment: Settings) -> None:
+    read(environment)
+    environment.published_path.unlink()
+    assert cashpay("publish").exit_code == 0
+    assert environment.published_path.exists()
+
+
+def test_a_terminal_escape_in_api_text_is_written_out(
+    environment: Settings, simulator: SimulatorProcess, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """X4."""
+    simulator.put_bill("evil", merchant_reference="\x1b]0;owned\x07\u202etxt")
+    read(environment)
+    result = cashpay("sql", "select merchant_reference from core.bills where order_reference = 'evil'")
+    assert result.stdout == "merchant_reference\n\\x1b]0;owned\\x07\\u202etxt\n"
+    assert printable("é\n\x9b1m\u200b") == "é\n\\x9b1m\\u200b"
+
+
+def test_rows_on_a_terminal_are_a_table_without_markup(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
+    show_rows(["name", "number"], [("[bold]a[/bold] \x1b[31m", 5)])
+    shown = capsys.readouterr().out
+    assert "[bold]a[/bold] \\x1b[31m" in shown and "│      5 │" in shown
+
+
+def test_help_names_every_command_and_a_wrong_one_exits_2() -> None:
+    result = cashpay("--help")
+    assert result.exit_code == 0
+    for command in ("check", "sync", "status", "simulator", "publish", "sql"):
+        assert command in result.stdout
+        assert cashpay(command, "--help").exit_code == 0
+    assert cashpay("nonsense").exit_code == 2
+
+
+def test_the_simulator_runs_in_the_foreground_until_told_to_stop(make_port: Callable[[], int]) -> None:
+    port = make_port()
+    running = subprocess.Popen(
+        [CASHPAY, "simulator", f"--port={port}", "--days=1", "--bills-per-day=5"], stdout=subprocess.PIPE, text=True
+    )
+    assert running.stdout is not None
+    with running, running.stdout:
+        assert running.stdout.readline().strip() == f"ready http://127.0.0.1:{port}/api"
+        running.terminate()
+        assert running.wait(timeout=10) == 0
+
+
+@pytest.fixture
+def make_port() -> Callable[[], int]:
+    def port() -> int:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            return int(probe.getsockname()[1])
+
+    return port

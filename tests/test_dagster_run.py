@@ -1,0 +1,204 @@
+"""The jobs for real: in process, with an instance of their own, against the simulator."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from cashpay_pipeline.definitions import build_defs
+from cashpay_pipeline.settings import Settings
+from cashpay_pipeline.simulator.process import SimulatorProcess
+from cashpay_pipeline.warehouse import open_warehouse, read_published
+
+QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+
+
+@pytest.fixture
+def instance(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
+    with dg.instance_for_test(temp_dir=str(_made(tmp_path / "home"))) as instance:
+        yield instance
+
+
+def _made(folder: Path) -> Path:
+    folder.mkdir()
+    return folder
+
+
+def run(settings: Settings, instance: dg.DagsterInstance, job: str = "refresh", **config: Any) -> Any:
+    kind = {"refresh": "refresh", "full_refresh": "full_refresh", "recheck_open_bills": "recheck"}[job]
+    return (
+        build_defs(settings=settings)
+        .resolve_job_def(job)
+        .execute_in_process(
+            instance=instance,
+            raise_on_error=False,
+            run_config={"ops": {"sync": {"config": {"kind": kind} | config}}} | QUIET,
+        )
+    )
+
+
+def metadata(result: Any) -> dict[str, dict[str, Any]]:
+    return {
+        "/".join(event.asset_key.path): {
+            name: value.value for name, value in event.step_materialization_data.materialization.metadata.items()
+        }
+        for event in result.get_asset_materialization_events()
+    }
+
+
+def verdicts(result: Any) -> dict[str, bool]:
+    return {check.check_name: check.passed for check in result.get_asset_check_evaluations()}
+
+
+def failures(result: Any) -> dict[str, str]:
+    return {
+        event.step_key: event.step_failure_data.user_failure_data.description
+        for event in result.all_events
+        if event.is_step_failure and event.step_failure_data.user_failure_data
+    }
+
+
+def test_a_refresh_fills_every_table_and_says_what_it_did(
+    settings: Settings, simulator: SimulatorProcess, instance: dg.DagsterInstance
+) -> None:
+    result = run(settings, instance)
+
+    truth = simulator.truth()
+    received = sum(bill["received_amount"] or 0 for bill in truth["bills"])
+    told = metadata(result)
+    assert result.success and all(verdicts(result).values())
+    assert told["core/bills"]["dagster/row_count"] == len(truth["bills"])
+    assert told["core/bills"]["bills_new"] == len(truth["bills"])
+    assert told["core/bills"]["received_xof"] == received
+    assert told["core/gateways"]["dagster/row_count"] == len(truth["gateways"])
+    assert told["core/syncs"]["status"] == "complete"
+    assert told["marts/bill_states"]["dagster/row_count"] == len({bill["state"] for bill in truth["bills"]})
+    assert "gateway_name" in told["marts/daily_collections"]["dagster/column_lineage"].deps_by_column
+    assert Path(told["published/analytics"]["path"]) == settings.published_path
+    _, rows = read_published(settings, "select count(*), sum(received_amount) from core.bills")
+    assert rows == [(len(truth["bills"]), received)]
+    _, rows = read_published(settings, "select dagster_run_id, status from core.syncs")
+    assert rows == [(result.run_id, "complete")]
+
+
+def test_no_personal_data_and_no_secret_is_in_the_metadata(
+    settings: Settings, simulator: SimulatorProcess, instance: dg.DagsterInstance, tmp_path: Path
+) -> None:
+    result = run(settings, instance)
+    private = {str(bill["client"].get("phone")) for bill in simulator.truth()["bills"] if bill.get("client")}
+    _, rows = read_published(settings, "select client_phone_masked, client_key from core.bills")
+    private |= {value for row in rows for value in row} | set(settings.secrets())
+    stored = b"".join(path.read_bytes() for path in (tmp_path / "home").rglob("*") if path.is_file()).decode("latin-1")
+    assert result.success
+    assert not [value for value in private - {None, "None"} if value in stored]
+
+
+def test_api_text_is_shown_as_plain_text_only(
+    settings: Settings, simulator: SimulatorProcess, instance: dg.DagsterInstance
+) -> None:
+    """X3: no value of the API is in a Markdown value."""
+    hostile = "<img src=x onerror=alert(1)> **bold** | [link](javascript:alert(1))"
+    simulator.put_gateway("hostile-gateway", libelle=hostile)
+    simulator.put_bill("hostile-bill", merchant_reference=hostile)
+    result = run(settings, instance)
+    markdown = [
+        value.value
+        for event in result.get_asset_materialization_events()
+        for value in event.step_materialization_data.materialization.metadata.values()
+        if isinstance(value, dg.MarkdownMetadataValue)
+    ]
+    assert result.success
+    assert not [text for text in markdown if "onerror" in text]
+
+
+def test_a_second_refresh_finds_nothing_new(settings: Settings, instance: dg.DagsterInstance) -> None:
+    run(settings, instance)
+    told = metadata(run(settings, instance))
+    assert told["core/bills"]["bills_new"] == told["core/bills"]["bills_changed"] == 0
+
+
+def test_each_job_reads_in_its_own_way(settings: Settings, instance: dg.DagsterInstance) -> None:
+    for job in ("refresh", "full_refresh", "recheck_open_bills"):
+        assert run(settings, instance, job).success
+    _, rows = read_published(settings, "select kind from core.syncs order by rowid")
+    assert rows == [("refresh",), ("full_refresh",), ("recheck",)]
+
+
+def test_an_incomplete_sync_is_published_and_turns_the_run_red(
+    settings: Settings, simulator: SimulatorProcess, instance: dg.DagsterInstance
+) -> None:
+    simulator.set(total="high")
+    result = run(settings, instance, "full_refresh")
+
+    assert not result.success
+    assert set(failures(result)) == {"published__analytics"}
+    assert "incomplete" in failures(result)["published__analytics"]
+    assert verdicts(result)["last_sync_complete"] is False
+    assert "marts/daily_collections" in metadata(result) and "published/analytics" in metadata(result)
+    _, rows = read_published(settings, "select count(*) from core.bills")
+    assert rows == [(len(simulator.truth()["bills"]),)]
+
+
+def test_a_sync_that_stops_says_why_and_builds_nothing(
+    make_settings: Callable[..., Settings], instance: dg.DagsterInstance
+) -> None:
+    result = run(make_settings(password="canary-wrong-password"), instance)
+
+    assert not result.success and not metadata(result)
+    assert "[credentials_rejected]" in failures(result)["sync"]
+    assert "canary-wrong-password" not in failures(result)["sync"]
+    with open_warehouse(make_settings()) as warehouse:
+        assert [row["status"] for row in warehouse.rows("select status from core.syncs")] == ["failed"]
+
+
+def test_settings_that_do_not_fit_fail_the_step_with_their_names(
+    instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CASHPAY_USERNAME", "somebody")
+    result = (
+        build_defs()
+        .resolve_job_def("refresh")
+        .execute_in_process(instance=instance, raise_on_error=False, run_config=QUIET)
+    )
+    assert not result.success
+    assert "CASHPAY_PASSWORD" in failures(result)["sync"]
+
+
+@pytest.mark.parametrize(
+    ("check", "damage"),
+    [
+        ("bills_key_unique", "insert into core.bills select * from core.bills limit 1"),
+        ("bills_key_present", "update core.bills set order_reference = ' ' where rowid = 0"),
+    ],
+)
+def test_marts_are_not_built_on_bills_without_identity(
+    settings: Settings, instance: dg.DagsterInstance, check: str, damage: str
+) -> None:
+    run(settings, instance)
+    with open_warehouse(settings) as warehouse:
+        warehouse.connection.execute(damage)
+    result = run(settings, instance, "recheck_open_bills")
+    assert not result.success
+    assert verdicts(result)[check] is False
+    assert "marts/bill_states" not in metadata(result) and "published/analytics" not in metadata(result)
+
+
+def test_a_record_set_aside_turns_its_check_red_but_not_the_run(
+    settings: Settings, simulator: SimulatorProcess, instance: dg.DagsterInstance
+) -> None:
+    simulator.put_bill("bad-amount", amount="12.50")
+    result = run(settings, instance)
+    assert result.success
+    assert verdicts(result)["no_open_data_issues"] is False
+
+
+def test_the_warehouse_is_closed_after_a_step_that_failed(settings: Settings, instance: dg.DagsterInstance) -> None:
+    """C4: the next step, and the next process, can open it."""
+    resource = build_defs(settings=settings).resources["warehouse"]  # type: ignore[index]
+    run_record = instance.create_run_for_job(build_defs(settings=settings).resolve_job_def("refresh"))
+    for _ in range(2):
+        with pytest.raises(ZeroDivisionError), resource.open(run_record) as warehouse:
+            warehouse.rows("select 1")
+            raise ZeroDivisionError
