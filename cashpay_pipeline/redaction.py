@@ -18,7 +18,7 @@ SHORTEST_ANYWHERE = 4  # a shorter secret, such as key id 17, is masked only as 
 
 # Tokens, digests and anything that may be a phone number or an address, whoever they belong to.
 _PRIVATE = re.compile(
-    r"eyJ[\w-]{8,}(?:\.[\w-]*)*|[0-9a-fA-F]{32,}|[^\s<>\"']+@[^\s<>\"']+|\+?\d(?:[ ./()-]{0,2}\d){7,}"
+    r"eyJ[\w-]{8,}(?:\.[\w-]*)*|[0-9a-fA-F]{32,}|[^\s<>\"'@]{1,64}@[^\s<>\"'@]{1,255}|\+?\d(?:[ ./()-]{0,2}\d){7,}"
 )
 
 

@@ -8,6 +8,7 @@ import threading
 import traceback
 from collections.abc import Callable
 from itertools import pairwise
+from time import perf_counter
 from typing import Any
 
 import jwt
@@ -35,6 +36,7 @@ from cashpay_pipeline.errors import (
     UnavailableError,
     UnexpectedReplyError,
 )
+from cashpay_pipeline.redaction import Redactor
 
 PAGE = {"items": [{"order_reference": "SANDBOX-EX0001"}], "total": 1}
 KEY = "EXAMPLE-API-KEY-NOT-REAL"
@@ -363,6 +365,21 @@ def test_S9_secrets_echoed_by_the_login_are_masked() -> None:
         client_of(server).ping()
     assert "user *** with *** of ***" in str(caught.value)
     assert_no_request_in(caught.value)
+
+
+def test_S7_overlapping_secrets_leave_nothing_standing() -> None:
+    redactor = Redactor(["abcd", "abcd-efgh", "17"])
+    redactor.learn(["xxabcd-efghyy"])
+    text = "xxabcd-efghyy abcd-efgh abcd key 17 of 2017, mail someone@shop.example.test"
+    assert redactor.clean(text) == "*** *** *** key *** of 2017, mail ***"
+
+
+def test_S9_masking_is_quick_whatever_the_text() -> None:
+    redactor = Redactor(SECRETS.values())
+    started = perf_counter()
+    for text in ("x" * 50_000, "1 " * 50_000, "a@" * 50_000, "eyJ" * 50_000, "f" * 31 + " ", "\0" * 50_000):
+        assert len(redactor.clean(text)) <= 301
+    assert perf_counter() - started < 1
 
 
 def test_S2_a_broken_connection_carries_no_request() -> None:

@@ -324,6 +324,9 @@ def test_Y18_the_code_of_a_bill_is_no_error(code: Any) -> None:
         assert client.fetch_bill("SANDBOX-EX0001") == bill
         assert client.fetch_bill_status("SANDBOX-EX0001") == status
         assert client.fetch_bills_page(1, 20).body == {"items": [bill]}
+    bare = {"order_reference": "SANDBOX-EX0001", "code": code}
+    with serving([reply(200, bare)]) as server:
+        assert client_of(server).fetch_bill("SANDBOX-EX0001") == bare
 
 
 def test_Y19_details_wrapped_in_items_are_unwrapped() -> None:
