@@ -13,6 +13,7 @@ from cashpay_pipeline.errors import BillNotFoundError, RequestRefusedError, Unav
 from cashpay_pipeline.sync.session import Session
 
 LACKS_DETAILS = "paid, gateway or amount not known"
+REFUSED_FOR_ONE_BILL = (200, 400, 422)
 CHUNK = 100
 FAILURES_IN_A_ROW = 3
 TRIED_FOR_MORE = 20
@@ -138,7 +139,7 @@ def _details(session: Session, reference: str) -> tuple[str, Any, datetime]:
     except UnavailableError as error:
         outcome = error
     except RequestRefusedError as error:
-        if error.status != 422:
+        if error.status not in REFUSED_FOR_ONE_BILL:
             raise
         outcome = error
     return reference, outcome, session.now()

@@ -26,6 +26,7 @@ def run_sync(
     clock: Clock | None = None,
     progress: Callable[[Progress], None] | None = None,
     dagster_run_id: str | None = None,
+    reload: Callable[[], Settings] | None = None,
 ) -> SyncResult:
     """Read CashPay and store what is new.
 
@@ -37,6 +38,7 @@ def run_sync(
         clock: what time is measured and waited by.
         progress: told where the sync stands.
         dagster_run_id: the Dagster run that this is part of.
+        reload: reads the settings again where CashPay refuses the credentials: they may have been rotated (A13).
 
     Returns:
         The sync's record. `complete` is false where something that this kind promises could not be read; what was
@@ -56,7 +58,7 @@ def run_sync(
         def on_wait(seconds: float, why: str) -> None:
             tell(session.progress(f"{why}, {seconds:.0f} s"))
 
-        with CashpayClient(settings, clock=clock, on_wait=on_wait) as client:
+        with CashpayClient(settings, clock=clock, on_wait=on_wait, reload=reload) as client:
             batch = Batch(warehouse, settings, masker, record, clock, client.now)
             session = Session(settings, client, warehouse, batch, record, tell)
             _guard_account(warehouse, settings, masker, client)

@@ -3,10 +3,11 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from threading import Lock
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from cashpay_pipeline.client import CashpayClient
+from cashpay_pipeline.client import CashpayClient, Reply
 from cashpay_pipeline.normalize import BadRecordError, Source, created_at, order_reference
 from cashpay_pipeline.pagination import BillList, Page
 from cashpay_pipeline.settings import Settings
@@ -38,6 +39,7 @@ class Session:
     stage: str = "starting"
 
     def __post_init__(self) -> None:
+        self._counting = Lock()
         self._zone = ZoneInfo(self.settings.source_timezone)
 
     @property
@@ -52,7 +54,7 @@ class Session:
     def bill_list(self, *, count: Callable[[], int], in_flight: int | None = None, size: int | None = None) -> BillList:
         """The account's bill list, to be walked once; `count` says how many different bills this walk has read."""
         return BillList(
-            fetch=self.client.fetch_bills_page,
+            fetch=self.fetch_page,
             reference=reference_of,
             created_at=self.created_at,
             count=count,
@@ -61,13 +63,19 @@ class Session:
             in_flight=self.settings.max_in_flight if in_flight is None else in_flight,
         )
 
+    def fetch_page(self, page: int, size: int) -> Reply:
+        """One page of the list, counted; several threads may ask."""
+        reply = self.client.fetch_bills_page(page, size)
+        with self._counting:
+            self.record.pages += 1
+        return reply
+
     def created_at(self, record: Any) -> datetime | None:
         """When a bill was created, if its record tells."""
         return created_at(record, self._zone)
 
     def take_page(self, page: Page, save: Callable[[], None] | None = None) -> None:
         """Take a page's records; store them with `save`'s progress when the batch is due."""
-        self.record.pages += 1
         if page.total is not None:
             self.record.reported_total = page.total
         self.take(page.records, "list", page.received_at or self.now())
