@@ -14,7 +14,7 @@ sync: .venv/ready
 ui: .venv/ready
 	@mkdir -p "$(DAGSTER_HOME)" && test -e "$(DAGSTER_HOME)/dagster.yaml" || cp deploy/dagster.yaml "$(DAGSTER_HOME)/"
 	@echo "The interface: http://localhost:3000 (Ctrl-C ends it)"
-	@.venv/bin/dagster dev --workspace workspace.yaml --log-level warning
+	@.venv/bin/python -W ignore -m dagster dev --workspace workspace.yaml --log-level warning
 
 test: .venv/ready-dev
 	.venv/bin/pytest
@@ -22,6 +22,7 @@ test: .venv/ready-dev
 check: .venv/ready-dev
 	.venv/bin/ruff check .
 	.venv/bin/mypy
+	.venv/bin/sqlfluff lint sql/marts sql/checks
 
 # Exact versions, without the name of any registry: one lock for running, one for working on the code.
 lock: pyproject.toml

@@ -58,7 +58,7 @@ class ProgressDisplay:
 
     def __init__(self, status: Status | None) -> None:
         self._status = status
-        self._started_at = time.monotonic()
+        self._started_at: float | None = None
         self._said_at = float("-inf")
         self._said = ("", "")
 
@@ -75,11 +75,12 @@ class ProgressDisplay:
             self._said, self._said_at = news, now
 
     def _line(self, progress: "Progress") -> str:
-        elapsed = time.monotonic() - self._started_at
+        now = time.monotonic()
+        self._started_at = self._started_at or now
         of_total = f" of about {progress.total:,}" if progress.total else ""
         parts = [printable(progress.stage)]
         if progress.bills:
-            rate = progress.bills / max(elapsed, 0.1)
+            rate = progress.bills / max(now - self._started_at, 0.1)
             parts += [f"page {progress.pages:,}", f"{progress.bills:,}{of_total} bills", f"{rate:,.0f} bills/s"]
         if progress.waiting:
             parts.append(f"waiting: {printable(progress.waiting)}")

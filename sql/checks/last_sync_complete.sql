@@ -14,7 +14,10 @@ ended as (
         status,
         error_code,
         complete,
-        row_number() over (partition by account order by coalesce(finished_at, heartbeat_at) desc, rowid desc) as newest
+        row_number() over (
+            partition by account
+            order by coalesce(finished_at, heartbeat_at) desc, rowid desc
+        ) as newest
     from core.syncs
     where status != 'running'
 

@@ -4,7 +4,8 @@
 -- if it was paid when first read, on the day of its creation. With a refresh every night that is the day of payment,
 -- but for payments between midnight and the refresh, which count on the day before.
 -- A Partial bill counts in the same way by its newest change, and moves with all its money once it is Paid or Excess.
--- A bill that CashPay no longer shows stays counted: the money came in.
+-- A bill that CashPay no longer shows stays counted: the money came in. What a partly paid bill keeps after it expired
+-- or was canceled is not in here, because it may go back to the customer: see received_amount in bill_states.
 -- grain: one row per account, received_date, gateway and currency
 --
 -- account: Label of the merchant account.
