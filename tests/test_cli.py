@@ -4,6 +4,7 @@ import os
 import socket
 import subprocess
 import sys
+import urllib.request
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -218,6 +219,8 @@ def test_the_simulator_runs_in_the_foreground_until_told_to_stop(make_port: Call
     assert running.stdout is not None
     with running, running.stdout:
         assert running.stdout.readline().strip() == f"ready http://127.0.0.1:{port}/api"
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=10) as help_page:
+            assert help_page.status == 200
         running.terminate()
         assert running.wait(timeout=10) == 0
 
