@@ -6,10 +6,11 @@ reading is therefore laid over what is known, and only a difference in content m
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any
 
 from cashpay_pipeline.normalize import PAID_STATES, Record, Source, parse_state
@@ -21,6 +22,7 @@ MODELLED_FIELDS = frozenset(
 """Fields with a typed column: compared by their typed values, so that a change of form is no change."""
 
 PAYMENT_FIELDS = ("received_amount", "payments")
+GIVEN_UP = ("Canceled", "Expired", "Error")
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,7 @@ def read(order_reference: str, record: Record, source: Source, observed_at: date
 
 def payload(record: Any) -> str:
     """The record as JSON text, keys sorted, ASCII; a number with a point becomes text, so that no digit is lost."""
-    return json.dumps(record, sort_keys=True, separators=(",", ":"), default=str)
+    return json.dumps(record, sort_keys=True, separators=(",", ":"), default=_digits)
 
 
 def digest(text: str) -> str:
@@ -69,14 +71,16 @@ def digest(text: str) -> str:
 def overlay(known: Record, reading: Reading) -> dict[str, Any]:
     """The known content with the reading laid over it.
 
-    What a poorer reading does not mention stays, with one exception: when the state has changed, sums and payments
-    of before say nothing about now, unless the bill was given up with what it had received.
+    What a poorer reading does not mention stays, and sums or payments that are null are not mentioned. With one
+    exception: when the state has changed, sums and payments of before say nothing about now, unless the bill was
+    given up with what it had received.
     """
-    merged = _laid_over(known, reading.record)
-    before = parse_state(known.get("state"))[1]
-    if reading.state != before and not (before == "Partial" and reading.state in ("Canceled", "Expired")):
+    told = {k: v for k, v in reading.record.items() if v is not None or k not in PAYMENT_FIELDS}
+    merged = _laid_over(known, told)
+    before, after = parse_state(known.get("state"))[1], parse_state(merged.get("state"))[1]
+    if after != before and not (before == "Partial" and after in GIVEN_UP):
         for field in PAYMENT_FIELDS:
-            if field not in reading.record:
+            if field not in told:
                 merged.pop(field, None)
     return merged
 
@@ -110,9 +114,15 @@ def _one_form(value: Any) -> Any:
     if isinstance(value, list):
         return [_one_form(v) for v in value]
     if isinstance(value, (int, Decimal, str)) and not isinstance(value, bool):
-        try:
-            number = Decimal(value)
-        except InvalidOperation:
-            return value
-        return format(number.normalize(), "f") if number.is_finite() and abs(number.adjusted()) < 30 else str(value)
+        text = _digits(value) if isinstance(value, Decimal) else str(value)
+        return format(Decimal(text).normalize(), "f") if _NUMBER.fullmatch(text) else text
     return value
+
+
+_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]{0,17})(?:\.[0-9]{1,9})?", re.ASCII)
+"""What is a number however it is written; "0012" is not "12", and 27 digits are what `normalize` keeps exactly."""
+
+
+def _digits(value: Any) -> str:
+    """All digits of a number, without an exponent: 1.2E+7, as Java writes it, must be readable as an amount again."""
+    return format(value, "f") if isinstance(value, Decimal) else str(value)

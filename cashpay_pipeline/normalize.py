@@ -8,9 +8,10 @@ likely forms, and what fits none of them is an issue, never a guess.
 import re
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
+from decimal import MAX_PREC, Context, Decimal
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
@@ -284,6 +285,8 @@ def _bill_gateway(record: Record, payments: Sequence[tuple[Any, ...]]) -> tuple[
 
 
 _WHOLE = re.compile(r"-?[0-9]{1,30}(?:\.[0-9]{1,30})?", re.ASCII)
+_EXACT = Context(prec=MAX_PREC)
+"""Python's usual context keeps 28 digits, and would round the smallest fraction of a franc away."""
 
 
 def parse_amount(value: Any, currency: str, field: str) -> int:
@@ -307,7 +310,7 @@ def parse_amount(value: Any, currency: str, field: str) -> int:
         raise BadRecordError(field, "not_a_number")
     if not number.is_finite() or number.adjusted() > 18:
         raise BadRecordError(field, "too_large")
-    smallest = number.scaleb(CURRENCY_DECIMALS[currency])
+    smallest = number.scaleb(CURRENCY_DECIMALS[currency], _EXACT)
     if smallest != smallest.to_integral_value():
         raise BadRecordError(field, "fraction_of_smallest_unit")
     units = int(smallest)
@@ -327,6 +330,7 @@ def parse_state(value: Any) -> tuple[str | None, str]:
 
 _SLASHED = re.compile(r"(\d{1,2})/(\d{1,2})/(\d{4})(?:[ T](\d{2}:\d{2}(?::\d{2})?))?", re.ASCII)
 _DIGITS = re.compile(r"-?\d{1,16}(?:\.\d+)?", re.ASCII)
+_COMPACT_FORMS = {8: "%Y%m%d", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -348,7 +352,7 @@ def parse_time(value: Any, zone: ZoneInfo) -> datetime | None:
             return _epoch_time(Decimal(value))
         if isinstance(value, Mapping) and isinstance(value.get("date"), str):
             return _php_time(value, zone)
-    except (ValueError, OverflowError, KeyError, ArithmeticError) as error:
+    except (ValueError, OverflowError, KeyError, ArithmeticError, OSError) as error:
         if isinstance(error, BadRecordError):
             raise
         raise BadRecordError("date_create", "unreadable_time") from None
@@ -360,30 +364,52 @@ def _text_time(text: str, zone: ZoneInfo) -> datetime:
         return _epoch_time(Decimal(text))
     if slashed := _SLASHED.fullmatch(text):
         day, month, year, clock = slashed.groups()
-        if int(day) <= 12 and day != month:
+        if int(day) <= 12 and int(day) != int(month):
             raise BadRecordError("date_create", "ambiguous_time")
         text = f"{year}-{int(month):02}-{int(day):02}T{clock or '00:00:00'}"
     moment = datetime.fromisoformat(text)
-    return (moment if moment.tzinfo else moment.replace(tzinfo=zone)).astimezone(UTC)
+    return _utc(moment if moment.tzinfo else moment.replace(tzinfo=zone))
+
+
+def _utc(moment: datetime) -> datetime:
+    """The moment in UTC; the first and the last hours of the calendar, which mean "no time", stay as written (T6)."""
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        return moment.replace(tzinfo=UTC)
 
 
 def _epoch_time(number: Decimal) -> datetime:
-    """Seconds have at most 11 digits until the year 5138; milliseconds have 12 to 14."""
+    """Seconds have at most 11 digits until the year 5138; milliseconds have 12 to 14.
+
+    20240305 is a second of 1970 or a day of 2024: refused, as are its longer forms.
+    """
     if not number.is_finite() or number.adjusted() > 13:
         raise BadRecordError("date_create", "unreadable_time")
+    if (form := _COMPACT_FORMS.get(number.adjusted() + 1)) and number > 0 and _is_date(str(int(number)), form):
+        raise BadRecordError("date_create", "ambiguous_time")
     seconds = number if number.adjusted() <= 10 else number / 1000
     return _EPOCH + timedelta(microseconds=int(seconds * 1_000_000))
+
+
+def _is_date(digits: str, form: str) -> bool:
+    try:
+        return 1990 <= datetime.strptime(digits, form).year < 2100  # noqa: DTZ007 - only whether it can be read
+    except ValueError:
+        return False
 
 
 def _php_time(value: Mapping[str, Any], zone: ZoneInfo) -> datetime:
     """`{"date": ..., "timezone_type": 1 offset | 2 abbreviation | 3 name, "timezone": ...}`."""
     name = value.get("timezone")
     moment = datetime.fromisoformat(value["date"])
+    if moment.tzinfo is not None:
+        raise BadRecordError("date_create", "ambiguous_time")
     if isinstance(name, str) and re.fullmatch(r"[+-]\d{2}:?\d{2}", name):
-        return moment.replace(tzinfo=datetime.fromisoformat(f"2000-01-01T00:00{name}").tzinfo).astimezone(UTC)
+        return _utc(moment.replace(tzinfo=datetime.fromisoformat(f"2000-01-01T00:00{name}").tzinfo))
     if isinstance(name, str) and name:
         zone = ZoneInfo("UTC" if name in ("Z", "UTC", "GMT") else name)
-    return moment.replace(tzinfo=zone).astimezone(UTC)
+    return _utc(moment.replace(tzinfo=zone))
 
 
 _LOME = ZoneInfo(BUSINESS_TIMEZONE)
@@ -393,7 +419,9 @@ def business_date(moment: datetime | None) -> datetime | None:
     """The day in Africa/Lome, as midnight without zone."""
     if moment is None:
         return None
-    return moment.astimezone(_LOME).replace(hour=0, minute=0, second=0, microsecond=0, tzinfo=None)
+    with suppress(OverflowError):  # in the first and last hours of the calendar (T6)
+        moment = moment.astimezone(_LOME)
+    return moment.replace(hour=0, minute=0, second=0, microsecond=0, tzinfo=None)
 
 
 def clean_text(value: Any) -> str | None:
@@ -408,7 +436,8 @@ def clean_text(value: Any) -> str | None:
         return None
     if value.isascii() and "\0" not in value:
         return value
-    return value.replace("\0", "\N{REPLACEMENT CHARACTER}").encode("utf-8", "replace").decode("utf-8")
+    # A lone half of a pair is spelled out: as "?" it would make two keys of bills the same.
+    return value.replace("\0", "\N{REPLACEMENT CHARACTER}").encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def _key(value: Any, field: str) -> str:

@@ -24,7 +24,7 @@ PERSONAL_FIELDS = frozenset(
 PHONE_FIELDS = frozenset({"phone", "telephone", "tel", "mobile", "msisdn", "phone_number"})
 FREE_TEXT_FIELDS = frozenset({"description", "message", "comment", "note", "label"})
 
-_PHONE_IN_TEXT = re.compile(r"\+\d[\d .\-]{6,18}\d|\b(?:228[ .\-]?)?\d{2}(?:[ .\-]?\d{2}){3}\b")
+_PHONE_IN_TEXT = re.compile(r"\+\d[\d\s.\-]{6,18}\d|\b(?:(?:00[\s.\-]?)?228[\s.\-]?)?\d{2}(?:[\s.\-]?\d{2}){3}\b")
 
 
 class Masker:
@@ -50,7 +50,8 @@ class Masker:
     def client_key(self, phone: str) -> str:
         """The same customer has the same key, whether the phone is written +228..., 00228... or with blanks."""
         digits = re.sub(r"\D", "", phone)
-        digits = digits.removeprefix("00")
+        if len(digits) > 8:
+            digits = digits.removeprefix("00")
         if len(digits) == 8:
             digits = f"228{digits}"
         return hmac.digest(self._key, digits.encode(), "sha256").hex()[:32]
@@ -67,30 +68,30 @@ class Masker:
         if value is None or isinstance(value, bool):
             return value
         if inside or field in PERSONAL_FIELDS:
-            return value if self._mode == "keep" else _hide(value, field)
+            return value if self._mode == "keep" else self._hide(value, field)
         if isinstance(value, str) and self._mode != "keep" and field in FREE_TEXT_FIELDS:
-            return _PHONE_IN_TEXT.sub(lambda found: _hide(found.group(), "phone"), value)
+            return _PHONE_IN_TEXT.sub(lambda found: self._hide(found.group(), "phone"), value)
         return value
 
     def _object(self, value: Mapping[str, Any], *, inside: bool) -> dict[str, Any]:
         masked: dict[str, Any] = {}
         for name, inner in value.items():
             field = name.casefold()
-            personal = inside or field in PERSONAL_OBJECTS
+            personal = inside or field in PERSONAL_OBJECTS or field in PERSONAL_FIELDS
             if personal and self._mode == "drop" and not isinstance(inner, (Mapping, list)):
                 continue
             masked[name] = self._value(inner, field, inside=personal)
         if self._mode != "drop" and inside:
             phone = next((v for k, v in value.items() if k.casefold() in PHONE_FIELDS and v), None)
-            if isinstance(phone, (str, int)) and not isinstance(phone, bool):
+            if isinstance(phone, (str, int)) and not isinstance(phone, bool) and re.search(r"\d", str(phone)):
                 masked["client_key"] = self.client_key(str(phone))
         return masked
 
-
-def _hide(value: Any, field: str) -> str:
-    """Six stars and the last two digits of a phone; three stars for all else."""
-    digits = re.sub(r"\D", "", str(value))
-    return f"******{digits[-2:]}" if field in PHONE_FIELDS and len(digits) >= 4 else HIDDEN
+    def _hide(self, value: Any, field: str) -> str:
+        """Six stars and the last two digits of a phone; three stars for all else."""
+        digits = re.sub(r"\D", "", str(value))
+        is_phone = field in PHONE_FIELDS and len(digits) >= 4
+        return f"******{digits[-2:]}" if is_phone and self._mode == "mask" else HIDDEN
 
 
 def load_key(setting: str | None, folder: Path) -> bytes:

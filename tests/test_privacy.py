@@ -1,0 +1,344 @@
+"""Rows S10 and S11 of the failure cases: who the customer is, is hidden before anything is stored."""
+
+import copy
+import hashlib
+import hmac
+import json
+import stat
+from decimal import Decimal
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from shop import Shop
+
+from cashpay_pipeline.errors import CashpayError, GuardError, WarehouseError
+from cashpay_pipeline.normalize import normalize_bills
+from cashpay_pipeline.privacy import Masker, load_key
+
+KEY = b"made-up key for tests"
+PHONE = "+22800004242"
+derandomized = settings(derandomize=True, database=None, deadline=None, max_examples=200)
+
+
+@pytest.fixture
+def shop(simulator, settings):
+    return Shop(simulator, settings)
+
+
+def masker(mode="mask", key=KEY):
+    return Masker(mode, key)
+
+
+def key_of(digits):
+    """As an outsider who has the key would work it out."""
+    return hmac.new(KEY, digits.encode(), hashlib.sha256).hexdigest()[:32]
+
+
+RECORD = {
+    "order_reference": "SANDBOX-1",
+    "amount": "1500",
+    "description": "For Afi, call +228 00 00 42 42",
+    "client": {"phone": PHONE, "lastname": "EXEMPLE", "firstname": "Afi", "city": "Lomé", "age": 30, "vip": True},
+    "payments": [{"amount": 1500, "phone": PHONE, "payer": {"name": "AFI E.", "msisdn": 22800004242}}],
+    "email": "afi@example.test",
+}
+
+
+def test_S10_a_masked_record():
+    assert masker().mask(RECORD) == {
+        "order_reference": "SANDBOX-1",
+        "amount": "1500",
+        "description": "For Afi, call ******42",
+        "client": {
+            "phone": "******42",
+            "lastname": "***",
+            "firstname": "***",
+            "city": "***",
+            "age": "***",
+            "vip": True,
+            "client_key": key_of("22800004242"),
+        },
+        "payments": [
+            {
+                "amount": 1500,
+                "phone": "******42",
+                "payer": {"name": "***", "msisdn": "******42", "client_key": key_of("22800004242")},
+            }
+        ],
+        "email": "***",
+    }
+
+
+def test_S10_dropped_leaves_no_trace_of_the_customer():
+    assert masker("drop").mask(RECORD) == {
+        "order_reference": "SANDBOX-1",
+        "amount": "1500",
+        "description": "For Afi, call ***",
+        "client": {},
+        "payments": [{"amount": 1500, "payer": {}}],
+    }
+
+
+def test_S10_kept_is_as_it_came_with_the_key_to_count_by():
+    kept = masker("keep").mask(RECORD)
+    assert kept["client"].pop("client_key") == key_of("22800004242")
+    assert kept["payments"][0]["payer"].pop("client_key") == key_of("22800004242")
+    assert kept == RECORD
+
+
+@pytest.mark.parametrize("mode", ["mask", "drop", "keep"])
+def test_S10_the_original_is_not_touched(mode):
+    record = copy.deepcopy(RECORD)
+    masker(mode).mask(record)
+    assert record == RECORD
+
+
+@pytest.mark.parametrize(
+    ("client", "masked"),
+    [
+        (None, None),
+        (PHONE, "***"),
+        (22800004242, "***"),
+        ([PHONE], ["***"]),
+        ([{"phone": PHONE}], [{"phone": "******42", "client_key": key_of("22800004242")}]),
+        ({"contact": {"phone": PHONE}}, {"contact": {"phone": "******42", "client_key": key_of("22800004242")}}),
+        ({"phone": {"number": PHONE}}, {"phone": {"number": "***"}}),
+        ({"phone": [PHONE]}, {"phone": ["******42"]}),
+        ({"phone": ""}, {"phone": "***"}),
+        ({"phone": None}, {"phone": None}),
+        ({"phone": "N/A"}, {"phone": "***"}),
+        ({"phone": "123"}, {"phone": "***", "client_key": key_of("123")}),
+        ({"Phone": PHONE}, {"Phone": "******42", "client_key": key_of("22800004242")}),
+        ({}, {}),
+    ],
+    ids=lambda v: json.dumps(v)[:60],
+)
+def test_Y8_S10_whatever_the_client_is_it_is_hidden(client, masked):
+    assert masker().mask({"client": client}) == {"client": masked}
+
+
+@pytest.mark.parametrize("field", ["Client", "customer", "PAYER"])
+def test_S10_other_names_of_the_customer(field):
+    assert masker().mask({field: {"nickname": "Afi"}}) == {field: {"nickname": "***"}}
+
+
+@pytest.mark.parametrize("field", ["phone", "MSISDN", "email", "Lastname", "address1", "customer_name", "city"])
+def test_S10_personal_fields_are_hidden_wherever_they_are(field):
+    hidden = masker().mask({"a": [{"b": {field: PHONE}}]})["a"][0]["b"]
+    assert hidden == {field: "******42" if field in ("phone", "MSISDN") else "***"}
+    assert masker("drop").mask({"a": [{"b": {field: PHONE}}]}) == {"a": [{"b": {}}]}
+
+
+def test_S10_an_address_in_parts_is_hidden_in_all_its_parts():
+    assert masker().mask({"address": {"street": "Rue X", "lines": ["Lomé"]}}) == {
+        "address": {"street": "***", "lines": ["***"]}
+    }
+    assert masker("drop").mask({"address": {"street": "Rue X"}}) == {"address": {}}
+
+
+PHONES_IN_TEXT = [
+    *("+22800004242", "+228 00 00 42 42", "+228.00.00.42.42", "+228-00-00-42-42", "00 00 42 42", "00004242"),
+    *("22800004242", "228 00004242", "0022800004242", "00228 00 00 42 42"),
+    *("00\u00a000\u00a042\u00a042", "+228\u202f00\u202f00\u202f42\u202f42", "+33 0 00 00 42 42", "00-00-42-42"),
+]
+
+
+@pytest.mark.parametrize("phone", PHONES_IN_TEXT, ids=ascii)
+@pytest.mark.parametrize("text", ["call {} please", "{}", "({})", "tel:{}.", "{}, 1500 F"])
+def test_S10_phones_in_free_text_are_hidden(phone, text):
+    description = {"description": text.format(phone)}
+    assert masker().mask(description) == {"description": text.format("******42")}
+    assert masker("drop").mask(description) == {"description": text.format("***")}
+    assert masker("keep").mask(description) == description
+
+
+@pytest.mark.parametrize(
+    "text", ["Order 12345, 1500 F", "CMD-0002", "1234567 and 123456789", "", "Ünï 😀", "SANDBOX-EX0002", "10:30"]
+)
+def test_S10_other_text_stays(text):
+    assert masker().mask({"description": text}) == {"description": text}
+
+
+@pytest.mark.parametrize("value", [None, True, 7, Decimal("1.5"), [], {}], ids=repr)
+def test_S10_what_is_no_text_stays(value):
+    assert masker().mask({"description": value, "amount": value}) == {"description": value, "amount": value}
+
+
+@pytest.mark.parametrize("record", [None, "text", 7, [], ["a"]], ids=repr)
+def test_S10_a_record_that_is_no_object_passes(record):
+    assert masker().mask(record) == record
+
+
+names = st.sampled_from(["client", "phone", "lastname", "payments", "payer", "email", "note", "amount", "x"])
+CANARY = "CANARY"
+
+
+def nested(leaves):
+    return st.recursive(
+        leaves, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(names, inner, max_size=4), max_leaves=12
+    )
+
+
+@derandomized
+@given(nested(st.sampled_from([CANARY, PHONE, 22800004242, None, True])))
+def test_S10_nothing_inside_a_client_survives(inside):
+    for mode in ("mask", "drop"):
+        text = json.dumps(masker(mode).mask({"client": inside}))
+        assert CANARY not in text and "228" not in text.replace(key_of("22800004242"), "")
+
+
+@derandomized
+@given(nested(st.none() | st.booleans() | st.integers() | st.text()))
+def test_S10_masking_keeps_the_shape_and_is_stable(value):
+    masked = masker().mask(value)
+    assert masker().mask(value) == masked
+    assert masker().mask(json.loads(json.dumps(value))) == masked
+    if isinstance(value, dict):
+        assert set(masked) - {"client_key"} == set(value) - {"client_key"}
+
+
+@pytest.mark.parametrize(
+    "phone",
+    [PHONE, "22800004242", "0022800004242", "00004242", "00 00 42 42", "+228 00-00-42-42", "(+228) 00.00.42.42"],
+)
+def test_S11_a_customer_has_one_key_however_the_phone_is_written(phone):
+    assert masker().client_key(phone) == key_of("22800004242")
+
+
+@derandomized
+@given(st.integers(0, 10**8 - 1), st.integers(0, 10**8 - 1))
+def test_S11_two_phones_have_two_keys(one, other):
+    keys = {masker().client_key(f"+228{number:08}") for number in (one, other)}
+    assert len(keys) == len({one, other})
+
+
+def test_S11_the_hash_is_keyed():
+    """With the phone alone nobody can find the hash: not plain, not salted with what is in the file."""
+    digits = "22800004242"
+    keys = {masker(key=k).client_key(PHONE) for k in (b"one", b"two", KEY)}
+    assert len(keys) == 3
+    plain = {
+        getattr(hashlib, name)(text.encode()).hexdigest()[:32]
+        for name in ("md5", "sha1", "sha256")
+        for text in (digits, PHONE)
+    }
+    assert not keys & plain
+    assert all(len(k) == 32 and not k.isdecimal() for k in keys)
+
+
+def test_S11_neither_repr_nor_fingerprint_tells_the_key():
+    for text in (repr(masker()), str(masker()), masker().fingerprint):
+        assert KEY.decode() not in text and KEY.hex() not in text
+    assert masker().fingerprint == masker("keep").fingerprint != masker(key=b"other").fingerprint
+    assert len(masker().fingerprint) == 16
+
+
+def test_S11_the_typed_columns_of_a_masked_bill():
+    record = {"order_reference": "A", "state": "Pending", "amount": 1, "currency": "XOF", "client": {"phone": PHONE}}
+    for mode, expected in {
+        "mask": [key_of("22800004242"), "******42"],
+        "keep": [key_of("22800004242"), PHONE],
+        "drop": [None, None],
+    }.items():
+        bills = normalize_bills([masker(mode).mask(record)]).bills()
+        assert bills[["client_key", "client_phone_masked"]].values.tolist() == [expected]
+
+
+def test_S11_the_key_is_made_once_for_its_owner_alone(tmp_path):
+    folder = tmp_path / "new" / "data"
+    key = load_key(None, folder)
+    assert key == load_key(None, folder) == load_key("", folder)
+    assert len(bytes.fromhex(key.decode())) == 32
+    assert stat.S_IMODE((folder / "pii.key").stat().st_mode) == 0o600
+    assert [f.name for f in folder.iterdir()] == ["pii.key"]
+    assert load_key(None, tmp_path / "other") != key
+
+
+def test_S11_a_key_from_the_settings_wins_and_touches_no_disk(tmp_path):
+    assert load_key("from settings", tmp_path / "data") == b"from settings"
+    assert not (tmp_path / "data").exists()
+
+
+def test_S11_what_a_killed_start_left_is_cleared(tmp_path):
+    (tmp_path / "pii.new").write_text("half")
+    assert len(load_key(None, tmp_path)) == 64
+    assert [f.name for f in tmp_path.iterdir()] == ["pii.key"]
+
+
+@pytest.mark.parametrize("content", ["", " \n"], ids=repr)
+def test_S11_an_empty_key_is_refused(content, tmp_path):
+    (tmp_path / "pii.key").write_text(content)
+    with pytest.raises(WarehouseError, match="empty") as caught:
+        load_key(None, tmp_path)
+    assert str(tmp_path / "pii.key") in str(caught.value.where)
+
+
+def test_S11_a_key_that_cannot_be_read_is_a_clear_error(tmp_path):
+    (tmp_path / "pii.key").mkdir()
+    with pytest.raises(WarehouseError, match="cannot be used"):
+        load_key(None, tmp_path)
+
+
+CANARIES = ["CANARYLAST", "Canaryfirst", "canary@", "22800004242", "00004242", "00 00 42 42", "Rue Canari"]
+
+
+def canary_bill(shop, reference="SANDBOX-1", **fields):
+    client = {"phone": PHONE, "lastname": "CANARYLAST", "firstname": "Canaryfirst", "email": "canary@example.test"}
+    description = "call +228 00 00 42 42 or 00004242 or 0022800004242"
+    shop.bill(reference, client=client | {"address1": "Rue Canari 1"}, description=description, **fields)
+
+
+def everything_written(folder):
+    return b"".join(f.read_bytes() for f in sorted(folder.rglob("*")) if f.is_file())
+
+
+@pytest.mark.parametrize("pii", ["mask", "drop"])
+def test_S10_no_file_no_output_no_error_holds_the_customer(pii, shop, tmp_path, capfd, caplog):
+    """Good rows, rows set aside, history, and the text of a stop: none names the customer."""
+    caplog.set_level("DEBUG")
+    canary_bill(shop, state="Paid")
+    for n in range(5):
+        canary_bill(shop, f"BAD-{n}")
+    shop.bill("LAST")
+    shop.spoil("BAD-0", set={"amount": "12 000"})
+    shop.sync(pii=pii)
+    canary_bill(shop, amount=1800)
+    shop.sync("refresh", pii=pii)
+    shop.spoil(*(f"BAD-{n}" for n in range(5)), path="/orders", set={"amount": "x"})
+    with pytest.raises(CashpayError) as caught:
+        shop.sync(pii=pii)
+    seen = capfd.readouterr()
+    texts = [repr(caught.value), str(caught.value), str(caught.value.__dict__), seen.out, seen.err, caplog.text]
+    stored = everything_written(tmp_path)
+    assert b"BAD-0" in stored
+    assert [c for c in CANARIES if c.encode() in stored or any(c in t for t in texts)] == []
+
+
+def test_S11_the_key_is_in_no_file_but_its_own(shop, tmp_path):
+    canary_bill(shop)
+    shop.sync()
+    key_file = shop.settings.data_folder / "pii.key"
+    key = key_file.read_text().strip()
+    key_file.rename(tmp_path.parent / f"{tmp_path.name}.key")
+    stored = everything_written(tmp_path)
+    assert key.encode() not in stored and bytes.fromhex(key) not in stored
+    with pytest.raises(GuardError, match="key"):
+        shop.sync()
+
+
+def test_S10_dropped_columns_are_empty_in_the_warehouse(shop):
+    canary_bill(shop)
+    shop.sync(pii="drop")
+    assert shop.bills("client_key", "client_phone_masked", "description") == [(None, None, "call *** or *** or ***")]
+    assert shop.payload()["client"] == {}
+
+
+def test_S11_one_customer_with_two_bills_has_one_key_in_the_warehouse(shop):
+    canary_bill(shop, "A")
+    shop.bill("B", client={"phone": "00 00 42 42"})
+    shop.bill("C", client={"phone": "+22800004243"})
+    shop.sync()
+    keys = [key for (key,) in shop.bills("client_key")]
+    assert keys[0] == keys[1] != keys[2]
+    assert shop.bills("client_phone_masked") == [("******42",), ("******42",), ("******43",)]
