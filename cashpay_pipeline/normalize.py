@@ -36,8 +36,6 @@ STATES = {
 }
 """The vendor's states (`Expired` is one public v3 integration's) and the one spelling that varies."""
 
-NOTHING_RECEIVED = ("Pending", "Error", "Canceled", "Expired")
-
 CURRENCY_DECIMALS = {
     "XOF": 0,
     "XAF": 0,
@@ -262,8 +260,9 @@ def _payment(key: str, number: int, payment: Any, currency: str) -> tuple[Any, .
 def _received(record: Record, state: str, amount: int, currency: str, paid: Sequence[int | None]) -> int | None:
     """What came in: as stated; else the sum of the payments; else what the state itself says; else unknown.
 
-    List rows may well lack `received_amount` (it is evidenced for the callback only): then `Paid`, "settled in
-    full", means the amount billed, while Partial and Excess say nothing and stay null until the details are read.
+    List rows may well lack `received_amount` (it is evidenced for the callback only). Then `Paid`, "settled in full",
+    means the amount billed, and `Pending`, unpaid, means nothing. The others say nothing: part of a bill can have been
+    paid before it failed, lapsed or was canceled. They stay null until the details are read.
     """
     stated = record.get("received_amount")
     if stated is not None:
@@ -272,7 +271,7 @@ def _received(record: Record, state: str, amount: int, currency: str, paid: Sequ
         return sum(p for p in paid if p is not None)
     if state == "Paid":
         return amount
-    return 0 if state in NOTHING_RECEIVED else None
+    return 0 if state == "Pending" else None
 
 
 def _bill_gateway(record: Record, payments: Sequence[tuple[Any, ...]]) -> tuple[str | None, str | None]:
@@ -330,6 +329,8 @@ def parse_state(value: Any) -> tuple[str | None, str]:
 
 _SLASHED = re.compile(r"(\d{1,2})/(\d{1,2})/(\d{4})(?:[ T](\d{2}:\d{2}(?::\d{2})?))?", re.ASCII)
 _DIGITS = re.compile(r"-?\d{1,16}(?:\.\d+)?", re.ASCII)
+_ISO = re.compile(r"\d{4}(?:-\d{2}-\d{2}|\d{4}|-?W\d{2}(?:-?\d)?)(?:[Tt ].+)?", re.ASCII)
+"""Python takes any character between day and time, also a digit: of 17 digits it would make some time or other."""
 _COMPACT_FORMS = {8: "%Y%m%d", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -367,8 +368,14 @@ def _text_time(text: str, zone: ZoneInfo) -> datetime:
         if int(day) <= 12 and int(day) != int(month):
             raise BadRecordError("date_create", "ambiguous_time")
         text = f"{year}-{int(month):02}-{int(day):02}T{clock or '00:00:00'}"
-    moment = datetime.fromisoformat(text)
+    moment = _iso_time(text)
     return _utc(moment if moment.tzinfo else moment.replace(tzinfo=zone))
+
+
+def _iso_time(text: str) -> datetime:
+    if not _ISO.fullmatch(text):
+        raise ValueError("not ISO 8601")
+    return datetime.fromisoformat(text)
 
 
 def _utc(moment: datetime) -> datetime:
@@ -402,7 +409,7 @@ def _is_date(digits: str, form: str) -> bool:
 def _php_time(value: Mapping[str, Any], zone: ZoneInfo) -> datetime:
     """`{"date": ..., "timezone_type": 1 offset | 2 abbreviation | 3 name, "timezone": ...}`."""
     name = value.get("timezone")
-    moment = datetime.fromisoformat(value["date"])
+    moment = _iso_time(value["date"])
     if moment.tzinfo is not None:
         raise BadRecordError("date_create", "ambiguous_time")
     if isinstance(name, str) and re.fullmatch(r"[+-]\d{2}:?\d{2}", name):
