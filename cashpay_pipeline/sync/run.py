@@ -1,7 +1,11 @@
 """Open everything, run one kind of sync, and tell the truth about it, whatever happens."""
 
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
+from signal import SIG_DFL, SIGTERM, getsignal, signal
+from threading import current_thread, main_thread
 
 from cashpay_pipeline import privacy
 from cashpay_pipeline.client import CashpayClient
@@ -66,13 +70,14 @@ def run_sync(
             with warehouse.transaction():
                 batch.save_record()
             try:
-                _KINDS[kind](session, limit)
-                _finish(session)
+                with _stopped_by_sigterm():
+                    _KINDS[kind](session, limit)
+                    _finish(session)
             except BaseException as error:
                 _fail(session, error)
                 raise
             finally:
-                # By CashPay's clock, which is only known since its first answer.
+                # Times by CashPay's clock, which is only known since its first answer.
                 record.finished_at = client.now()
                 record.started_at = record.finished_at - timedelta(seconds=clock.monotonic() - ticking)
                 session.note_requests()
@@ -82,8 +87,7 @@ def run_sync(
 
 
 def _refresh(session: Session, limit: int | None) -> None:
-    _check_clock(session)
-    walks.read_gateways(session)
+    _begin(session)
     if walks.has_finished_a_walk(session):
         walks.read_newest_end(session)
     else:
@@ -92,13 +96,20 @@ def _refresh(session: Session, limit: int | None) -> None:
 
 
 def _full_refresh(session: Session, limit: int | None) -> None:
-    _check_clock(session)
-    walks.read_gateways(session)
+    _begin(session)
     walks.read_whole_list(session)
 
 
 def _recheck(session: Session, limit: int | None) -> None:
+    _begin(session)
     recheck.recheck_due_bills(session, limit)
+
+
+def _begin(session: Session) -> None:
+    """The gateways come first: their answer tells whether the login is good and what time CashPay has."""
+    walks.read_gateways(session)
+    _check_clock(session)
+    session.begun = session.now()
 
 
 _KINDS: dict[Kind, Callable[[Session, int | None], None]] = {
@@ -106,6 +117,19 @@ _KINDS: dict[Kind, Callable[[Session, int | None], None]] = {
     "full_refresh": _full_refresh,
     "recheck": _recheck,
 }
+
+
+@contextmanager
+def _stopped_by_sigterm() -> Iterator[None]:
+    """Let a service manager's SIGTERM end the sync like an error: what was read is stored, exit 143 (R8)."""
+    if current_thread() is not main_thread() or getsignal(SIGTERM) is not SIG_DFL:
+        yield
+        return
+    signal(SIGTERM, lambda *_: sys.exit(128 + SIGTERM))
+    try:
+        yield
+    finally:
+        signal(SIGTERM, SIG_DFL)
 
 
 def _finish(session: Session) -> None:

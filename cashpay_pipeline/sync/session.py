@@ -37,9 +37,12 @@ class Session:
     report: Callable[[Progress], None]
 
     stage: str = "starting"
+    list_size: int | None = None
+    """Rows a page that the list was seen to take."""
 
     def __post_init__(self) -> None:
         self._counting = Lock()
+        self.begun = self.now()
         self._zone = ZoneInfo(self.settings.source_timezone)
 
     @property
@@ -58,7 +61,7 @@ class Session:
             reference=reference_of,
             created_at=self.created_at,
             count=count,
-            page_size=size or self.settings.page_size,
+            page_size=size or self.list_size or self.settings.page_size,
             first_page=self.settings.first_page,
             in_flight=self.settings.max_in_flight if in_flight is None else in_flight,
         )

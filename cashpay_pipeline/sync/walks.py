@@ -120,7 +120,7 @@ def _finish_whole_list(session: Session, bills: BillList, started: datetime) -> 
     """The list has ended: look again for what came meanwhile, compare, mark what is missing, move the watermark."""
     record = session.record
     session.save()
-    record.list_order = bills.order
+    record.list_order, session.list_size = bills.order, bills.size
     known = session.value(
         "select count(*) from core.bills where account = ? and missing_since is null", session.account
     )
@@ -130,9 +130,9 @@ def _finish_whole_list(session: Session, bills: BillList, started: datetime) -> 
             where=f"account {session.account}",
             next_step="Run `cashpay check`. If the account was emptied on purpose, use another CASHPAY_DATA_DIR.",
         )
+    total_at_end = bills.total or 0
     arrived = bills.order != "oldest_first" and _read_arrivals(session, bills, started, 0)
-    hidden = bills.total is not None and _count_met(session, started) < bills.total and bills.total_moved
-    if hidden or (arrived and not bills.total_moved and bills.in_flight > 1 and bills.total is not None):
+    if _may_hide_bills(bills, _count_met(session, started), total_at_end, arrived=arrived):
         record.warn("Bills moved while the list was read: it was read once more, page by page.")
         again = session.bill_list(count=lambda: _count_met(session, started), in_flight=1, size=bills.size)
         _walk(session, again, started)
@@ -149,9 +149,19 @@ def _finish_whole_list(session: Session, bills: BillList, started: datetime) -> 
     session.save(lambda: _save_progress(session, started, whole=True))
 
 
+def _may_hide_bills(bills: BillList, met: int, total_at_end: int, *, arrived: bool) -> bool:
+    """Whether bills that came or went during a walk can have hidden others from it."""
+    if bills.total is None:
+        return False
+    if bills.total_moved and (met < bills.total or bills.total < total_at_end):
+        return True
+    return arrived and bills.in_flight > 1 and not (bills.total_moved and met == bills.total)
+
+
 def _finish_newest_end(session: Session, bills: BillList, started: datetime) -> None:
     """The newest end has been read: does CashPay count as many bills as are stored? If more, the whole list is read."""
     session.save()
+    session.list_size = bills.size
     stored = session.value(
         """
         select (select count(*) from core.bills where account = $1 and missing_since is null) + (
@@ -187,17 +197,23 @@ def _read_back(session: Session, bills: BillList, first: Page, started: datetime
 
 
 def _read_arrivals(session: Session, bills: BillList, started: datetime, offset: int) -> bool:
-    """Read the newest end again until a page brings nothing that this walk has not met; whether anything came."""
+    """Read the newest end again until a page brings nothing that this walk has not met; whether anything came.
+
+    In a list that is oldest first, that is up to its end: a total that is not up to date hides what was appended.
+    """
     arrived = False
+    last: list[str | None] = []
     while True:
         page = bills.read_page(offset)
-        if not page.records:
+        references = [reference_of(r) for r in page.records]
+        if references in ([], last):
             return arrived
         is_new = not _met(session, page, started, all_of_it=True)
         session.take_page(page)
-        if not is_new:
+        if not is_new and bills.order != "oldest_first":
             return arrived
-        arrived = True
+        arrived = arrived or is_new
+        last = references
         offset += bills.size
 
 
@@ -206,9 +222,9 @@ def _look_before_first_page(session: Session, bills: BillList, started: datetime
     if session.settings.first_page == 0:
         return
     try:
-        page = BillList(
-            session.client.fetch_bills_page, reference_of, session.created_at, lambda: 0, bills.size, first_page=0
-        ).ask(0, bills.size)
+        page = BillList(session.fetch_page, reference_of, session.created_at, lambda: 0, bills.size, first_page=0).ask(
+            0, bills.size
+        )
     except CashpayError:
         return
     if page.records and not _met(session, page, started, all_of_it=True):
@@ -238,23 +254,34 @@ def _is_known_ground(session: Session, page: Page, started: datetime, horizon: d
     """Whether every row of a page is older than the horizon and was stored before this run."""
     if any((moment := session.created_at(r)) is None or moment >= horizon for r in page.records):
         return False
-    references = {reference_of(r) for r in page.records} - {None}
-    return _count(session, page, "first_seen_at < ?", started) == len(references)
+    return _count(session, page, "first_seen_at < ?", started) == _size(page)
 
 
 def _met(session: Session, page: Page, started: datetime, *, all_of_it: bool = False) -> bool:
     """Whether this walk has met a page's rows before: any of them, or all."""
     session.save()
-    references = {reference_of(r) for r in page.records} - {None}
     met = _count(session, page, "verified_at >= ?", started)
-    return met == len(references) if all_of_it else met > 0
+    return met == _size(page) if all_of_it else met > 0
+
+
+def _size(page: Page) -> int:
+    """How many different keys a page has."""
+    return len({reference_of(r) for r in page.records} - {None})
 
 
 def _count(session: Session, page: Page, condition: str, moment: datetime) -> int:
+    """How many keys of a page are stored, as bills or set aside, and fulfil a condition on when they were read."""
     references = frame([(r,) for r in {reference_of(r) for r in page.records}], {"order_reference": TEXT})
     return session.warehouse.execute(
-        "select count(*) from core.bills where account = ? "  # noqa: S608 - conditions of ours
-        f"and order_reference in (select order_reference from page_row) and {condition}",
+        f"""
+        select count(distinct order_reference) from (
+            select order_reference, first_seen_at, verified_at from core.bills where account = $1
+            union all
+            select order_reference, first_seen_at, last_seen_at from core.data_issues
+            where account = $1 and source = 'list'
+        )
+        where order_reference in (select order_reference from page_row) and {condition.replace("?", "$2")}
+        """,  # noqa: S608 - conditions of ours
         [session.account, moment],
         page_row=references,
     )

@@ -220,6 +220,20 @@ def resolve_unseen_issues(warehouse: Warehouse, account: str, walk_started_at: d
     )
 
 
+def mark_missing(warehouse: Warehouse, account: str, gone: Sequence[tuple[str, datetime]]) -> None:
+    """Note bills that CashPay does not know any more, and since when; nothing is deleted."""
+    if gone:
+        warehouse.execute(
+            """
+            update core.bills as bill set missing_since = gone.missing_since
+            from gone
+            where bill.account = ? and bill.order_reference = gone.order_reference
+            """,
+            [account],
+            gone=frame(gone, {"order_reference": TEXT, "missing_since": TIME}),
+        )
+
+
 def save_gateways(warehouse: Warehouse, account: str, gateways: pd.DataFrame, moment: datetime) -> None:
     """Store the gateways on offer, with their history; one that is gone is marked, never deleted."""
     incoming = gateways.assign(account=account)

@@ -1,0 +1,221 @@
+"""Payments that come late are found: each age class is read again as often as it promises, and no more."""
+
+from collections import Counter
+from datetime import timedelta
+
+import pytest
+from truth import query
+
+from cashpay_pipeline.simulator.clock import SimulatedClock
+from cashpay_pipeline.sync import run_sync
+
+
+@pytest.fixture
+def quiet_shop(simulator):
+    """One bill a day for 120 days, all settled long ago, so that only what a test plants is due."""
+    simulator.reset(days=120, bills_per_day=1, start="2026-03-02T10:00:00+00:00", frozen=True)
+    for bill in simulator.truth()["bills"]:
+        if bill["state"] in ("Pending", "Partial"):
+            simulator.put_bill(bill["order_reference"], state="Canceled")
+    return simulator
+
+
+@pytest.fixture
+def settings(make_settings):
+    """Two rows a page: the newest end is the last four days."""
+    return make_settings(page_size=2)
+
+
+@pytest.fixture
+def sync(settings, quiet_shop):
+    def run(**options):
+        quiet_shop.clear_log()
+        return run_sync(settings, clock=SimulatedClock(settings.base_url), **options)
+
+    return run
+
+
+def details_asked(simulator):
+    return Counter(e["path"].rsplit("/", 1)[1] for e in simulator.log() if e["template"] == "/orders/{ref}")
+
+
+def plant(simulator, reference, *, days_old, state="Pending"):
+    created = simulator.now() - timedelta(days=days_old)
+    simulator.put_bill(
+        reference, date_create=created.isoformat(), state=state, amount=5000, received_amount=0, payments=[]
+    )
+
+
+def test_a_bill_of_two_months_ago_paid_today_is_found(settings, sync, quiet_shop):
+    plant(quiet_shop, "OLD", days_old=60)
+    first = sync()
+    quiet_shop.advance(days=8)
+    quiet_shop.put_bill("OLD", state="Paid", received_amount=5000)
+    paid_at = quiet_shop.now()
+    quiet_shop.advance(hours=3)
+    result = sync()
+    (bill,) = query(settings.warehouse_path, "select * from core.bills where order_reference = 'OLD'")
+    assert (bill["state"], bill["received_amount"], bill["version"]) == ("Paid", 5000, 2)
+    assert first.finished_at >= bill["paid_after"]
+    assert bill["paid_after"] < paid_at < bill["paid_before"] <= result.finished_at
+    (version,) = query(
+        settings.warehouse_path, "select * from core.bill_versions where version = 2 and order_reference = 'OLD'"
+    )
+    assert (version["source"], version["changed_after"]) == ("details", bill["paid_after"])
+
+
+@pytest.mark.parametrize(
+    ("days_old", "nights_until_asked"),
+    [(5, 1), (20, 7), (100, 30)],
+    ids=["under 7 days: each night", "under 90 days: weekly", "older: monthly"],
+)
+def test_open_bills_are_asked_for_by_age(days_old, nights_until_asked, sync, quiet_shop):
+    plant(quiet_shop, "OPEN", days_old=days_old)
+    sync()
+    asked = []
+    for night in range(1, nights_until_asked + 1):
+        quiet_shop.advance(days=1, seconds=60)
+        sync()
+        asked += [night] * details_asked(quiet_shop)["OPEN"]
+    assert asked == [nights_until_asked]
+
+
+def test_settled_bills_are_read_once_more_after_1_7_and_30_days(sync, quiet_shop):
+    plant(quiet_shop, "SETTLED", days_old=30, state="Canceled")
+    sync()
+    asked = []
+    for night in range(1, 41):
+        quiet_shop.advance(days=1, seconds=60)
+        sync(limit=100)
+        asked += [night] * details_asked(quiet_shop)["SETTLED"]
+    assert asked == [1, 7, 30]
+
+
+def test_bills_of_the_last_hour_are_read_at_every_recheck(sync, quiet_shop):
+    plant(quiet_shop, "YOUNG", days_old=0.02)
+    sync()
+    quiet_shop.advance(minutes=15)
+    sync(kind="recheck")
+    assert details_asked(quiet_shop) == Counter({"YOUNG": 1})
+
+
+def test_many_due_bills_close_together_are_read_by_list_page(make_settings, quiet_shop):
+    settings = make_settings(page_size=20)
+
+    def sync():
+        quiet_shop.clear_log()
+        return run_sync(settings, clock=SimulatedClock(settings.base_url))
+
+    for n in range(200):
+        plant(quiet_shop, f"DUE-{n:03}", days_old=40 + n / 1000)
+    sync()
+    quiet_shop.advance(days=8)
+    for n in (0, 99, 199):
+        quiet_shop.put_bill(f"DUE-{n:03}", state="Paid", received_amount=5000)
+    sync()
+    asked = details_asked(quiet_shop)
+    assert sum(n for ref, n in asked.items() if ref.startswith("DUE")) <= 5
+    assert len(quiet_shop.log()) < 60
+    paid = query(
+        settings.warehouse_path,
+        "select order_reference from core.bills where order_reference like 'DUE%' and state = 'Paid' order by 1",
+    )
+    assert [p["order_reference"] for p in paid] == ["DUE-000", "DUE-099", "DUE-199"]
+    (stale,) = query(
+        settings.warehouse_path,
+        "select count(*) as n from core.bills where order_reference like 'DUE%' "
+        "and verified_at < (select max(started_at) from core.syncs)",
+    )
+    assert stale == {"n": 0}
+
+
+def test_what_the_budget_does_not_allow_is_left_for_the_next_run(make_settings, quiet_shop):
+    settings = make_settings(request_budget=20, page_size=100)
+    clock = SimulatedClock(settings.base_url)
+    for n in range(30):
+        plant(quiet_shop, f"DUE-{n:03}", days_old=20 + 3 * n / 2)
+    run_sync(settings, clock=clock)
+    quiet_shop.advance(days=8)
+    asked = Counter()
+    for _ in range(6):
+        quiet_shop.clear_log()
+        result = run_sync(settings, clock=clock, kind="recheck")
+        assert result.requests <= 20
+        asked += Counter({r: n for r, n in details_asked(quiet_shop).items() if r.startswith("DUE")})
+        if not result.warnings:
+            break
+    assert asked == Counter({f"DUE-{n:03}": 1 for n in range(30)})
+
+
+def test_H9_a_bill_that_is_gone_is_marked_and_kept(settings, sync, quiet_shop):
+    plant(quiet_shop, "GONE", days_old=3)
+    sync()
+    quiet_shop.advance(days=1)
+    quiet_shop.delete_bill("GONE")
+    result = sync(kind="recheck")
+    (bill,) = query(
+        settings.warehouse_path, "select state, missing_since from core.bills where order_reference = 'GONE'"
+    )
+    assert bill["state"] == "Pending"
+    assert result.started_at <= bill["missing_since"] <= result.finished_at
+    assert result.warnings == ["CashPay no longer knows 1 bills: see core.bills.missing_since."]
+
+
+def test_many_bills_gone_at_once_are_not_believed(settings, sync, quiet_shop):
+    for n in range(30):
+        plant(quiet_shop, f"OPEN-{n:02}", days_old=3)
+    sync()
+    quiet_shop.advance(days=1)
+    quiet_shop.faults([{"path": "/orders/{ref}", "status": 404, "times": None}])
+    result = sync(kind="recheck")
+    assert (result.status, result.complete) == ("incomplete", False)
+    assert query(settings.warehouse_path, "select count(*) as n from core.bills where missing_since is not null") == [
+        {"n": 0}
+    ]
+
+
+def test_H13_a_bill_whose_details_are_refused_is_set_aside_and_the_rest_goes_on(settings, sync, quiet_shop):
+    plant(quiet_shop, "REFUSED", days_old=3)
+    plant(quiet_shop, "FINE", days_old=3)
+    sync()
+    quiet_shop.advance(days=1)
+    quiet_shop.put_bill("FINE", state="Paid", received_amount=5000)
+    quiet_shop.faults(
+        [{"path": "/orders/REFUSED", "status": 422, "body": {"status": "error", "message": "no"}, "times": None}]
+    )
+    sync(kind="recheck")
+    issues = query(settings.warehouse_path, "select order_reference, source, reason, resolved_at from core.data_issues")
+    assert issues == [
+        {"order_reference": "REFUSED", "source": "details", "reason": "details_refused", "resolved_at": None}
+    ]
+    states = query(
+        settings.warehouse_path,
+        "select order_reference, state from core.bills where order_reference in ('REFUSED', 'FINE') order by 1",
+    )
+    assert [s["state"] for s in states] == ["Paid", "Pending"]
+    quiet_shop.faults([])
+    sync(kind="full_refresh")
+    assert query(settings.warehouse_path, "select count(*) as n from core.data_issues where resolved_at is null") == [
+        {"n": 0}
+    ]
+
+
+def test_a_poor_list_is_completed_by_details(settings, sync, quiet_shop):
+    quiet_shop.set(list_fields="poor")
+    plant(quiet_shop, "PART", days_old=3)
+    quiet_shop.put_bill("PART", state="Partial", received_amount=2000)
+    sync()
+    truth = {b["order_reference"]: b for b in quiet_shop.truth()["bills"]}
+    rows = query(
+        settings.warehouse_path, "select order_reference, received_amount, gateway_name, version from core.bills"
+    )
+    for row in rows:
+        bill = truth[row["order_reference"]]
+        assert row["received_amount"] == bill["received_amount"]
+        if bill["payments"]:
+            assert row["gateway_name"] == bill["payments"][-1]["gateway"]["libelle"]
+    before = query(settings.warehouse_path, "select count(*) as n from core.bill_versions")
+    sync()
+    sync(kind="full_refresh")
+    assert query(settings.warehouse_path, "select count(*) as n from core.bill_versions") == before
+    assert details_asked(quiet_shop) == Counter()
