@@ -60,13 +60,13 @@ async def _serve(options: SimulatorOptions) -> None:
     server = await start_listening(handler, options.host, options.port)
     port = server.sockets[0].getsockname()[1]
     universe.root = f"http://{options.host}:{port}"
-    print(f"ready {universe.root}{BASE_PATH}", flush=True)
-    if not options.stops_with_stdin:
-        print(f"Credentials and help: {universe.root}/   Ctrl-C ends the simulator.", flush=True)
     stop = asyncio.Event()
     _stop_on_signals(stop)
     if options.stops_with_stdin:
         _stop_with_stdin(stop)
+    print(f"ready {universe.root}{BASE_PATH}", flush=True)
+    if not options.stops_with_stdin:
+        print(f"Credentials and help: {universe.root}/   Ctrl-C ends the simulator.", flush=True)
     pulse = asyncio.create_task(_announce_changes(universe))
     await stop.wait()
     pulse.cancel()

@@ -104,9 +104,7 @@ def recheck_due_bills(session: Session, limit: int | None = None) -> None:
     read_details(session, [d["order_reference"] for d in allowed if d["age_class"] != LACKS_DETAILS])
     _complete(session, [d["order_reference"] for d in allowed if d["age_class"] == LACKS_DETAILS])
     if len(due) > len(allowed):
-        session.record.warn(
-            f"{len(due) - len(allowed)} re-checks are left for the next run: this one's budget is used."
-        )
+        session.record.warn(f"{len(due) - len(allowed)} re-checks that are due are left for the next run.")
 
 
 def read_details(session: Session, references: Sequence[str]) -> None:

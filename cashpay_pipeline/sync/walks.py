@@ -138,15 +138,16 @@ def _finish_whole_list(session: Session, bills: BillList, started: datetime) -> 
         _walk(session, again, started)
         bills.total = again.total
     met = _count_met(session, started)
-    if bills.total is None or met < bills.total:
-        _look_before_first_page(session, bills, started)
+    begins_too_late = (bills.total is None or met < bills.total) and _hides_a_page_before_the_first(
+        session, bills, started
+    )
     if bills.total is not None and met < bills.total:
         record.lacks(f"CashPay counts {bills.total} bills, its list shows {met}: {bills.total - met} were not found.")
     elif bills.total is not None and met > bills.total:
         record.warn(f"CashPay counts {bills.total} bills, its list shows {met}: its count is not up to date.")
     if not record.incomplete:
         _look_for_missing(session, started)
-    session.save(lambda: _save_progress(session, started, whole=True))
+    session.save(lambda: _save_progress(session, started, whole=not begins_too_late))
 
 
 def _may_hide_bills(bills: BillList, met: int, total_at_end: int, *, arrived: bool) -> bool:
@@ -217,20 +218,22 @@ def _read_arrivals(session: Session, bills: BillList, started: datetime, offset:
         offset += bills.size
 
 
-def _look_before_first_page(session: Session, bills: BillList, started: datetime) -> None:
+def _hides_a_page_before_the_first(session: Session, bills: BillList, started: datetime) -> bool:
     """A server that counts pages from zero would hide its newest bills from a walk that starts at one."""
     if session.settings.first_page == 0:
-        return
+        return False
     try:
         page = BillList(session.fetch_page, reference_of, session.created_at, lambda: 0, bills.size, first_page=0).ask(
             0, bills.size
         )
     except CashpayError:
-        return
-    if page.records and not _met(session, page, started, all_of_it=True):
-        session.record.lacks(
-            "CashPay's pages are counted from 0: set CASHPAY_FIRST_PAGE=0 and run again, bills are missing."
-        )
+        return False
+    if not page.records or _met(session, page, started, all_of_it=True):
+        return False
+    session.record.lacks(
+        "CashPay's pages are counted from 0: set CASHPAY_FIRST_PAGE=0 and run again, bills are missing."
+    )
+    return True
 
 
 def _look_for_missing(session: Session, started: datetime) -> None:
