@@ -7,11 +7,11 @@ Nothing is promised about the list but that it has pages. Therefore:
 - A page that repeats is drift, the end, or a list without pages: see `_is_end`.
 - A first page that is shorter than asked may mean a server that caps the size, yet skips by the size asked for. From
   there on the walk asks for the size it got, which is right in every case.
-- With several pages in flight, a bill created between two requests can hide a row. Then `total` drops from one page
-  to the next in list order, and the pages in flight at that time are read again in order.
+- With several pages in flight, a bill created between two requests can hide a row, and so can a deletion at any time.
+  Then `total` drops from one page to the next in list order, and the pages around that place are read again in order.
 """
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -30,7 +30,11 @@ from cashpay_pipeline.errors import (
 FALLBACK_SIZE = 20
 """The largest page size that any public integration is known to use."""
 
+USUAL_SIZES = (10, 15, 20, 25, 30, 50, 100, 200, 250, 500, 1000)
+"""Page sizes that servers choose by themselves: so many rows of a list without pages may be its first page only."""
+
 RECENT_PAGES = 8
+READ_AGAIN_AT_MOST = 3
 
 ListOrder = Literal["newest_first", "oldest_first", "none", "unknown"]
 
@@ -83,6 +87,10 @@ class OrderWatch:
             self._fell = self._fell or moment < self._last
             self._rose = self._rose or moment > self._last
         self._last = moment
+
+    def jump(self) -> None:
+        """Do not compare the next row with the last: it comes from another place."""
+        self._last = None
 
     @property
     def order(self) -> ListOrder:
@@ -157,15 +165,11 @@ class BillList:
             ahead = _Ahead(self, pool, offset - offset % self.size)
             last_total: int | None = None
             last_keys: list[str | None] = []
+            drops: Counter[int] = Counter()
             while True:
-                page, alone = ahead.next()
+                page = ahead.next()
                 keys = self._keys(page)
-                if not page.records:
-                    self.pages += 1
-                    self._look_further(page)
-                    self.ended = True
-                    return
-                if keys == last_keys:
+                if page.records and keys == last_keys:
                     self.pages += 1
                     if self._is_end(page):
                         self.ended = True
@@ -173,15 +177,22 @@ class BillList:
                     last_keys = []
                     continue
                 self._note(page, self._forward_watch, page.records)
-                yield page
-                if page.offset == 0 and len(page.records) < self.size:
+                if page.offset == 0 and 0 < len(page.records) < self.size:
                     self.size = len(page.records)
                     ahead.go_to(self.size)
-                if last_total is not None and page.total is not None and page.total < last_total:
-                    # Alone, a drop means deletions: what was behind them has moved up, before this page.
-                    moved_up = last_total - page.total if alone else 0
-                    ahead.go_to(max(0, page.offset - -(-moved_up // self.size) * self.size), alone=True)
+                if page.records:
+                    yield page
+                dropped = 0 if page.total is None else (last_total or 0) - page.total
+                if dropped > 0 and drops[page.offset] < READ_AGAIN_AT_MOST:
+                    # What was behind deleted rows has moved up before this page. A total can also just waver.
+                    drops[page.offset] += 1
+                    self._forward_watch.jump()
+                    ahead.go_to(max(0, page.offset - -(-dropped // self.size) * self.size), alone=True)
                     keys = []
+                elif not page.records:
+                    self._look_further(page)
+                    self.ended = True
+                    return
                 last_total, last_keys = page.total, keys
 
     def walk_back(self, first: Page) -> Iterator[Page]:
@@ -201,7 +212,7 @@ class BillList:
         """Read one page, the one that holds row `offset`, outside a walk."""
         page = self._read(offset - offset % self.size)
         self.pages += 1
-        self.total = page.total if page.total is not None else self.total
+        self._note_total(page)
         return page
 
     def _is_end(self, page: Page) -> bool:
@@ -209,7 +220,7 @@ class BillList:
 
         - As many rows as `total` says: the server shows its last page, or its only one, for ever.
         - Else one more is asked for: new bills can have shifted the list by just a page. If that one is equal too, a
-          list without pages is whole where there is no `total` and its length is not just the size asked for.
+          list without pages is whole where there is no `total` and nothing says that it is only the first page.
 
         Raises:
             PagingError: the list repeats itself and nothing can be said about the rows that are missing.
@@ -221,13 +232,20 @@ class BillList:
         if self._keys(further) != self._keys(page):
             return False
         read = self.count()
-        if self.total is None and read == len(page.records) != self.page_size:
+        if self.total is None and read == len(page.records) and not self._may_be_a_part(read):
             return True
         raise PagingError(
             f"Pages up to {self.number(further.offset)} repeat the same {len(page.records)} rows, while {read} bills "
             f"of {'an unknown number' if self.total is None else self.total} were read.",
             where=f"bill list, page {self.number(page.offset)}",
         )
+
+    def _may_be_a_part(self, rows: int) -> bool:
+        """Whether a list without pages may have more than these rows: a usual size, or one that heeds what is asked."""
+        if rows in (self.page_size, *USUAL_SIZES):
+            return True
+        self.pages += 1
+        return len(self.ask(0, max(1, rows - 1)).records) < rows
 
     def _look_further(self, empty: Page) -> None:
         """An empty page is the end, unless the rows do not add up and the page after it has some (P7)."""
@@ -286,6 +304,8 @@ class BillList:
                 f"The list changed its shape during the walk, from {self._envelope} to {envelope}.",
                 where=f"bill list, page {number}",
             )
+        if not records and offset:
+            total = total or None  # counted over the page, not over the list
         return Page(offset, records, total, reply.received_at)
 
     def number(self, offset: int) -> int:
@@ -303,6 +323,9 @@ class BillList:
             self._recent_keys.add(key)
         self._recent.append(self._keys(page))
         self._recent_keys = {k for keys in self._recent for k in keys if k is not None}
+        self._note_total(page)
+
+    def _note_total(self, page: Page) -> None:
         if page.total is not None:
             self.total_moved = self.total_moved or self.total not in (None, page.total)
             self.total = page.total
@@ -321,23 +344,22 @@ class _Ahead:
         self._next = offset
         self._alone = True
 
-    def next(self) -> tuple[Page, bool]:
-        """The next page, and whether no other was in flight beside it."""
+    def next(self) -> Page:
+        """The next page."""
         bills = self._bills
         while not self._coming or (
             not self._alone and len(self._coming) < bills.in_flight and self._next <= (bills.total or 0)
         ):
             self._coming.append((self._next, self._pool.submit(bills.ask, self._next, bills.size)))
             self._next += bills.size
-        alone = self._alone
         self._alone = bills.total is None or bills.in_flight == 1
         offset, answer = self._coming.popleft()
         try:
-            return answer.result(), alone
+            return answer.result()
         except (RequestRefusedError, ReplyTooLargeError, UnavailableError) as error:
             page = bills.ask_for_less(offset, error)
             self.go_to(page.offset + bills.size)
-            return page, alone
+            return page
 
     def go_to(self, offset: int, *, alone: bool = False) -> None:
         """Forget what was asked for ahead and go on from another place, for one page alone if need be."""

@@ -1,0 +1,540 @@
+"""Whole syncs of the simulator over HTTP into a DuckDB file: what each kind of list costs, and that no bill is lost."""
+
+from collections import Counter
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from truth import assert_warehouse_equals_truth, query
+
+from cashpay_pipeline.errors import (
+    GuardError,
+    PagingError,
+    RequestRefusedError,
+    UnavailableError,
+    UnexpectedReplyError,
+    WrongAddressError,
+)
+from cashpay_pipeline.settings import Settings
+from cashpay_pipeline.simulator.process import SimulatorProcess
+from cashpay_pipeline.sync import SyncResult, run_sync
+
+OPEN = ("Pending", "Partial", "Unknown")
+
+
+class StandingClock:
+    """The simulator's time, never twice the same; what is slept passes on the stopwatch only, and at once."""
+
+    def __init__(self, simulator: SimulatorProcess) -> None:
+        self.moment = simulator.now()
+        self.slept = 0.0
+
+    def now(self) -> datetime:
+        self.moment += timedelta(microseconds=10)
+        return self.moment
+
+    def monotonic(self) -> float:
+        return (self.now() - datetime(2026, 1, 1, tzinfo=UTC)).total_seconds() + self.slept
+
+    def sleep(self, seconds: float) -> None:
+        self.slept += seconds
+
+
+@pytest.fixture
+def sync(simulator: SimulatorProcess, make_settings: Callable[..., Settings]) -> Callable[..., SyncResult]:
+    """Run a sync, small pages by default, on a clock that agrees with the simulator's."""
+    clock = StandingClock(simulator)
+
+    def run(kind: str = "refresh", **overrides: Any) -> SyncResult:
+        clock.moment = max(clock.moment + timedelta(seconds=1), simulator.now())
+        simulator.clear_log()
+        return run_sync(make_settings(**({"page_size": 50} | overrides)), kind=kind, clock=clock)
+
+    return run
+
+
+def bills(simulator: SimulatorProcess) -> list[dict[str, Any]]:
+    return simulator.truth()["bills"]
+
+
+def cost(simulator: SimulatorProcess) -> Counter[str]:
+    """Requests by resource, logins left out."""
+    return Counter(e["template"] for e in simulator.log() if e["path"] != "/auth")
+
+
+def pages(simulator: SimulatorProcess) -> list[tuple[int, int]]:
+    """Number and size of the list pages asked for, in order of arrival."""
+    return [(e["page"], int(e["size"])) for e in simulator.log() if e["template"] == "/orders"]
+
+
+def details(simulator: SimulatorProcess) -> set[str]:
+    """The bills whose details were asked for."""
+    return {e["path"].removeprefix("/orders/") for e in simulator.log() if e["template"] == "/orders/{ref}"}
+
+
+def stored(settings: Settings) -> list[str]:
+    return [
+        r["order_reference"]
+        for r in query(settings.warehouse_path, "select order_reference from core.bills order by 1")
+    ]
+
+
+def references(simulator: SimulatorProcess) -> list[str]:
+    return sorted(b["order_reference"] for b in bills(simulator))
+
+
+def newest_first(simulator: SimulatorProcess) -> list[dict[str, Any]]:
+    return bills(simulator)[::-1]
+
+
+def created(bill: dict[str, Any]) -> datetime:
+    return datetime.fromisoformat(bill["date_create"])
+
+
+def state(result: SyncResult) -> tuple[str, list[str]]:
+    return result.status, result.warnings
+
+
+COMPLETE = ("complete", [])
+NEW = {"put": {"amount": 700}}
+
+
+# What a sync costs
+
+
+@pytest.mark.parametrize(
+    ("switches", "expected"),
+    [
+        ({}, [1, 1, 2, 3, 4, 5, 6]),
+        ({"end": "204"}, [1, 1, 2, 3, 4, 5, 6]),
+        ({"end": "404"}, [1, 1, 2, 3, 4, 5, 6]),
+        ({"end": "last_page"}, [1, 1, 2, 3, 4, 5, 6]),
+        ({"order": "oldest_first"}, [1, 2, 3, 4, 5, 6]),
+        # Without a total, the page after the end and the page before the first are looked at too.
+        ({"total": "missing"}, [0, 1, 1, 2, 3, 4, 5, 6, 7]),
+    ],
+    ids=lambda v: "-".join(map(str, v.values())) or "defaults" if isinstance(v, dict) else "",
+)
+def test_a_full_refresh_costs_its_pages_the_proof_of_the_end_and_one_page_again(switches, expected, sync, simulator):
+    simulator.set(**switches)
+    assert state(sync("full_refresh")) == COMPLETE
+    assert sorted(number for number, _ in pages(simulator)) == expected
+    assert cost(simulator) == {"/gateways": 1, "/orders": len(expected)}
+
+
+@pytest.mark.parametrize("overlap_hours", [0, 24, 48])
+def test_a_refresh_with_nothing_new_costs_the_overlap_one_page_again_and_what_is_due(overlap_hours, sync, simulator):
+    sync("full_refresh")
+    assert state(sync(overlap_hours=overlap_hours)) == COMPLETE
+    rows = newest_first(simulator)
+    horizon = created(rows[0]) - timedelta(hours=overlap_hours)
+    overlap = next(n for n in range(1, 6) if created(rows[50 * n - 50]) < horizon)
+    newest = [*((n, 50) for n in range(1, overlap + 1)), (1, 50)]
+    assert pages(simulator)[: len(newest)] == newest
+    # What is due is read by its details, or by pages that hold several of them.
+    due = {b["order_reference"] for b in rows[50 * overlap :] if b["state"] in OPEN}
+    crowded = pages(simulator)[len(newest) :]
+    on_them = {b["order_reference"] for n, _ in crowded for b in rows[50 * n - 50 : 50 * n]}
+    assert details(simulator) == due - on_them
+    assert len(crowded) + len(details(simulator)) <= len(due)
+    assert cost(simulator).keys() <= {"/gateways", "/orders", "/orders/{ref}"}
+    assert cost(simulator)["/gateways"] == 1
+
+
+def test_a_refresh_of_a_list_that_is_oldest_first_reads_its_far_end(sync, simulator):
+    simulator.set(order="oldest_first")
+    sync("full_refresh")
+    assert state(sync(overlap_hours=24)) == COMPLETE
+    # The first page shows the order, the last ones are read backwards to known ground, then forwards to the end.
+    assert [n for n, _ in pages(simulator)] == [1, 5, 4, 3, 5, 6]
+
+
+# Table P
+
+
+@pytest.mark.parametrize("order", ["newest_first", "oldest_first", "random"])
+@pytest.mark.parametrize("at", [1, 3, 5])
+def test_P1_bills_created_during_a_walk_are_read(at, order, sync, simulator, settings):
+    simulator.set(order=order)
+    simulator.script(
+        [{"at_request": at, "when": "before", "do": [NEW, NEW]}, {"at_request": at + 1, "when": "before", "do": [NEW]}]
+    )
+    result = sync("full_refresh")
+    assert result.status == "complete"
+    assert result.bills_new == 207
+    assert_warehouse_equals_truth(settings.data_dir, simulator.truth())
+
+
+def test_P1_bills_created_during_a_refresh_are_read(sync, simulator, settings):
+    sync("full_refresh")
+    simulator.script([{"at_request": n, "do": [NEW] * 30} for n in (1, 2, 3)])
+    result = sync()
+    assert (state(result), result.bills_new) == (COMPLETE, 90)
+    assert stored(settings) == references(simulator)
+
+
+@pytest.mark.parametrize("kind", ["refresh", "full_refresh", "recheck"])
+def test_P2_the_list_is_never_filtered_by_what_changes(kind, sync, simulator):
+    sync("full_refresh")
+    sync(kind)
+    assert {tuple(e["parameters"]) for e in simulator.log() if e["template"] == "/orders"} <= {("limit", "page")}
+
+
+def test_P3_a_list_by_last_change_has_no_order_and_what_moves_is_found_again(sync, simulator, settings):
+    simulator.set(order="updated")
+    oldest = [b["order_reference"] for b in bills(simulator)[:3]]
+    simulator.script(
+        [{"at_request": n, "do": [{"put": {"order_reference": oldest[n], "state": "Paid"}}]} for n in (1, 2)]
+    )
+    result = sync("full_refresh")
+    assert result.list_order == "none"
+    assert set(references(simulator)) == set(stored(settings)) or result.status == "incomplete"
+    assert sync().warnings == ["The list has no order to rely on: the whole of it is read."]
+    assert_warehouse_equals_truth(settings.data_dir, simulator.truth())
+
+
+@pytest.mark.parametrize("in_flight", [1, 4])
+@pytest.mark.parametrize("at", [2, 4])
+@pytest.mark.parametrize("place", ["@1", "@60"])
+def test_P4_bills_deleted_during_a_walk_hide_no_other(place, at, in_flight, sync, simulator, settings):
+    simulator.script([{"at_request": at, "do": [{"delete": place}]}])
+    result = sync("full_refresh", max_in_flight=in_flight)
+    assert result.status == "complete"
+    assert set(references(simulator)) <= set(stored(settings))
+
+
+def test_P4_bills_that_are_gone_are_marked_by_the_next_full_refresh(sync, simulator, settings):
+    sync("full_refresh")
+    gone = {b["order_reference"] for b in bills(simulator)[10:13]}
+    for reference in gone:
+        simulator.delete_bill(reference)
+    result = sync("full_refresh")
+    (warning,) = result.warnings
+    assert (result.status, warning.startswith("CashPay no longer knows")) == ("complete", True)
+    marked = query(settings.warehouse_path, "select order_reference from core.bills where missing_since is not null")
+    assert {r["order_reference"] for r in marked} == gone == details(simulator)
+
+
+@pytest.mark.parametrize("total", ["right", "missing", "stale"])
+@pytest.mark.parametrize("order", ["newest_first", "oldest_first"])
+@pytest.mark.parametrize("skips_by", ["cap", "asked"])
+def test_P5_a_server_that_caps_the_page_is_read_completely(skips_by, order, total, sync, simulator, settings):
+    simulator.set(page_cap=20, cap_skips_by=skips_by, order=order, total=total)
+    assert sync("full_refresh").status == "complete"
+    assert set(pages(simulator)) >= {(1, 50), *((n, 20) for n in range(2, 13))}
+    assert_warehouse_equals_truth(settings.data_dir, simulator.truth())
+    simulator.advance(hours=30)
+    assert sync().status == "complete"
+    assert stored(settings) == references(simulator)
+
+
+def test_P6_a_short_page_does_not_end_the_list(sync, simulator, settings):
+    simulator.set(short_page_at=2)
+    assert state(sync("full_refresh")) == COMPLETE
+    assert_warehouse_equals_truth(settings.data_dir, simulator.truth())
+
+
+@pytest.mark.parametrize("total", ["right", "missing"])
+def test_P7_an_empty_page_in_the_middle_stops_the_sync_and_moves_nothing(total, sync, simulator, settings):
+    simulator.set(empty_page_at=3, total=total)
+    with pytest.raises(PagingError, match="Page 3 is empty, but page 4 is not"):
+        sync("full_refresh")
+    assert stored(settings) == sorted(b["order_reference"] for b in newest_first(simulator)[:100])
+    (account,) = query(settings.warehouse_path, "select watermark_at, full_walk_finished_at from core.accounts")
+    assert account == {"watermark_at": None, "full_walk_finished_at": None}
+    (record,) = query(settings.warehouse_path, "select status, complete, error_code from core.syncs")
+    assert record == {"status": "failed", "complete": False, "error_code": "paging"}
+    simulator.set(empty_page_at=0)
+    assert sync().status == "complete"
+    assert_warehouse_equals_truth(settings.data_dir, simulator.truth())
+
+
+@pytest.mark.parametrize("total", ["right", "missing", "zero", "low"])
+def test_P8_a_list_without_pages_is_read_whole(total, sync, simulator, settings):
+    simulator.set(paging="ignored", total=total)
+    assert sync("full_refresh").status == "complete"
+    assert_warehouse_equals_truth(settings.data_dir, simulator.truth())
+    assert sync().status == "complete"
+
+
+@pytest.mark.parametrize("total", ["right", "missing"])
+@pytest.mark.parametrize("cap", [0, 20, 13], ids=["as_asked", "usual_cap", "odd_cap"])
+def test_P8_the_first_page_for_ever_stops_the_sync(cap, total, sync, simulator, settings):
+    simulator.set(paging="page_ignored", page_cap=cap, total=total)
+    with pytest.raises(PagingError, match="repeat the same"):
+        sync("full_refresh")
+    assert len(stored(settings)) == cap or 50
+
+
+def test_P8_a_row_set_aside_in_a_list_without_pages_does_not_keep_the_sync_for_ever(sync, simulator):
+    simulator.set(paging="ignored")
+    bad = newest_first(simulator)[3]["order_reference"]
+    rule = {"path": "/orders", "kind": "mutate", "mutate": {"references": [bad], "set": {"amount": "?"}}, "times": None}
+    simulator.faults([rule])
+    result = sync("full_refresh")
+    assert (result.status, result.rows_set_aside > 0, len(pages(simulator))) == ("complete", True, 3)
+
+
+def test_a_row_set_aside_costs_no_further_page(sync, simulator):
+    bad = [b["order_reference"] for b in newest_first(simulator)[3::50]]
+    rule = {"path": "/orders", "kind": "mutate", "mutate": {"references": bad, "set": {"amount": "?"}}, "times": None}
+    simulator.faults([rule])
+    assert sync("full_refresh").status == "complete"
+    assert sorted(n for n, _ in pages(simulator)) == [1, 1, 2, 3, 4, 5, 6]
+    assert sync(overlap_hours=0).status == "complete"
+    assert [n for n, _ in pages(simulator)][:3] == [1, 2, 1]
+
+
+@pytest.mark.parametrize("order", ["newest_first", "oldest_first"])
+def test_P9_the_last_page_again_ends_the_list(order, sync, simulator, settings):
+    simulator.set(end="last_page", order=order)
+    assert state(sync("full_refresh")) == COMPLETE
+    simulator.advance(hours=30)
+    assert sync().status == "complete"
+    assert stored(settings) == references(simulator)
+
+
+@pytest.mark.parametrize("total", ["right", "string", "null", "zero", "stale", "low", "missing"])
+@pytest.mark.parametrize("order", ["newest_first", "oldest_first"])
+def test_P10_P11_P19_no_total_ends_a_walk_or_makes_it_fail(order, total, sync, simulator, settings):
+    simulator.set(total=total, order=order)
+    simulator.script([{"at_request": 3, "do": [NEW] * 3}])
+    assert sync("full_refresh").status == "complete"
+    assert_warehouse_equals_truth(settings.data_dir, simulator.truth())
+    simulator.advance(hours=60)
+    assert sync().status == "complete"
+    assert stored(settings) == references(simulator)
+
+
+def test_P11_a_total_above_what_the_list_shows_makes_the_sync_incomplete(sync, simulator, settings):
+    simulator.set(total="high")
+    reason = "CashPay counts 207 bills, its list shows 204: 3 were not found."
+    assert state(sync("full_refresh")) == ("incomplete", [reason])
+    assert stored(settings) == references(simulator)
+    assert state(sync()) == (
+        "incomplete",
+        [reason, "CashPay counts 207 bills, 204 were known: the whole list is read."],
+    )
+
+
+def test_P11_a_total_below_what_the_list_shows_is_a_warning(sync, simulator):
+    simulator.set(total="low")
+    expected = "CashPay counts 183 bills, its list shows 204: its count is not up to date."
+    assert state(sync("full_refresh")) == ("complete", [expected])
+
+
+def test_P12_a_bill_met_twice_in_two_states_keeps_both(sync, simulator, settings):
+    reference = newest_first(simulator)[49]["order_reference"]
+    simulator.put_bill(reference, state="Pending", received_amount=0, payments=[])
+    paid = {"put": {"order_reference": reference, "state": "Paid"}}
+    simulator.script([{"at_request": 1, "do": [NEW, paid]}])  # the last row of page 1 is the first of page 2
+    assert sync("full_refresh").status == "complete"
+    rows = query(
+        settings.warehouse_path,
+        "select version, state from core.bill_versions where order_reference = ? order by version",
+        reference,
+    )
+    assert rows == [{"version": 1, "state": "Pending"}, {"version": 2, "state": "Paid"}]
+    assert_warehouse_equals_truth(settings.data_dir, simulator.truth())
+
+
+def test_P13_bills_that_share_their_time_with_the_watermark_are_read(sync, simulator, settings):
+    moment = newest_first(simulator)[0]["date_create"]
+    for _ in range(120):
+        simulator.put_bill(date_create=moment)
+    sync("full_refresh")
+    for _ in range(60):
+        simulator.put_bill(date_create=moment)
+    result = sync(overlap_hours=0)
+    assert (state(result), result.bills_new) == (COMPLETE, 60)
+    assert stored(settings) == references(simulator)
+
+
+@pytest.mark.parametrize(
+    ("hours_old", "total", "kind", "warnings"),
+    [
+        (40, "right", "refresh", []),
+        (40, "missing", "refresh", []),
+        (100, "right", "refresh", ["CashPay counts 205 bills, 204 were known: the whole list is read."]),
+        (100, "missing", "full_refresh", []),
+    ],
+    ids=["in_the_overlap", "in_the_overlap_no_total", "the_total_tells", "the_full_refresh_finds_it"],
+)
+def test_P14_a_bill_that_appears_late_with_an_old_date_is_read(
+    hours_old, total, kind, warnings, sync, simulator, settings
+):
+    simulator.set(total=total)
+    sync("full_refresh")
+    simulator.put_bill(date_create=simulator.now() - timedelta(hours=hours_old))
+    result = sync(kind)
+    assert (state(result), result.bills_new) == (("complete", warnings), 1)
+    assert stored(settings) == references(simulator)
+
+
+def test_P14_the_watermark_moves_only_with_a_finished_walk_and_never_past_the_clock(sync, simulator, settings):
+    future = simulator.put_bill(date_create=simulator.now() + timedelta(days=400))
+    newest = created(newest_first(simulator)[1])
+    sync("full_refresh")
+    assert future["order_reference"] in stored(settings)
+    assert query(settings.warehouse_path, "select watermark_at from core.accounts") == [{"watermark_at": newest}]
+    simulator.put_bill()
+    simulator.faults([{"path": "/orders", "page": 2, "status": 503, "times": None}])
+    with pytest.raises(UnavailableError):
+        sync()
+    assert query(settings.warehouse_path, "select watermark_at from core.accounts") == [{"watermark_at": newest}]
+
+
+def test_P15_a_bill_paid_long_after_the_newest_end_is_read_again(sync, simulator, settings):
+    sync("full_refresh")
+    late = next(b["order_reference"] for b in bills(simulator) if b["state"] == "Pending")
+    assert late in [b["order_reference"] for b in newest_first(simulator)[150:]]
+    simulator.put_bill(late, state="Paid")
+    assert state(sync()) == COMPLETE
+    assert_warehouse_equals_truth(settings.data_dir, simulator.truth())
+
+
+def test_P16_a_page_that_is_too_large_is_read_in_smaller_ones(sync, simulator, settings):
+    simulator.faults([{"path": "/orders", "page": 2, "kind": "gzip_bomb", "megabytes": 140}])
+    assert state(sync("full_refresh", max_in_flight=1)) == COMPLETE
+    assert pages(simulator)[:4] == [(1, 50), (2, 50), (3, 20), (4, 20)]
+    assert_warehouse_equals_truth(settings.data_dir, simulator.truth())
+
+
+@pytest.mark.parametrize("order", ["random", "updated"])
+def test_P17_a_list_that_loses_its_order_is_read_whole(order, sync, simulator, settings):
+    sync("full_refresh")
+    for _ in range(7):
+        simulator.put_bill(date_create=simulator.now() - timedelta(hours=90))
+    simulator.set(order=order, total="missing")
+    result = sync()
+    assert (result.status, result.bills_new, result.list_order) == ("complete", 7, "none")
+    assert "The list has no order to rely on: the whole of it is read." in result.warnings
+    assert stored(settings) == references(simulator)
+
+
+def test_P18_re_checks_beyond_the_budget_stay_due(sync, simulator):
+    sync("full_refresh")
+    result = sync(request_budget=10, overlap_hours=0, page_size=5)
+    assert (result.status, result.requests <= 10, " re-checks are left" in result.warnings[0]) == (
+        "complete",
+        True,
+        True,
+    )
+
+
+@pytest.mark.parametrize("total", ["right", "missing"])
+def test_pages_counted_from_zero_are_noticed_until_the_setting_is_right(total, sync, simulator, settings):
+    simulator.set(paging="zero_based", total=total)
+    hint = "CashPay's pages are counted from 0: set CASHPAY_FIRST_PAGE=0 and run again, bills are missing."
+    for kind in ("full_refresh", "refresh", "refresh"):
+        result = sync(kind)
+        assert (result.status, hint in result.warnings) == ("incomplete", True)
+    assert len(stored(settings)) == 154
+    assert state(sync(first_page=0)) == COMPLETE
+    assert stored(settings) == references(simulator)
+
+
+def test_a_walk_goes_on_where_it_was_interrupted(sync, simulator, settings, monkeypatch):
+    monkeypatch.setattr("cashpay_pipeline.sync.batch.BATCH_ROWS", 1)
+    simulator.faults([{"path": "/orders", "page": 4, "status": 503, "times": None}])
+    with pytest.raises(UnavailableError):
+        sync("full_refresh", max_in_flight=1)
+    assert len(stored(settings)) == 150
+    simulator.faults()
+    for _ in range(3):
+        simulator.put_bill()
+    assert state(sync("full_refresh", max_in_flight=1)) == COMPLETE
+    assert [n for n, _ in pages(simulator)] == [3, 4, 5, 6, 7, 1, 2]
+    assert_warehouse_equals_truth(settings.data_dir, simulator.truth())
+
+
+def test_a_walk_begins_anew_where_its_place_cannot_be_found_again(sync, simulator, settings, monkeypatch):
+    monkeypatch.setattr("cashpay_pipeline.sync.batch.BATCH_ROWS", 1)
+    simulator.faults([{"path": "/orders", "page": 4, "status": 503, "times": None}])
+    with pytest.raises(UnavailableError):
+        sync("full_refresh", max_in_flight=1)
+    simulator.faults()
+    for bill in newest_first(simulator)[:60]:
+        simulator.delete_bill(bill["order_reference"])
+    sync("full_refresh", max_in_flight=1)
+    assert [n for n, _ in pages(simulator)][:4] == [3, 1, 2, 3]
+    assert set(references(simulator)) <= set(stored(settings))
+
+
+# Table H
+
+
+def test_H2_an_unknown_shape_is_never_an_empty_list(sync, simulator, settings):
+    sync("full_refresh")
+    simulator.set(envelope="unknown")
+    for kind in ("refresh", "full_refresh"):
+        with pytest.raises(
+            UnexpectedReplyError, match=r"Expected a list of bills, got an object with payload, status\."
+        ):
+            sync(kind)
+    assert_warehouse_equals_truth(settings.data_dir, simulator.truth())
+
+
+@pytest.mark.parametrize("kind", ["refresh", "full_refresh"])
+@pytest.mark.parametrize(
+    "fault", [{"status": 204}, {"status": 200, "body": {"total": 0, "items": []}}], ids=["204", "empty"]
+)
+def test_H4_an_empty_first_page_never_empties_what_is_stored(fault, kind, sync, simulator, settings):
+    sync("full_refresh")
+    simulator.faults([{"path": "/orders", "times": None, **fault}])
+    with pytest.raises(GuardError, match=r"The bill list is empty, while 204 bills are stored\."):
+        sync(kind)
+    assert_warehouse_equals_truth(settings.data_dir, simulator.truth())
+
+
+@pytest.mark.parametrize("end", ["empty", "204", "404"])
+def test_H4_an_account_without_bills_is_fine(end, sync, simulator, settings):
+    simulator.reset(days=1, bills_per_day=1, switches={"end": end})
+    for bill in bills(simulator):
+        simulator.delete_bill(bill["order_reference"])
+    assert [state(sync(kind)) for kind in ("full_refresh", "refresh")] == [COMPLETE, COMPLETE]
+    assert stored(settings) == []
+
+
+def test_H8_a_list_that_is_not_there_is_a_wrong_address(sync, simulator, settings):
+    sync("full_refresh")
+    simulator.faults([{"path": "/orders", "status": 404, "times": None}])
+    with pytest.raises(WrongAddressError) as stopped:
+        sync()
+    assert "/orders" in stopped.value.where
+    assert stored(settings) == references(simulator)
+
+
+@pytest.mark.parametrize("status", [400, 413, 422])
+def test_H11_a_size_that_is_refused_is_made_smaller(status, sync, simulator, settings):
+    simulator.set(size_refused_above=20, size_refused_status=status)
+    assert state(sync("full_refresh")) == COMPLETE
+    assert sorted({size for _, size in pages(simulator)}) == [20, 50]
+    assert_warehouse_equals_truth(settings.data_dir, simulator.truth())
+
+
+def test_H11_a_413_is_not_tried_again_unchanged_and_halves_the_size_to_the_last(sync, simulator):
+    simulator.set(size_refused_above=2, size_refused_status=413)
+    assert state(sync("full_refresh")) == COMPLETE
+    assert pages(simulator)[:6] == [(1, 50), (1, 20), (1, 10), (1, 5), (1, 2), (2, 2)]
+    simulator.faults([{"path": "/orders", "status": 413, "times": None}])
+    with pytest.raises(RequestRefusedError):
+        sync("full_refresh")
+    assert pages(simulator) == [(1, 50), (1, 20), (1, 10), (1, 5), (1, 2), (1, 1)]
+
+
+@pytest.mark.parametrize("in_flight", [1, 2])
+def test_H16_a_row_that_breaks_its_page_for_ever_stops_the_sync_and_is_never_skipped(
+    in_flight, sync, simulator, settings
+):
+    rows = [b["order_reference"] for b in newest_first(simulator)]
+    simulator.faults([{"path": "/orders", "contains": rows[72], "status": 500, "times": None}])
+    with pytest.raises(UnavailableError) as stopped:
+        sync("full_refresh", max_in_flight=in_flight)
+    assert "page 73" in stopped.value.where
+    assert stored(settings) == sorted(rows[:72])
+    assert (73, 1) in pages(simulator)
+    simulator.faults()
+    assert sync().status == "complete"
+    assert_warehouse_equals_truth(settings.data_dir, simulator.truth())
