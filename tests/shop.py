@@ -12,7 +12,7 @@ from cashpay_pipeline.sync import Kind, SyncResult, run_sync
 
 
 class Shop:
-    """`sync` lets an hour pass first, so that no two readings are at the same moment."""
+    """`sync` lets a quarter of an hour pass first: no two readings are at the same moment, and young bills stay due."""
 
     def __init__(self, simulator: SimulatorProcess, settings: Settings) -> None:
         simulator.reset(days=1, bills_per_day=1, start="2026-03-02T10:00:00+00:00", frozen=True)
@@ -29,7 +29,7 @@ class Shop:
         self.simulator.faults([rule] if mutate else [])
 
     def sync(self, kind: Kind = "full_refresh", **overrides: Any) -> SyncResult:
-        self.simulator.advance(hours=1)
+        self.simulator.advance(minutes=15)
         settings = self.settings.model_copy(update=overrides)
         return run_sync(settings, kind=kind, clock=SimulatedClock(self.simulator.base_url))
 

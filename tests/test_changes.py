@@ -21,7 +21,7 @@ from cashpay_pipeline.changes import (
 from cashpay_pipeline.decoding import decode_json
 
 MOMENT = datetime(2026, 3, 2, 10, tzinfo=UTC)
-derandomized = settings(derandomize=True, database=None, deadline=None, max_examples=200)
+derandomized = settings(derandomize=True, database=None, deadline=None, max_examples=80)
 
 PAYMENTS = [{"amount": 500, "gateway": {"libelle": "Flooz-Example"}}]
 KNOWN = {

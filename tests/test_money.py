@@ -24,7 +24,7 @@ from cashpay_pipeline.normalize import (
 from cashpay_pipeline.sqlfiles import sql_folder
 from cashpay_pipeline.warehouse.store import HISTORY_DTYPES, ISSUE_DTYPES, SEEN_DTYPES, VERSION_DTYPES
 
-exact = settings(derandomize=True, database=None, deadline=None, max_examples=200)
+exact = settings(derandomize=True, database=None, deadline=None, max_examples=80)
 BIGINT = 2**63
 
 
@@ -287,10 +287,10 @@ def test_M9_what_no_column_can_hold_is_refused(value, currency):
         pytest.param({"state": "Excess"}, ("Excess", 1500, None), id="excess, how much is not told"),
         pytest.param({"state": "Refunded"}, ("Unknown", 1500, None), id="unknown state"),
         pytest.param({"state": "Pending"}, ("Pending", 1500, 0), id="pending"),
-        pytest.param({"state": "Canceled"}, ("Canceled", 1500, 0), id="canceled"),
+        pytest.param({"state": "Canceled"}, ("Canceled", 1500, None), id="canceled, not told what came in before"),
         pytest.param({"state": "Canceled", "received_amount": 500}, ("Canceled", 1500, 500), id="canceled half paid"),
-        pytest.param({"state": "Expired"}, ("Expired", 1500, 0), id="expired"),
-        pytest.param({"state": "Error"}, ("Error", 1500, 0), id="error"),
+        pytest.param({"state": "Expired"}, ("Expired", 1500, None), id="expired, not told what came in before"),
+        pytest.param({"state": "Error"}, ("Error", 1500, None), id="error, not told what came in before"),
         pytest.param(
             {"state": "Excess", "payments": [{"amount": 1500}, {"amount": "1500.00"}]},
             ("Excess", 1500, 3000),
