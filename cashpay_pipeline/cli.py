@@ -78,7 +78,7 @@ def sync(
             progress=display.update,
             log_level="DEBUG" if verbose else "CRITICAL",
         )
-    from cashpay_pipeline.report import sync_summary
+    from cashpay_pipeline.summary import sync_summary
 
     for failure in outcome.failures:
         complain(failure)
@@ -95,7 +95,7 @@ def sync(
 @app.command()
 def status() -> None:
     """How fresh and complete the data is."""
-    from cashpay_pipeline.report import status_report
+    from cashpay_pipeline.summary import status_report
 
     for line in status_report(load_settings()):
         say(line)
