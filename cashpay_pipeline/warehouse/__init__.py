@@ -7,6 +7,6 @@ publish.py   the copy that analysts open
 """
 
 from cashpay_pipeline.warehouse.database import Warehouse, open_warehouse
-from cashpay_pipeline.warehouse.publish import PublishedCopy, publish, read_published
+from cashpay_pipeline.warehouse.publish import PublishedCopy, Query, open_published, publish, read_published
 
-__all__ = ["PublishedCopy", "Warehouse", "open_warehouse", "publish", "read_published"]
+__all__ = ["PublishedCopy", "Query", "Warehouse", "open_published", "open_warehouse", "publish", "read_published"]

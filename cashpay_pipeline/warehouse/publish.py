@@ -2,11 +2,12 @@
 
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import duckdb
 
@@ -14,6 +15,16 @@ from cashpay_pipeline.clock import Clock
 from cashpay_pipeline.errors import QueryError, WarehouseError
 from cashpay_pipeline.settings import Settings
 from cashpay_pipeline.warehouse.database import open_warehouse
+
+
+class Query(Protocol):
+    """A query on the published copy: column names and rows."""
+
+    def __call__(
+        self, sql: str, parameters: Sequence[Any] = (), limit: int | None = None
+    ) -> tuple[list[str], list[tuple[Any, ...]]]:
+        """Run it; with a limit, only that many rows are read."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -67,6 +78,18 @@ def read_published(
         WarehouseError: there is no published copy yet, or it cannot be read.
         QueryError: the SQL is wrong.
     """
+    with open_published(settings) as query:
+        return query(sql, parameters, limit)
+
+
+@contextmanager
+def open_published(settings: Settings) -> Iterator[Query]:
+    """Several queries on one and the same published copy, whatever is published meanwhile.
+
+    Raises:
+        WarehouseError: there is no published copy yet, or it cannot be read.
+        QueryError: the SQL is wrong.
+    """
     path = settings.published_path
     if not path.exists():
         raise WarehouseError("Nothing has been published yet.", where=str(path), next_step="Run `cashpay sync` first.")
@@ -80,12 +103,18 @@ def read_published(
             where=str(path),
             next_step="Run `cashpay publish` to make it anew.",
         ) from None
-    try:
-        connection.execute("set TimeZone = 'UTC'")
-        connection.execute("set python_enable_replacements = false")
+
+    def query(
+        sql: str, parameters: Sequence[Any] = (), limit: int | None = None
+    ) -> tuple[list[str], list[tuple[Any, ...]]]:
         result = connection.execute(sql, list(parameters))
         names = [column[0] for column in result.description or []]
         return names, result.fetchall() if limit is None else result.fetchmany(limit)
+
+    try:
+        connection.execute("set TimeZone = 'UTC'")
+        connection.execute("set python_enable_replacements = false")
+        yield query
     except duckdb.Error as error:
         raise QueryError(str(error).splitlines()[0]) from None
     finally:
