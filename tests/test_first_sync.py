@@ -74,7 +74,6 @@ def test_both_schemes_log_in(scheme, make_settings, a_month):
         {"details_wrapped": True, "gateways_wrapped": True},
         {"payments_method": "nested_everywhere"},
         {"canceled_spelling": "mixed", "state_case": "padded"},
-        {"read_status": 201},
         {"total": "missing"},
         {"shuffled_keys": True, "code_form": "int"},
         {"auth_reply": "json_string"},
@@ -85,6 +84,13 @@ def test_both_schemes_log_in(scheme, make_settings, a_month):
 def test_every_other_form_is_read(switches, settings, simulator):
     simulator.set(**switches)
     check_two_syncs(settings, simulator)
+
+
+def test_H3_a_read_answered_with_201_is_read_and_told_once(settings, simulator):
+    simulator.set(read_status=201)
+    result = run_sync(settings)
+    assert (result.status, result.warnings) == ("complete", ["CashPay answered a read with 201 instead of 200"])
+    assert_warehouse_equals_truth(settings.data_dir, simulator.truth())
 
 
 def test_a_second_sync_after_a_day_has_what_changed(settings, simulator: SimulatorProcess):

@@ -75,7 +75,7 @@ def test_open_bills_are_asked_for_by_age(days_old, nights_until_asked, sync, qui
     asked = []
     for night in range(1, nights_until_asked + 1):
         quiet_shop.advance(days=1, seconds=60)
-        sync()
+        sync(kind="recheck")
         asked += [night] * details_asked(quiet_shop)["OPEN"]
     assert asked == [nights_until_asked]
 
@@ -86,7 +86,7 @@ def test_settled_bills_are_read_once_more_after_1_7_and_30_days(sync, quiet_shop
     asked = []
     for night in range(1, 41):
         quiet_shop.advance(days=1, seconds=60)
-        sync(limit=100)
+        sync(kind="recheck")
         asked += [night] * details_asked(quiet_shop)["SETTLED"]
     assert asked == [1, 7, 30]
 
@@ -219,3 +219,30 @@ def test_a_poor_list_is_completed_by_details(settings, sync, quiet_shop):
     sync(kind="full_refresh")
     assert query(settings.warehouse_path, "select count(*) as n from core.bill_versions") == before
     assert details_asked(quiet_shop) == Counter()
+
+
+def test_P18_a_list_too_long_for_one_night_is_read_a_part_each_night(make_settings, quiet_shop):
+    """A change that no re-check looks for is found by the rolling walk, which each run takes up where it stopped."""
+    settings = make_settings(page_size=2, request_budget=25)
+    clock = SimulatedClock(settings.base_url)
+    run_sync(settings, clock=clock)
+    oldest = quiet_shop.truth()["bills"][0]["order_reference"]
+    quiet_shop.advance(days=31)
+    while run_sync(settings, clock=clock).warnings:
+        pass
+    quiet_shop.advance(days=8)
+    quiet_shop.put_bill(oldest, description="changed in silence")
+    parts = 0
+    for _ in range(12):
+        quiet_shop.advance(days=1)
+        result = run_sync(settings, clock=clock)
+        assert result.requests <= 25 + 8
+        parts += "A part of the whole list was read; the next run goes on from there." in result.warnings
+        described = query(
+            settings.warehouse_path, "select description from core.bills where order_reference = ?", oldest
+        )
+        if described == [{"description": "changed in silence"}]:
+            break
+    else:
+        raise AssertionError("the rolling walk never came to the oldest bill")
+    assert parts >= 2

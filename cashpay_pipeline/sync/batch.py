@@ -81,15 +81,15 @@ class Batch:
         self._record.rows_read += len(records)
         for record in records:
             masked = self._masker.mask(record)
+            key = None
             try:
                 key = order_reference(record)
                 if broken := defect(record):
                     raise BadRecordError("record", broken)
             except BadRecordError as bad:
-                reference = masked.get("order_reference") if isinstance(masked, Mapping) else None
-                self._set_aside(source, reference if isinstance(reference, str) else None, bad, masked, observed_at)
-                continue
-            self._readings.append(changes.read(key, masked, source, observed_at))
+                self._set_aside(source, key, bad, masked, observed_at)
+            else:
+                self._readings.append(changes.read(key, masked, source, observed_at))
 
     def set_aside_refused(self, reference: str, seen_at: datetime) -> None:
         """Note a bill whose details CashPay refuses to give (H13); what is stored of it stays."""
@@ -116,7 +116,7 @@ class Batch:
                 self._save_round(each_once)
             bad, self._bad = self._bad, []
             self._new_bad += self._save_bad(bad)
-            if not self._too_many_bad():
+            if not bad or not self._too_many_bad():
                 if progress:
                     progress()
                 self.save_record()

@@ -99,7 +99,7 @@ def recheck_due_bills(session: Session, limit: int | None = None) -> None:
     due = _due(session)
     if limit is None and _read_crowded_pages(session, due):
         due = _due(session)
-    left = max(0, session.settings.request_budget - session.client.stats.requests)
+    left = session.requests_left()
     allowed = due[: left if limit is None else min(left, limit)]
     read_details(session, [d["order_reference"] for d in allowed if d["age_class"] != LACKS_DETAILS])
     _complete(session, [d["order_reference"] for d in allowed if d["age_class"] == LACKS_DETAILS])
@@ -167,7 +167,7 @@ def _read_crowded_pages(session: Session, due: Sequence[dict[str, Any]]) -> bool
         [bills.size, bills.size, session.account, CROWD],
     )
     session.warehouse.connection.unregister("due")
-    for row in offsets[: max(0, session.settings.request_budget - session.client.stats.requests)]:
+    for row in offsets[: session.requests_left()]:
         session.take_page(bills.read_page(row["page_offset"]))
     session.save()
     return bool(offsets)

@@ -93,6 +93,7 @@ def _refresh(session: Session, limit: int | None) -> None:
     else:
         walks.read_whole_list(session)
     recheck.recheck_due_bills(session, limit)
+    walks.read_part_of_whole_list(session)
 
 
 def _full_refresh(session: Session, limit: int | None) -> None:

@@ -71,6 +71,8 @@ class Session:
         reply = self.client.fetch_bills_page(page, size)
         with self._counting:
             self.record.pages += 1
+            for warning in reply.warnings:
+                self.record.warn(warning)
         return reply
 
     def created_at(self, record: Any) -> datetime | None:
@@ -94,6 +96,10 @@ class Session:
         """Store all that was taken so far."""
         self.note_requests()
         self.batch.save(progress)
+
+    def requests_left(self) -> int:
+        """How many requests of the budget are left for this run."""
+        return max(0, self.settings.request_budget - self.client.stats.requests)
 
     def note_requests(self) -> None:
         """Bring the record's view of the client up to date."""

@@ -15,7 +15,8 @@ from cashpay_pipeline.warehouse import store
 
 FUTURE_TOLERATED = timedelta(minutes=5)
 EARLIEST_SANE = datetime(2000, 1, 1, tzinfo=UTC)
-RESUME_WITHIN = timedelta(days=3)
+RESUME_WITHIN = timedelta(days=14)
+WHOLE_LIST_EVERY = timedelta(days=7)
 SHRINK_SHARE, SHRINK_AT_LEAST = 0.05, 20
 MISSING_LOOKED_UP = 1_000
 
@@ -70,14 +71,23 @@ def read_newest_end(session: Session) -> None:
         _finish_whole_list(session, bills, started)
     elif bills.order == "none":
         session.record.warn("The list has no order to rely on: the whole of it is read.")
-        read_whole_list(session)
+        if not read_whole_list(session, pages=max(1, session.requests_left())):
+            session.record.lacks("The list has no order and is too long for one run: the next run goes on.")
     else:
         _read_arrivals(session, bills, started, newest_at)
         _finish_newest_end(session, bills, started)
 
 
-def read_whole_list(session: Session) -> None:
-    """Read the list to its end; go on where an earlier walk was interrupted, if its place can be found again."""
+def read_whole_list(session: Session, *, pages: int | None = None) -> bool:
+    """Read the list to its end; go on where an earlier walk was interrupted, if its place can be found again.
+
+    Args:
+        session: the sync under way.
+        pages: how many pages may be read at most; the walk goes on with the next run then.
+
+    Returns:
+        Whether the end was reached.
+    """
     session.stage = "whole list"
     session.save()
     (account,) = session.warehouse.rows(
@@ -86,22 +96,38 @@ def read_whole_list(session: Session) -> None:
     now, begun = session.now(), account["walk_started_at"]
     if begun is not None and now - begun < RESUME_WITHIN and account["walk_position"] > account["walk_page_size"]:
         bills = session.bill_list(count=lambda: _count_met(session, begun), size=account["walk_page_size"])
-        if _walk(session, bills, begun, offset=account["walk_position"] - account["walk_page_size"]):
-            _finish_whole_list(session, bills, begun)
-            return
+        if _walk(session, bills, begun, offset=account["walk_position"] - account["walk_page_size"], pages=pages):
+            if bills.ended:
+                _finish_whole_list(session, bills, begun)
+            return bills.ended
     bills = session.bill_list(count=lambda: _count_met(session, now))
-    _walk(session, bills, now)
-    _finish_whole_list(session, bills, now)
+    _walk(session, bills, now, pages=pages)
+    if bills.ended:
+        _finish_whole_list(session, bills, now)
+    return bills.ended
 
 
-def _walk(session: Session, bills: BillList, started: datetime, *, offset: int = 0) -> bool:
-    """Walk from `offset` to the end. False if that is not where the walk begun at `started` had come to.
+def read_part_of_whole_list(session: Session) -> None:
+    """Spend what is left of the request budget on the whole list, where the last walk through it is a week old.
+
+    So a list too long for one night is still read from end to end, a part each night.
+    """
+    begun = session.value("select full_walk_started_at from core.accounts where account = ?", session.account)
+    left = session.requests_left()
+    if begun is None or session.now() - begun < WHOLE_LIST_EVERY or not left:
+        return
+    if not read_whole_list(session, pages=left):
+        session.record.warn("A part of the whole list was read; the next run goes on from there.")
+
+
+def _walk(session: Session, bills: BillList, started: datetime, *, offset: int = 0, pages: int | None = None) -> bool:
+    """Walk from `offset` to the end, or so many pages. False if that is not where the walk had come to.
 
     Bills created since only move the place down, so that some rows are read twice; deletions can move it up, and
     then the page before it holds nothing that was read.
     """
     resumed = offset > 0
-    for page in bills.walk(offset):
+    for number, page in enumerate(bills.walk(offset), start=1):
         if resumed and not _met(session, page, started):
             return False
         resumed = False
@@ -113,6 +139,9 @@ def _walk(session: Session, bills: BillList, started: datetime, *, offset: int =
             )
 
         session.take_page(page, save_place)
+        if number == pages:
+            session.save(save_place)
+            break
     return True
 
 
