@@ -620,10 +620,12 @@ def test_H11_a_refusal_of_the_smallest_size_stands(status):
     ids=["H16_500_for_ever", "P16_too_large"],
 )
 @pytest.mark.parametrize("in_flight", [1, 3])
-def test_H16_P16_a_row_that_breaks_its_page_is_cornered_and_never_skipped(in_flight, failure):
+@pytest.mark.parametrize("size", [100, 30])
+def test_H16_P16_a_row_that_breaks_its_page_is_cornered_and_never_skipped(size, in_flight, failure):
     fake = FakeList(250, broken=("B087", failure))  # row 162 of the list
-    outcome = read(fake, size=100, in_flight=in_flight)
+    outcome = read(fake, size=size, in_flight=in_flight)
     assert type(outcome.error) is type(failure())
+    assert [reference(p.records[0]) for p in outcome.pages] == [f"B{249 - p.offset:03}" for p in outcome.pages]
     assert list(dict.fromkeys(outcome.references)) == names(range(88, 250))[::-1]
     assert fake.asked[-1] == (163, 1)
 
