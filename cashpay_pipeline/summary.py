@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from cashpay_pipeline.coverage import coverage, coverage_lines
 from cashpay_pipeline.errors import WarehouseBusyError
 from cashpay_pipeline.settings import Settings
 from cashpay_pipeline.warehouse import open_warehouse, read_published
@@ -76,6 +77,7 @@ def _status(settings: Settings, rows: Rows) -> Iterator[str]:
     for counted in rows(_OPEN_ISSUES, [settings.account]):
         yield f"Records set aside: {counted['issues']:,}"
     yield from _table("Bills", rows(_STATES, [settings.account]))
+    yield from coverage_lines(coverage(rows, settings, now), now)
 
 
 def _table(title: str, found: list[dict[str, Any]]) -> Iterator[str]:

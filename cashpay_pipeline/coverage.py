@@ -1,0 +1,94 @@
+"""How long a change can stay unseen, by age of the bill, and what reading everything again would cost.
+
+The promise follows from how `sync/recheck.py` asks and from the request budget; beside it stands what holds now: when
+the bill of each class that has waited longest was last read.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from math import ceil
+from typing import Any
+
+from cashpay_pipeline.settings import Settings
+
+Rows = Callable[[str, Sequence[Any]], list[dict[str, Any]]]
+
+CLASSES = """
+with bill as (
+    select
+        verified_at,
+        case
+            when state not in ('Pending', 'Partial', 'Unknown') then 'settled'
+            when ?::timestamptz - coalesce(created_at, first_seen_at) < interval 7 days then 'open, under 7 days'
+            when ?::timestamptz - coalesce(created_at, first_seen_at) < interval 90 days then 'open, under 90 days'
+            else 'open, older'
+        end as age_class
+    from core.bills
+    where account = ? and missing_since is null
+)
+select age_class, count(*) as bills, min(verified_at) as oldest from bill group by age_class
+"""
+
+NIGHTS = {"open, under 7 days": 1, "open, under 90 days": 7, "open, older": 30, "settled": 7}
+"""In how many nights each bill of a class is read once, if the budget allows; settled ones by the whole list."""
+
+
+@dataclass(frozen=True)
+class AgeClass:
+    """One age class.
+
+    Attributes:
+        name: which bills.
+        bills: how many there are now.
+        promised: within which time each of them is read again.
+        oldest: when the one that has waited longest was last read.
+    """
+
+    name: str
+    bills: int
+    promised: timedelta
+    oldest: datetime | None
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """The classes, and the cost of a full refresh: requests, and seconds at the rate that is allowed."""
+
+    classes: list[AgeClass]
+    full_refresh_requests: int
+    full_refresh_seconds: float
+
+
+def coverage(rows: Rows, settings: Settings, now: datetime) -> Coverage:
+    """Work out what is promised and what holds; one re-check is counted as one request, which list pages can beat."""
+    found = {r["age_class"]: r for r in rows(CLASSES, [now, now, settings.account])}
+    pages = ceil(sum(r["bills"] for r in found.values()) / settings.page_size) + 3
+    left = float(settings.request_budget)
+    classes = []
+    for name, nights in NIGHTS.items():
+        bills = found.get(name, {"bills": 0})["bills"]
+        wanted = (pages if name == "settled" else bills) / nights
+        needed = nights if wanted <= left else ceil(nights * wanted / max(left, 1))
+        left = max(0.0, left - wanted)
+        classes.append(AgeClass(name, bills, timedelta(days=needed), found.get(name, {"oldest": None})["oldest"]))
+    return Coverage(classes, pages, pages / settings.requests_per_second)
+
+
+def coverage_lines(found: Coverage, now: datetime) -> Iterator[str]:
+    """The coverage in plain words."""
+    yield "No change stays unseen for longer than, with a refresh each night:"
+    for each in found.classes:
+        days = f"{each.promised.days * 24} hours" if each.promised.days == 1 else f"{each.promised.days} days"
+        seen = "" if each.oldest is None else f", the longest unread for {_hours(now - each.oldest)}"
+        yield f"  {each.name}: {days} ({each.bills:,} bills{seen})"
+    minutes = found.full_refresh_seconds / 60
+    yield (
+        f"A full refresh would cost about {found.full_refresh_requests:,} requests, "
+        f"{f'{minutes:,.0f} minutes' if minutes >= 2 else f'{found.full_refresh_seconds:.0f} s'} at the rate allowed."
+    )
+
+
+def _hours(age: timedelta) -> str:
+    hours = max(0.0, age.total_seconds() / 3600)
+    return f"{hours / 24:,.0f} days" if hours >= 48 else f"{hours:.0f} hours"

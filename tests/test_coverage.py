@@ -1,0 +1,54 @@
+"""What `cashpay status` promises follows from the numbers of bills and the request budget."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from cashpay_pipeline.coverage import AgeClass, Coverage, coverage, coverage_lines
+from cashpay_pipeline.settings import load_settings
+
+NOW = datetime(2026, 3, 2, 3, tzinfo=UTC)
+SEEN = NOW - timedelta(hours=20)
+CREDENTIALS = {"base_url": "http://127.0.0.1/api", "login": "a", "api_key": "b", "api_reference": "1"}
+
+
+def of(counts, **settings):
+    def rows(sql, parameters):
+        return [{"age_class": name, "bills": n, "oldest": SEEN} for name, n in counts.items()]
+
+    return coverage(rows, load_settings(**CREDENTIALS, **settings), NOW)
+
+
+def test_with_budget_enough_every_class_keeps_its_time():
+    counts = {"open, under 7 days": 900, "open, under 90 days": 700, "open, older": 3000, "settled": 95_400}
+    assert of(counts, page_size=100, requests_per_second=5) == Coverage(
+        [
+            AgeClass("open, under 7 days", 900, timedelta(days=1), SEEN),
+            AgeClass("open, under 90 days", 700, timedelta(days=7), SEEN),
+            AgeClass("open, older", 3000, timedelta(days=30), SEEN),
+            AgeClass("settled", 95_400, timedelta(days=7), SEEN),
+        ],
+        1003,
+        200.6,
+    )
+
+
+def test_a_small_budget_stretches_the_oldest_first():
+    counts = {"open, under 7 days": 600, "open, under 90 days": 2800, "open, older": 6000, "settled": 90_600}
+    promised = [c.promised.days for c in of(counts, request_budget=1000).classes]
+    assert promised == [1, 7, 6000, 1003]
+
+
+@pytest.mark.parametrize("bills", [0, 3_000])
+def test_the_lines_are_plain(bills):
+    lines = list(coverage_lines(of({"open, under 7 days": bills} if bills else {}), NOW))
+    assert lines == [
+        "No change stays unseen for longer than, with a refresh each night:",
+        "  open, under 7 days: 24 hours (3,000 bills, the longest unread for 20 hours)"
+        if bills
+        else "  open, under 7 days: 24 hours (0 bills)",
+        "  open, under 90 days: 7 days (0 bills)",
+        "  open, older: 30 days (0 bills)",
+        "  settled: 7 days (0 bills)",
+        f"A full refresh would cost about {33 if bills else 3} requests, {7 if bills else 1} s at the rate allowed.",
+    ]
