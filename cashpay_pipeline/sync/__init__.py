@@ -4,6 +4,7 @@ record.py    the sync's own record, from first to last
 batch.py     readings -> what changed -> one transaction
 walks.py     the newest end, the whole list
 recheck.py   bills that may have changed where no walk looks
+drift.py     fields that are new, missing or of another type
 run.py       open everything, run one kind, tell the truth about it
 """
 

@@ -15,6 +15,7 @@ from cashpay_pipeline.privacy import Masker
 from cashpay_pipeline.settings import Settings
 from cashpay_pipeline.sync import recheck, walks
 from cashpay_pipeline.sync.batch import Batch
+from cashpay_pipeline.sync.drift import note_fields
 from cashpay_pipeline.sync.record import Kind, Progress, SyncRecord, SyncResult
 from cashpay_pipeline.sync.session import Session
 from cashpay_pipeline.warehouse import Warehouse, open_warehouse, store
@@ -83,6 +84,7 @@ def run_sync(
                 session.note_requests()
                 with warehouse.transaction():
                     batch.save_record()
+                    note_fields(warehouse, settings.account, record.sync_id, record.finished_at)
             return record.result()
 
 

@@ -1,0 +1,66 @@
+"""Note which fields CashPay's bills have, so that a new, missing or retyped one is seen the next morning.
+
+Worked out from the payloads that a sync has just stored; sql/checks/api_fields_unchanged.sql tells what has changed.
+"""
+
+from datetime import datetime
+
+from cashpay_pipeline.warehouse import Warehouse
+
+MISSING_FROM_AT_LEAST = 5
+EXPECTED_SHARE = 0.95
+
+SEEN = """
+create or replace temp table field_seen as
+with structures as (
+    select json_structure(payload) as structure, count(*) filter (where version = 1 and source = 'list') as bill_count
+    from core.bill_versions where account = ? and sync_id = ? group by structure
+),
+fields as (
+    select
+        case fullkey
+            when '$' then '$'
+            else substr(regexp_replace(fullkey, '\\[\\d+\\]', '[]', 'g'), 3, 200)
+        end as field,
+        case
+            when type in ('OBJECT', 'ARRAY') then lower(type)
+            when atom = '"VARCHAR"' then 'text'
+            when atom = '"BOOLEAN"' then 'boolean'
+            when atom = '"NULL"' then 'null'
+            when atom = '"JSON"' then 'unclear'
+            else 'number'
+        end as type,
+        bill_count
+    from structures, json_tree(structure)
+    where fullkey not like '%]'
+)
+select field, type, cast(sum(bill_count) as bigint) as bill_count from fields group by field, type
+"""
+MISSING = """
+update core.api_fields as known set missing_since = ?
+where known.account = ? and known.missing_since is null
+    and known.field not in (select field from field_seen where bill_count > 0)
+    and (select sum(bill_count) from field_seen where field = '$') >= ?
+    and (select sum(bill_count) from core.api_fields where account = known.account and field = known.field)
+        >= ? * (select sum(bill_count) from core.api_fields where account = known.account and field = '$')
+"""
+BACK = """
+update core.api_fields as known set missing_since = null
+where known.account = ? and known.missing_since is not null
+    and known.field in (select field from field_seen where bill_count > 0)
+"""
+MERGE = """
+merge into core.api_fields as known using (select *, ?::varchar as account, ?::timestamptz as seen_at from field_seen)
+    as seen on known.account = seen.account and known.field = seen.field and known.type = seen.type
+when matched then update set last_seen_at = seen.seen_at, bill_count = known.bill_count + seen.bill_count
+when not matched then insert (account, field, type, bill_count, first_seen_at, last_seen_at)
+    values (seen.account, seen.field, seen.type, seen.bill_count, seen.seen_at, seen.seen_at)
+"""
+
+
+def note_fields(warehouse: Warehouse, account: str, sync_id: str, moment: datetime) -> None:
+    """Note the fields of the bills that a sync has stored. Runs inside a transaction of the caller's."""
+    warehouse.execute(SEEN, [account, sync_id])
+    warehouse.execute(MISSING, [moment, account, MISSING_FROM_AT_LEAST, EXPECTED_SHARE])
+    warehouse.execute(BACK, [account])
+    warehouse.execute(MERGE, [account, moment])

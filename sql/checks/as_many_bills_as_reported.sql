@@ -1,0 +1,68 @@
+-- After the newest full refresh at least as many bills were stored as CashPay said there are. If not, some are missing.
+-- asset: core/bills
+-- severity: error
+-- blocking: false
+with
+
+full_refreshes as (
+
+    select
+        account,
+        sync_id,
+        finished_at,
+        reported_total
+    from core.syncs
+    where
+        kind = 'full_refresh'
+        and status in ('complete', 'incomplete')
+    qualify row_number() over (
+        partition by account
+        order by finished_at desc, rowid desc
+    ) = 1
+
+),
+
+known as (
+
+    select
+        full_refreshes.account,
+        count(*) as known_count
+    from full_refreshes
+    inner join core.bills as bills
+        on
+            full_refreshes.account = bills.account
+            and full_refreshes.finished_at >= bills.first_seen_at
+            and (bills.missing_since is null or full_refreshes.finished_at < bills.missing_since)
+    group by full_refreshes.account
+
+),
+
+set_aside as (
+
+    select
+        issues.account,
+        count(*) as issue_count
+    from core.data_issues as issues
+    left join core.bills as bills
+        on
+            issues.account = bills.account
+            and issues.order_reference = bills.order_reference
+    where
+        issues.source = 'list'
+        and issues.resolved_at is null
+        and bills.order_reference is null
+    group by issues.account
+
+)
+
+select
+    full_refreshes.account,
+    full_refreshes.sync_id,
+    full_refreshes.finished_at,
+    full_refreshes.reported_total,
+    coalesce(known.known_count, 0) as bills_known_then,
+    coalesce(set_aside.issue_count, 0) as records_set_aside
+from full_refreshes
+left join known on full_refreshes.account = known.account
+left join set_aside on full_refreshes.account = set_aside.account
+where full_refreshes.reported_total > coalesce(known.known_count, 0) + coalesce(set_aside.issue_count, 0)

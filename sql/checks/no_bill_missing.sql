@@ -1,0 +1,31 @@
+-- CashPay still knows every bill that it knew before the newest nightly sync. Those that it no longer knows are kept
+-- and marked (missing_since).
+-- asset: core/bills
+-- severity: warn
+-- blocking: false
+with
+
+newest as (
+
+    select
+        account,
+        max(started_at) as started_at
+    from core.syncs
+    where
+        kind != 'recheck'
+        and status != 'running'
+    group by account
+
+)
+
+select
+    bills.account,
+    bills.order_reference,
+    bills.state,
+    bills.amount,
+    bills.received_amount,
+    bills.created_at,
+    bills.missing_since
+from core.bills as bills
+inner join newest on bills.account = newest.account
+where bills.missing_since >= newest.started_at

@@ -1,0 +1,16 @@
+-- What came in fits the state: all of it for Paid, more for Excess, less for Partial.
+-- asset: core/bills
+-- severity: warn
+-- blocking: false
+select
+    account,
+    order_reference,
+    state,
+    amount,
+    received_amount,
+    changed_at
+from core.bills
+where
+    (state = 'Paid' and received_amount != amount)
+    or (state = 'Excess' and received_amount <= amount)
+    or (state = 'Partial' and received_amount >= amount)
