@@ -111,6 +111,15 @@ def publish() -> None:
 
 
 @app.command()
+def rebuild() -> None:
+    """Make all tables again from the payloads that are stored, without asking CashPay."""
+    from cashpay_pipeline.sync.rebuild import rebuild as rebuild_tables
+
+    count = rebuild_tables(load_settings(), report=lambda done: say(f"{done:,} versions read"))
+    say(f"Rebuilt from {count:,} versions. Next: cashpay sync, or cashpay publish.")
+
+
+@app.command()
 def sql(
     query: Annotated[str, typer.Argument(help="For example: select state, count(*) from core.bills group by all")],
 ) -> None:
