@@ -1,5 +1,6 @@
 """Open the working file for writing: under the lock, migrated, and closed whatever happens."""
 
+import os
 import re
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,9 +15,13 @@ from cashpay_pipeline.clock import Clock, SystemClock
 from cashpay_pipeline.errors import GuardError, WarehouseError
 from cashpay_pipeline.settings import Settings
 from cashpay_pipeline.sqlfiles import sql_folder
+from cashpay_pipeline.warehouse.filesystem import refuse_shared_filesystem
 from cashpay_pipeline.warehouse.lock import describe_owner, run_lock
 
 MEMORY_LIMIT = "256MB"
+SPILL_LIMIT = "4GB"
+TEMP_FOLDER = "warehouse.tmp"
+BACKUPS = 2
 SPARE_BYTES = 500_000_000
 
 
@@ -66,20 +71,22 @@ def open_warehouse(
 
     Raises:
         WarehouseBusyError: another run was writing for longer than `wait_seconds`.
-        WarehouseError: no space, no right, or the file cannot be read.
+        WarehouseError: no space, no right, a network file system, or the file cannot be read.
         GuardError: the file was written by a newer version of this program.
     """
     path = settings.warehouse_path
     who = describe_owner(owner)
     _make_folder(path.parent)
-    with run_lock(path.with_suffix(".lock"), who, wait_seconds=wait_seconds, clock=clock or SystemClock()):
+    refuse_shared_filesystem(path.parent)
+    lock = run_lock(path.with_suffix(".lock"), who, wait_seconds=wait_seconds, clock=clock or SystemClock())
+    with lock, _files_for_us_alone():
+        _sweep(path)
         _check_space(path)
-        connection = _connect(path)
+        connection = _open(path)
         try:
-            _migrate(connection, path)
             yield Warehouse(connection, who)
         except duckdb.Error as error:
-            raise _explained(error, path) from None
+            raise explained(error, path) from None
         finally:
             connection.close()
 
@@ -95,6 +102,25 @@ def _make_folder(folder: Path) -> None:
         ) from None
 
 
+@contextmanager
+def _files_for_us_alone() -> Iterator[None]:
+    """Whatever DuckDB creates meanwhile, only this user can read: the file, its .wal, what it spills (S13)."""
+    before = os.umask(0o077)
+    try:
+        yield
+    finally:
+        os.umask(before)
+
+
+def _sweep(path: Path) -> None:
+    """Clear what a killed run left behind; none of it was ever in use (R5)."""
+    fresh = fresh_path(path)
+    for leftover in (fresh, wal_path(fresh), _half_backup(path), path.with_name("analytics.new")):
+        with suppress(OSError):
+            leftover.unlink(missing_ok=True)
+    shutil.rmtree(path.parent / TEMP_FOLDER, ignore_errors=True)
+
+
 def _check_space(path: Path) -> None:
     """Stop before fetching rather than in the middle of writing (F1)."""
     size = path.stat().st_size if path.exists() else 0
@@ -107,19 +133,69 @@ def _check_space(path: Path) -> None:
         )
 
 
+def wal_path(path: Path) -> Path:
+    """What DuckDB has committed and not yet written into the file."""
+    return path.with_name(f"{path.name}.wal")
+
+
+def fresh_path(path: Path) -> Path:
+    """Where a file is made that is to take the place of the one at `path`."""
+    return path.with_suffix(".fresh")
+
+
+def _half_backup(path: Path) -> Path:
+    return path.with_suffix(".backup.new")
+
+
+def _open(path: Path) -> duckdb.DuckDBPyConnection:
+    """Open the file at this version's step. A new one appears whole or not at all: DuckDB cannot open half of one."""
+    if path.exists() and path.stat().st_size:
+        return _open_migrated(path)
+    if wal_path(path).exists() and wal_path(path).stat().st_size:
+        # DuckDB would begin a new file and delete the .wal.
+        raise WarehouseError(
+            "The working file is gone, but its .wal is there and holds stored rows.",
+            where=str(wal_path(path)),
+            next_step="Put warehouse.duckdb back beside it, or move the .wal elsewhere to begin anew.",
+        )
+    _open_migrated(fresh_path(path)).close()
+    fresh_path(path).replace(path)
+    return _connect(path)
+
+
+def _open_migrated(path: Path) -> duckdb.DuckDBPyConnection:
+    connection = _connect(path)
+    try:
+        todo, is_new = _steps_to_do(connection, path)
+        if todo and not is_new:
+            connection.execute("checkpoint")
+            # Closed before it is copied: when we close a file that we have read, the kernel drops DuckDB's lock on it.
+            connection.close()
+            _back_up(path, todo[0])
+            connection = _connect(path)
+        _migrate(connection, todo)
+    except BaseException as error:
+        connection.close()
+        if isinstance(error, duckdb.Error | OSError):
+            raise explained(error, path) from None
+        raise
+    return connection
+
+
 def _connect(path: Path) -> duckdb.DuckDBPyConnection:
     try:
         connection = duckdb.connect(
             str(path),
             config={
                 "memory_limit": MEMORY_LIMIT,
-                "temp_directory": str(path.parent / "warehouse.tmp"),
+                "temp_directory": str(path.parent / TEMP_FOLDER),
+                "max_temp_directory_size": SPILL_LIMIT,
                 "autoinstall_known_extensions": "false",
                 "autoload_known_extensions": "false",
             },
         )
     except (duckdb.Error, OSError) as error:
-        raise _explained(error, path) from None
+        raise explained(error, path) from None
     connection.execute("set TimeZone = 'UTC'")
     connection.execute("set python_enable_replacements = false")
     # Object columns are text here; without this an empty beginning makes DuckDB take them for integers.
@@ -127,50 +203,88 @@ def _connect(path: Path) -> duckdb.DuckDBPyConnection:
     return connection
 
 
-def _explained(error: Exception, path: Path) -> WarehouseError:
+def explained(error: Exception, path: Path) -> WarehouseError:
+    """What DuckDB or the system says about the working file, in words that tell what to do."""
     text = str(error)
-    if "lock" in text:
-        pid = re.search(r"PID (\d+)", text)
-        return WarehouseError(
-            f"Another program has the working file open{f' (process {pid.group(1)})' if pid else ''}.",
-            where=str(path),
-            next_step="Close it there and run again. Analysts open analytics.duckdb instead: it is never locked.",
-        )
-    if "No space left" in text or "could not allocate" in text.lower() or "Could not write" in text:
-        return WarehouseError(
-            "The disk is full.",
-            where=str(path.parent),
-            next_step="Free some space and run again; the last batch that was stored is whole.",
-        )
+    for signs, message, next_step in TROUBLES:
+        if found := re.search(signs, text, re.IGNORECASE):
+            process = f" (process {found.group('pid')})" if found.groupdict().get("pid") else ""
+            return WarehouseError(message.format(process=process), where=str(path), next_step=next_step)
     return WarehouseError(
         f"The working file cannot be used ({type(error).__name__}: {text.splitlines()[0][:200]}).",
         where=str(path),
-        next_step="Check that the file is there and may be written; if it is damaged, restore the newest backup. "
-        "Never delete a .wal file: it holds stored rows.",
+        next_step="Run again; if it stays, report this text. Never delete a .wal file: it holds stored rows.",
     )
 
 
-def _migrate(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
-    """Bring the file to this version, one numbered step after the other, each in a transaction (D8)."""
+TROUBLES = [
+    (
+        r"could not set lock(?:.*PID (?P<pid>\d+))?|different configuration",
+        "The working file is open elsewhere{process}.",
+        "Close it there and run again. Analysts open analytics.duckdb instead: it is never locked.",
+    ),
+    (
+        r"no space left|file too large|could not write|could not allocate|quota exceeded",
+        "The disk is full.",
+        "Free some space and run again; the last batch that was stored is whole.",
+    ),
+    (
+        r"max_temp_directory_size|failed to offload|out of memory",
+        "The work needs more memory or temporary space than it may have.",
+        "Run again; if it stays, report it with the number of bills and this text.",
+    ),
+    (
+        r"not a valid duckdb database|corrupt|checksum|replaying wal|wal checkpoint iteration|serialization error",
+        "The working file is damaged.",
+        "Move warehouse.duckdb and, if it is there, warehouse.duckdb.wal aside, both, and keep them: a .wal holds "
+        "stored rows. Copy analytics.duckdb (or a backup) to warehouse.duckdb, then run `cashpay sync --full`.",
+    ),
+    (
+        r"permission denied|read-only|operation not permitted",
+        "The working file may not be read and written by this user.",
+        "Give this user the right to read and write the file and its folder, or set CASHPAY_DATA_DIR to another one.",
+    ),
+]
+"""What DuckDB's texts say, and what it means."""
+
+
+def _steps_to_do(connection: duckdb.DuckDBPyConnection, path: Path) -> tuple[list[Path], bool]:
+    """The numbered steps that the file has not seen yet, and whether it has seen none.
+
+    Raises:
+        GuardError: it has seen steps that this version does not know.
+    """
     connection.execute("create schema if not exists core")
     connection.execute("create table if not exists core.migrations (step bigint not null, applied_at timestamptz)")
     done = {row[0] for row in connection.execute("select step from core.migrations").fetchall()}
-    steps = {int(f.name[:4]): f for f in sorted((sql_folder() / "core").glob("[0-9]*.sql"))}
+    steps = {_number(f): f for f in sorted((sql_folder() / "core").glob("[0-9]*.sql"))}
     if newer := done - steps.keys():
         raise GuardError(
             f"The working file was written by a newer version of this program (step {max(newer)}).",
             where=str(path),
             next_step="Install that version again, or a later one.",
         )
-    todo = sorted(steps.keys() - done)
-    if not todo:
-        return
-    if done:
-        connection.execute("checkpoint")
-        shutil.copyfile(path, path.with_suffix(f".before-{todo[0]:04}.backup"))
+    return [steps[step] for step in sorted(steps.keys() - done)], not done
+
+
+def _number(step: Path) -> int:
+    return int(step.name[:4])
+
+
+def _back_up(path: Path, step: Path) -> None:
+    """Keep the file as it is before a step; the two newest backups are kept (D8)."""
+    shutil.copyfile(path, _half_backup(path))
+    _half_backup(path).replace(path.with_suffix(f".before-{_number(step):04}.backup"))
+    for old in sorted(path.parent.glob(f"{path.stem}.before-*.backup"))[:-BACKUPS]:
+        old.unlink()
+
+
+def _migrate(connection: duckdb.DuckDBPyConnection, todo: Sequence[Path]) -> None:
+    """Bring the file to this version, one step after the other, each in a transaction (D8)."""
     for step in todo:
         connection.begin()
-        connection.execute(steps[step].read_text(encoding="utf-8"))
-        connection.execute("insert into core.migrations values (?, now())", [step])
+        connection.execute(step.read_text(encoding="utf-8"))
+        connection.execute("insert into core.migrations values (?, now())", [_number(step)])
         connection.commit()
-    connection.execute("checkpoint")
+    if todo:
+        connection.execute("checkpoint")
