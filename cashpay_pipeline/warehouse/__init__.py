@@ -1,9 +1,11 @@
 """The DuckDB file: the only writer, and the only way to read what is published.
 
-lock.py      one run at a time, and who it is
-database.py  open, migrate, one transaction, always close
-store.py     what a sync stores: bills with history, gateways, rows set aside, its own record
-publish.py   the copy that analysts open
+filesystem.py  where the file may lie
+lock.py        one run at a time, and who it is
+database.py    open, migrate, one transaction, always close
+store.py       what a sync stores: bills with history, gateways, rows set aside, its own record
+compact.py     the file anew, without free space
+publish.py     the copy that analysts open
 """
 
 from cashpay_pipeline.warehouse.database import Warehouse, open_warehouse

@@ -14,7 +14,8 @@ import duckdb
 from cashpay_pipeline.clock import Clock
 from cashpay_pipeline.errors import QueryError, WarehouseError
 from cashpay_pipeline.settings import Settings
-from cashpay_pipeline.warehouse.database import open_warehouse
+from cashpay_pipeline.warehouse.compact import compact, is_mostly_empty
+from cashpay_pipeline.warehouse.database import explained, open_warehouse
 
 
 class Query(Protocol):
@@ -39,16 +40,19 @@ class PublishedCopy:
 def publish(settings: Settings, *, owner: str = "publish", clock: Clock | None = None) -> PublishedCopy:
     """Replace the published copy by the working file as it is now.
 
-    Readers that have the old copy open keep it whole until they open the new one.
+    Readers that have the old copy open keep it whole until they open the new one. Every value of the new copy is read
+    before it takes the place of the old one (R13).
 
     Raises:
-        WarehouseError: the copy cannot be written; the old one stays.
+        WarehouseError: the copy cannot be written, or the file is damaged; the old copy stays.
         WarehouseBusyError: another run is writing.
     """
     source, target = settings.warehouse_path, settings.published_path
     new = target.with_suffix(".new")
     with open_warehouse(settings, owner=owner, clock=clock) as warehouse:
         warehouse.connection.execute("checkpoint")
+        if is_mostly_empty(warehouse):
+            compact(warehouse)
         warehouse.connection.close()
         try:
             with source.open("rb") as stored, new.open("wb") as copy:
@@ -56,6 +60,7 @@ def publish(settings: Settings, *, owner: str = "publish", clock: Clock | None =
                 shutil.copyfileobj(stored, copy, 1 << 22)
                 copy.flush()
                 os.fsync(copy.fileno())
+            _read_all(new)
             new.replace(target)
             _sync_folder(target.parent)
         except OSError as error:
@@ -117,6 +122,23 @@ def open_published(settings: Settings) -> Iterator[Query]:
         yield query
     except duckdb.Error as error:
         raise QueryError(str(error).splitlines()[0]) from None
+    finally:
+        connection.close()
+
+
+def _read_all(copy: Path) -> None:
+    """Read every value: DuckDB compares each block with its checksum.
+
+    Raises:
+        WarehouseError: a block is damaged.
+    """
+    connection = duckdb.connect(str(copy), read_only=True, config={"memory_limit": "256MB"})
+    try:
+        for schema, table in connection.execute("select schema_name, table_name from duckdb_tables()").fetchall():
+            connection.execute(f'select bit_xor(hash(t)) from "{schema}"."{table}" as t').fetchall()  # noqa: S608
+    except duckdb.Error as error:
+        copy.unlink(missing_ok=True)
+        raise explained(error, copy.with_name("warehouse.duckdb")) from None
     finally:
         connection.close()
 
