@@ -120,6 +120,20 @@ def rebuild() -> None:
 
 
 @app.command()
+def forget(phone: Annotated[str, typer.Argument(help="For example: +22890000000")]) -> None:
+    """Remove a customer for good, here and from every later reading; amounts stay."""
+    from cashpay_pipeline.forget import forget as forget_customer
+    from cashpay_pipeline.warehouse import publish as publish_copy
+
+    settings = load_settings()
+    forgotten = forget_customer(settings, phone)
+    publish_copy(settings, owner="cashpay forget")
+    say(f"The customer is gone from {forgotten.bills:,} bills; their amounts stay.")
+    for file in forgotten.older_files:
+        say(f"This copy of before may still hold the customer: {file}")
+
+
+@app.command()
 def sql(
     query: Annotated[str, typer.Argument(help="For example: select state, count(*) from core.bills group by all")],
 ) -> None:

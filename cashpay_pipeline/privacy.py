@@ -7,7 +7,7 @@ protection: Togo has 10^8 phone numbers, a minute's work to try them all.
 import hmac
 import re
 import secrets
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -33,11 +33,13 @@ class Masker:
     Args:
         mode: `mask`, `drop` (no trace of the customer, no client_key) or `keep` (the user's choice: all in clear).
         key: the secret behind `client_key`.
+        forgotten: the `client_key` of customers who asked to be forgotten: their records are masked as with `drop`.
     """
 
-    def __init__(self, mode: Mode, key: bytes) -> None:
+    def __init__(self, mode: Mode, key: bytes, forgotten: Collection[str] = ()) -> None:
         self._mode = mode
         self._key = key
+        self._forgotten = frozenset(forgotten)
 
     def __repr__(self) -> str:
         return f"Masker(mode={self._mode!r})"
@@ -58,7 +60,10 @@ class Masker:
 
     def mask(self, record: Any) -> Any:
         """The record as it may be stored; the original is not changed."""
-        return self._value(record, "", inside=False)
+        masked = self._value(record, "", inside=False)
+        if self._forgotten and not self._forgotten.isdisjoint(_client_keys(masked)):
+            return Masker("drop", self._key).mask(record)
+        return masked
 
     def _value(self, value: Any, field: str, *, inside: bool) -> Any:
         if isinstance(value, Mapping):
@@ -92,6 +97,17 @@ class Masker:
         digits = re.sub(r"\D", "", str(value))
         is_phone = field in PHONE_FIELDS and len(digits) >= 4
         return f"******{digits[-2:]}" if is_phone and self._mode == "mask" else HIDDEN
+
+
+def _client_keys(masked: Any) -> Iterator[str]:
+    if isinstance(masked, Mapping):
+        for name, value in masked.items():
+            if name == "client_key" and isinstance(value, str):
+                yield value
+            yield from _client_keys(value)
+    elif isinstance(masked, list):
+        for value in masked:
+            yield from _client_keys(value)
 
 
 def load_key(setting: str | None, folder: Path) -> bytes:

@@ -55,7 +55,8 @@ def run_sync(
     clock = clock or SystemClock()
     owner = f"{kind} {dagster_run_id}" if dagster_run_id else kind
     with open_warehouse(settings, owner=owner, clock=clock) as warehouse:
-        masker = Masker(settings.pii, privacy.load_key(_secret(settings), settings.data_folder))
+        key = privacy.load_key(_secret(settings), settings.data_folder)
+        masker = Masker(settings.pii, key, store.forgotten_clients(warehouse))
         started, ticking = clock.now(), clock.monotonic()
         record = SyncRecord(settings.account, kind, warehouse.owner, dagster_run_id, started)
         tell = progress or (lambda _: None)

@@ -299,6 +299,11 @@ def save_sync(warehouse: Warehouse, row: dict[str, Any]) -> None:
         warehouse.execute(f"insert into core.syncs ({', '.join(names)}) values ({marks})", list(row.values()))  # noqa: S608
 
 
+def forgotten_clients(warehouse: Warehouse) -> list[str]:
+    """The `client_key` of each customer who asked to be forgotten."""
+    return [row["client_key"] for row in warehouse.rows("select client_key from core.forgotten_clients")]
+
+
 def mark_dead_syncs(warehouse: Warehouse) -> int:
     """We hold the lock: whatever is still marked as running was killed. Returns how many there were."""
     return warehouse.execute(

@@ -1,0 +1,133 @@
+"""Forget a customer, as Togo's law 2019-014 gives everybody the right to (S12).
+
+No trace is left in current bills, history and rows set aside; amounts, states and times stay. CashPay goes on sending
+the customer, so the keyed hash of the phone is remembered, and every later reading leaves the customer out.
+"""
+
+import json
+import re
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from cashpay_pipeline import changes, privacy
+from cashpay_pipeline.clock import Clock, SystemClock
+from cashpay_pipeline.errors import GuardError, SettingsError, WarehouseError
+from cashpay_pipeline.marts import all_marts, build_mart
+from cashpay_pipeline.normalize import TEXT, frame, normalize_bills
+from cashpay_pipeline.privacy import Masker
+from cashpay_pipeline.settings import Settings
+from cashpay_pipeline.warehouse import Warehouse, open_warehouse
+from cashpay_pipeline.warehouse.compact import compact
+
+HERS = """
+create or replace temp table hers as
+select account, order_reference from core.bill_versions where contains(payload, $key)
+union
+select account, order_reference from core.bills where client_key = $key
+"""
+PAYLOAD = {"id": "int64", "payload": TEXT, "digest": TEXT}
+
+_MASKED_PHONE = re.compile(r"\*{6}\d{2}")
+
+
+@dataclass(frozen=True)
+class Forgotten:
+    """What was done, and which files of before still hold the customer."""
+
+    bills: int
+    older_files: list[Path]
+
+
+def forget(settings: Settings, phone: str, *, clock: Clock | None = None) -> Forgotten:
+    """Remove a customer from the working file, and write it anew so that no free space holds the customer either.
+
+    Raises:
+        SettingsError: that is no phone number.
+        GuardError: the key of the data folder is not the one that this file was written with.
+        WarehouseBusyError: another run is writing.
+    """
+    clock = clock or SystemClock()
+    if len(re.sub(r"\D", "", phone)) < 8:
+        raise SettingsError("This is not a phone number.", next_step="Give all its digits: +228 and eight more.")
+    if not settings.warehouse_path.exists():
+        raise WarehouseError("Nothing is stored yet.", where=str(settings.warehouse_path))
+    with open_warehouse(settings, owner="cashpay forget", clock=clock) as warehouse:
+        key = settings.pii_key.get_secret_value() if settings.pii_key else None
+        dropping = Masker("drop", privacy.load_key(key, settings.data_folder))
+        checks = {row["pii_key_check"] for row in warehouse.rows("select pii_key_check from core.accounts")}
+        if checks - {dropping.fingerprint}:
+            raise GuardError(
+                "The key that customers are recognised by is not the one this file was written with.",
+                where=str(settings.warehouse_path),
+                next_step="Put back the former CASHPAY_PII_KEY or the file pii.key of the data folder.",
+            )
+        client_key = dropping.client_key(phone)
+        with warehouse.transaction():
+            warehouse.connection.execute(HERS, {"key": client_key})
+            _forget_versions(warehouse, dropping)
+            bills = _forget_bills(warehouse, settings)
+            _forget_issues(warehouse, dropping, client_key)
+            warehouse.execute("delete from core.forgotten_clients where client_key = ?", [client_key])
+            warehouse.execute("insert into core.forgotten_clients values (?, ?)", [client_key, clock.now()])
+        for mart in all_marts():
+            build_mart(warehouse, mart)
+        compact(warehouse)
+    older = [*settings.data_folder.glob("*.backup"), *settings.data_folder.glob("backups/*/*.duckdb")]
+    return Forgotten(bills, sorted(older))
+
+
+def _forget_versions(warehouse: Warehouse, dropping: Masker) -> None:
+    rows = warehouse.rows(
+        "select v.rowid as id, v.payload from core.bill_versions as v join hers using (account, order_reference)"
+    )
+    _rewrite(warehouse, "core.bill_versions", ", digest = cleaned.digest", rows, dropping)
+
+
+def _forget_issues(warehouse: Warehouse, dropping: Masker, client_key: str) -> None:
+    rows = warehouse.rows(
+        "select rowid as id, payload from core.data_issues "
+        "where contains(payload, ?) or (account, order_reference) in (select (account, order_reference) from hers)",
+        [client_key],
+    )
+    _rewrite(warehouse, "core.data_issues", "", rows, dropping)
+
+
+def _rewrite(warehouse: Warehouse, table: str, more: str, rows: list[dict[str, Any]], dropping: Masker) -> None:
+    """Put payloads without the customer in the place of those with."""
+    if not rows:
+        return
+    cleaned = []
+    for row in rows:
+        record = dropping.mask(json.loads(row["payload"], parse_float=Decimal))
+        payload = _MASKED_PHONE.sub(privacy.HIDDEN, changes.payload(record))
+        cleaned.append((row["id"], payload, changes.digest(payload)))
+    warehouse.execute(
+        f"update {table} as stored set payload = cleaned.payload{more} "  # noqa: S608 - names of ours
+        "from cleaned where stored.rowid = cleaned.id",
+        cleaned=frame(cleaned, PAYLOAD),
+    )
+
+
+def _forget_bills(warehouse: Warehouse, settings: Settings) -> int:
+    """Type the newest payloads anew, for a description may name the phone; gives the number of bills."""
+    rows = warehouse.rows(
+        "select b.rowid as id, v.payload from core.bills as b join hers using (account, order_reference) "
+        "join core.bill_versions as v using (account, order_reference, version)"
+    )
+    if not rows:
+        return 0
+    typed = normalize_bills(
+        [json.loads(row["payload"], parse_float=Decimal) for row in rows], source_timezone=settings.source_timezone
+    )
+    described = typed.bills()["description"].tolist()
+    warehouse.execute(
+        "update core.bills as stored set client_key = null, client_phone_masked = null, "
+        "description = cleaned.description from cleaned where stored.rowid = cleaned.id",
+        cleaned=frame(
+            [(rows[place]["id"], text) for place, text in zip(typed.contents, described, strict=True)],
+            {"id": "int64", "description": TEXT},
+        ),
+    )
+    return len(rows)

@@ -1,0 +1,148 @@
+"""Row S12: a customer who asks to be forgotten is gone from every table and every byte; amounts stay."""
+
+import json
+
+import pytest
+from shop import Shop
+from typer.testing import CliRunner
+
+from cashpay_pipeline.cli import app
+from cashpay_pipeline.errors import GuardError, SettingsError, WarehouseError
+from cashpay_pipeline.forget import forget
+from cashpay_pipeline.privacy import Masker
+from cashpay_pipeline.sync.rebuild import rebuild
+from cashpay_pipeline.warehouse import open_warehouse, publish, read_published
+
+PHONE, OTHER = "+22800004242", "+22800007171"
+TRACES = [b"CANARYLAST", b"Canaryfirst", b"00004242", b"00 00 42 42", b"Rue Canari"]
+
+
+@pytest.fixture
+def shop(simulator, settings):
+    return Shop(simulator, settings)
+
+
+def her_bill(shop, reference, **fields):
+    client = {"phone": PHONE, "lastname": "CANARYLAST", "firstname": "Canaryfirst", "address1": "Rue Canari 1"}
+    shop.bill(reference, client=client, description="call +228 00 00 42 42", **fields)
+
+
+def three_bills_and_one_set_aside(shop, **overrides):
+    her_bill(shop, "HERS", state="Pending", amount=1500)
+    her_bill(shop, "BAD")
+    shop.bill("HIS", client={"phone": OTHER, "lastname": "AUTRE"}, description="call 00007171", amount=700)
+    shop.spoil("BAD", set={"amount": "12 000"})
+    shop.sync(**overrides)
+    her_bill(shop, "HERS", state="Paid", amount=1500, received_amount=1500)
+    shop.sync(**overrides)
+
+
+def settings_of(shop, **overrides):
+    return shop.settings.model_copy(update=overrides)
+
+
+def bytes_stored(shop):
+    return b"".join(f.read_bytes() for f in shop.settings.data_folder.iterdir() if f.suffix == ".duckdb")
+
+
+@pytest.mark.parametrize("pii", ["mask", "keep"])
+def test_S12_a_forgotten_customer_is_in_no_table_and_no_byte(shop, pii):
+    three_bills_and_one_set_aside(shop, pii=pii)
+    publish(settings_of(shop))
+    settings = settings_of(shop, pii=pii)
+    key = Masker(pii, (settings.data_folder / "pii.key").read_bytes()).client_key(PHONE).encode()
+    if pii == "keep":
+        assert all(trace in bytes_stored(shop) for trace in TRACES if trace != b"00004242")
+    money = "amount", "received_amount", "state", "created_at", "version"
+    before = shop.bills("order_reference", *money)
+
+    assert forget(settings, "00 00 42 42").bills == 1
+    publish(settings)
+
+    assert shop.bills("order_reference", *money) == before
+    assert shop.bills("order_reference", "client_key", "client_phone_masked", "description")[0] == (
+        "HERS",
+        None,
+        None,
+        "call ***",
+    )
+    assert [json.loads(p)["client"] for (p,) in shop.rows("select payload from core.bill_versions order by all")][
+        :2
+    ] == [{}, {}]
+    assert [json.loads(p)["client"] for (p,) in shop.rows("select payload from core.data_issues")] == [{}]
+    stored = bytes_stored(shop)
+    assert [trace for trace in [*TRACES, b"*42"] if trace in stored] == []
+    assert shop.rows("select count(*) from core.bills where client_key = ?", key.decode()) == [(0,)]
+    assert shop.rows("select client_key from core.forgotten_clients") == [(key.decode(),)]
+    # Another customer is untouched.
+    ((his_key, description),) = shop.rows("select client_key, description from core.bills where order_reference='HIS'")
+    assert his_key and "71" in description
+
+
+def test_S12_later_readings_leave_the_customer_out_and_are_no_change(shop):
+    three_bills_and_one_set_aside(shop)
+    forget(shop.settings, PHONE)
+    again = shop.sync()
+    assert (again.bills_new, again.bills_changed) == (0, 0)
+    her_bill(shop, "NEW")
+    her_bill(shop, "HERS", state="Paid", amount=1500, received_amount=1600)
+    result = shop.sync("refresh")
+    assert (result.bills_new, result.bills_changed) == (1, 1)
+    assert shop.rows(
+        "select distinct client_key, client_phone_masked from core.bills where order_reference <> 'HIS'"
+    ) == [(None, None)]
+    assert not shop.rows("select 1 from core.bill_versions where contains(payload, '*42')")
+
+
+def test_S12_a_rebuild_does_not_bring_the_customer_back(shop):
+    three_bills_and_one_set_aside(shop)
+    forget(shop.settings, PHONE)
+    before = shop.bills("*")
+    rebuild(shop.settings)
+    assert shop.bills("*") == before
+
+
+def test_S12_the_file_keeps_comments_macros_and_steps(shop):
+    three_bills_and_one_set_aside(shop)
+    facts = (
+        "select table_name, comment from duckdb_tables() order by all",
+        "select table_name, column_name, comment, is_nullable from duckdb_columns() where not internal order by all",
+        "select function_name from duckdb_functions() where schema_name = 'core' order by all",
+        "select step from core.migrations order by all",
+        "select * from core.bills_as_of(timestamptz '2027-01-01 00:00:00+00') order by all",
+    )
+    with open_warehouse(shop.settings) as warehouse:
+        before = [warehouse.rows(sql) for sql in facts[1:]]
+    forget(shop.settings, OTHER)
+    with open_warehouse(shop.settings) as warehouse:
+        assert [warehouse.rows(sql) for sql in facts[1:]] == before
+        assert {row["comment"] is None for row in warehouse.rows(facts[0]) if row["table_name"] != "migrations"} == {
+            False
+        }
+
+
+def test_S12_what_is_no_customer_is_refused(shop):
+    with pytest.raises(WarehouseError, match="Nothing is stored"):
+        forget(shop.settings, PHONE)
+    shop.bill()
+    shop.sync()
+    with pytest.raises(SettingsError, match="not a phone"):
+        forget(shop.settings, "1234")
+    with pytest.raises(GuardError, match="key"):
+        forget(shop.settings.model_copy(update={"pii_key": type(shop.settings.password)("another")}), PHONE)
+    assert forget(shop.settings, "+228 99 99 99 99").bills == 0
+
+
+def test_S12_the_command_publishes_and_names_copies_of_before(shop, monkeypatch):
+    settings = shop.settings
+    for name in ("username", "password", "client_id", "client_secret"):
+        monkeypatch.setenv(f"CASHPAY_{name.upper()}", getattr(settings, name).get_secret_value())
+    monkeypatch.setenv("CASHPAY_BASE_URL", settings.base_url)
+    monkeypatch.setenv("CASHPAY_DATA_DIR", str(settings.data_dir))
+    three_bills_and_one_set_aside(shop)
+    old = settings.data_folder / "warehouse.before-0002.backup"
+    old.write_bytes(b"")
+    result = CliRunner().invoke(app, ["forget", PHONE])
+    assert result.exit_code == 0, result.output
+    assert "gone from 1 bills" in result.stdout and str(old) in result.stdout and "4242" not in result.output
+    assert read_published(settings, "select client_key from core.bills where order_reference = 'HERS'")[1] == [(None,)]
