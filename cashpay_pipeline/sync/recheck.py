@@ -10,7 +10,6 @@ from datetime import datetime
 from typing import Any
 
 from cashpay_pipeline.errors import BillNotFoundError, RequestRefusedError, UnavailableError
-from cashpay_pipeline.normalize import TEXT, frame
 from cashpay_pipeline.sync.session import Session
 from cashpay_pipeline.warehouse import store
 
@@ -22,17 +21,29 @@ TRIED_FOR_MORE = 20
 CROWD = 3
 GONE_SHARE, GONE_AT_LEAST = 0.05, 20
 
-DUE = """
+AGE_CLASSES = (
+    "open, under 1 hour",
+    "open, under 7 days",
+    LACKS_DETAILS,
+    "open, under 90 days",
+    "open, older",
+    "settled",
+)
+"""What is asked first comes first."""
+
+FIND_DUE = """
+create or replace temp table due as
 with aged as (
     select
         order_reference,
+        created_at,
         verified_at,
         verified_at >= $started as is_fresh,
         state in ('Pending', 'Partial', 'Unknown') as is_open,
-        $now - coalesce(created_at, first_seen_at) as age,
-        $now - verified_at as unverified,
-        $now - changed_at as settled,
-        verified_at - changed_at as settled_when_verified,
+        (epoch_us($now) - epoch_us(coalesce(created_at, first_seen_at))) / 86_400_000_000 as age_days,
+        (epoch_us($now) - epoch_us(verified_at)) / 86_400_000_000 as unverified_days,
+        (epoch_us($now) - epoch_us(changed_at)) / 86_400_000_000 as settled_days,
+        (epoch_us(verified_at) - epoch_us(changed_at)) / 86_400_000_000 as settled_days_then,
         details_digest is null and (
             received_amount is null
             or (state in ('Paid', 'Excess', 'Partial') and gateway_reference is null and gateway_name is null)
@@ -43,49 +54,60 @@ with aged as (
 classed as (
     select
         order_reference,
+        created_at,
         verified_at,
         case
             when lacks_details then 'gateway or sum not known'
             when is_fresh then null
-            when is_open and age < interval 1 hour then 'open, under 1 hour'
-            when is_open and age < interval 7 days and ($nightly or unverified > interval 20 hours)
-                then 'open, under 7 days'
-            when is_open and age < interval 90 days and unverified > interval 7 days then 'open, under 90 days'
-            when is_open and unverified > interval 30 days then 'open, older'
+            when is_open and age_days < 1 / 24 then 'open, under 1 hour'
+            when is_open and age_days < 7 and ($nightly or unverified_days > 20 / 24) then 'open, under 7 days'
+            when is_open and age_days < 90 and unverified_days > 7 then 'open, under 90 days'
+            when is_open and unverified_days > 30 then 'open, older'
             when not is_open and (
-                (settled >= interval 1 day and settled_when_verified < interval 1 day)
-                or (settled >= interval 7 days and settled_when_verified < interval 7 days)
-                or (settled >= interval 30 days and settled_when_verified < interval 30 days)
+                (settled_days >= 1 and settled_days_then < 1)
+                or (settled_days >= 7 and settled_days_then < 7)
+                or (settled_days >= 30 and settled_days_then < 30)
             ) then 'settled'
-        end as age_class,
-        row_number() over (partition by age_class order by verified_at, order_reference) as place
+        end as age_class
     from aged
 )
-select order_reference, age_class
-from classed
-where age_class is not null
-order by
-    array_position(
-        ['open, under 1 hour', 'open, under 7 days', 'gateway or sum not known',
-         'open, under 90 days', 'open, older', 'settled'],
-        age_class
-    ),
-    place
+select order_reference, created_at, verified_at, age_class from classed where age_class is not null
 """
 
+FIRST_DUE = """
+select order_reference, age_class from due
+order by array_position($classes, age_class), verified_at, order_reference
+limit $limit
+"""
 
 CROWDED_PAGES = """
-with placed as (
-    select order_reference, (row_number() over (order by {order}) - 1) // ? * ? as page_offset
+with by_hour as (
+    select date_trunc('hour', created_at) as hour, count(*) as bills
     from core.bills
-    where account = ? and missing_since is null
+    where account = $account and missing_since is null and created_at is not null
+    group by hour
+),
+before_hour as (
+    select hour, coalesce(sum(bills) over (order by hour {order} rows between unbounded preceding and 1 preceding), 0)
+        as bills
+    from by_hour
+),
+placed as (
+    select
+        bill.order_reference,
+        before_hour.bills - 1
+            + row_number() over (partition by before_hour.hour order by bill.created_at {order}) as place
+    from core.bills as bill
+    join before_hour on before_hour.hour = date_trunc('hour', bill.created_at)
+    where bill.account = $account and bill.missing_since is null
+        and before_hour.hour in (select date_trunc('hour', created_at) from due)
 )
-select placed.page_offset
+select cast(place // $size * $size as bigint) as page_offset
 from placed
-where placed.order_reference in (select order_reference from due)
-group by placed.page_offset
-having count(*) >= ?
-order by placed.page_offset
+where order_reference in (select order_reference from due)
+group by page_offset
+having count(*) >= $crowd
+order by page_offset
 """
 
 
@@ -96,15 +118,17 @@ def recheck_due_bills(session: Session, limit: int | None = None) -> None:
     """
     session.stage = "re-checks"
     session.save()
-    due = _due(session)
-    if limit is None and _read_crowded_pages(session, due):
-        due = _due(session)
+    count = _find_due(session)
+    if limit is None and _read_crowded_pages(session, count):
+        count = _find_due(session)
     left = session.requests_left()
-    allowed = due[: left if limit is None else min(left, limit)]
+    allowed = session.warehouse.rows(
+        FIRST_DUE, {"classes": list(AGE_CLASSES), "limit": left if limit is None else min(left, limit)}
+    )
     read_details(session, [d["order_reference"] for d in allowed if d["age_class"] != LACKS_DETAILS])
     _complete(session, [d["order_reference"] for d in allowed if d["age_class"] == LACKS_DETAILS])
-    if len(due) > len(allowed):
-        session.record.warn(f"{len(due) - len(allowed)} re-checks that are due are left for the next run.")
+    if count > len(allowed):
+        session.record.warn(f"{count - len(allowed)} re-checks that are due are left for the next run.")
 
 
 def read_details(session: Session, references: Sequence[str]) -> None:
@@ -137,9 +161,10 @@ def read_details(session: Session, references: Sequence[str]) -> None:
         session.record.warn(f"CashPay no longer knows {len(gone)} bills: see core.bills.missing_since.")
 
 
-def _due(session: Session) -> list[dict[str, Any]]:
-    return session.warehouse.rows(
-        DUE,
+def _find_due(session: Session) -> int:
+    """Put what is due into the temporary table `due`; how much it is."""
+    session.warehouse.rows(
+        FIND_DUE,
         {
             "account": session.account,
             "now": session.now(),
@@ -147,30 +172,27 @@ def _due(session: Session) -> list[dict[str, Any]]:
             "nightly": session.record.kind != "recheck",
         },
     )
+    return int(session.value("select count(*) from due"))
 
 
-def _read_crowded_pages(session: Session, due: Sequence[dict[str, Any]]) -> bool:
+def _read_crowded_pages(session: Session, due: int) -> bool:
     """Read list pages that hold several due bills: one request instead of several.
 
     Where a bill stands in the list is worked out from the creation times stored, if this run has seen the list keep
     to them. A bill that is not there after all stays due, and its details are asked for.
     """
-    orders = {"newest_first": "created_at desc", "oldest_first": "created_at"}
-    if session.list_size is None or session.record.list_order not in orders or len(due) < CROWD:
+    orders = {"newest_first": "desc", "oldest_first": "asc"}
+    order = orders.get(session.record.list_order or "")
+    if session.list_size is None or order is None or due < CROWD:
         return False
     bills = session.bill_list(count=lambda: 0, in_flight=1)
-    session.warehouse.connection.register(
-        "due", frame([(d["order_reference"],) for d in due], {"order_reference": TEXT})
+    crowded = session.warehouse.rows(
+        CROWDED_PAGES.format(order=order), {"account": session.account, "size": bills.size, "crowd": CROWD}
     )
-    offsets = session.warehouse.rows(
-        CROWDED_PAGES.format(order=orders[session.record.list_order]),
-        [bills.size, bills.size, session.account, CROWD],
-    )
-    session.warehouse.connection.unregister("due")
-    for row in offsets[: session.requests_left()]:
+    for row in crowded[: session.requests_left()]:
         session.take_page(bills.read_page(row["page_offset"]))
     session.save()
-    return bool(offsets)
+    return bool(crowded)
 
 
 def _complete(session: Session, references: Sequence[str]) -> None:
