@@ -1,0 +1,147 @@
+"""What the report asks of the published copy, all of it at one moment of that copy."""
+
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from cashpay_pipeline.report.figures import PERIOD_DAYS
+from cashpay_pipeline.settings import BUSINESS_TIMEZONE, Settings
+from cashpay_pipeline.warehouse import Query, open_published
+
+Row = dict[str, Any]
+
+NEWEST_DIFFERENCES = 10
+MARTS = ("daily_collections", "gateway_performance", "unpaid_aging", "payment_differences")
+
+_MARTS = "select table_name from duckdb_tables() where schema_name = 'marts'"
+_ACCOUNT = "select environment, full_walk_finished_at from core.accounts where account = ?"
+_LAST_COMPLETE = """
+select started_at, finished_at from core.syncs
+where account = ? and complete and kind != 'recheck' and finished_at is not null
+order by finished_at desc limit 1
+"""
+_LATEST = """
+select kind, status, started_at, coalesce(finished_at, heartbeat_at) as ended_at, complete, warnings
+from core.syncs
+where account = ? and status != 'running'
+order by ended_at desc, rowid desc limit 1
+"""
+_BILLS = """
+select count(*) as bill_count,
+    count(*) filter (where missing_since is not null) as missing_count,
+    count(*) filter (where state in ('Paid', 'Excess') and received_amount is null) as unknown_received_count
+from core.bills where account = ?
+"""
+_ISSUES = """
+select field, reason, count(*) as issue_count from core.data_issues
+where account = ? and resolved_at is null
+group by field, reason order by issue_count desc, field, reason
+"""
+_COLLECTIONS = """
+select received_date, gateway_reference, gateway_name, currency, bill_count, received_amount, withdrawn_amount,
+    received_with_uncertain_day + received_with_assumed_day as uncertain_amount
+from marts.daily_collections where account = ?
+order by received_date, currency, gateway_reference
+"""
+_WEEKS = """
+select week_start, cast(sum(bill_count) as bigint) as bill_count, cast(sum(paid_count) as bigint) as paid_count,
+    cast(sum(open_count) as bigint) as open_count
+from marts.gateway_performance
+where account = ? and week_start between ? and ?
+group by week_start order by week_start
+"""
+_AGING = """
+select currency, age_class, from_days, bill_count, open_amount, still_owed_count, still_owed_amount
+from marts.unpaid_aging where account = ?
+order by currency, from_days
+"""
+_DIFFERENCE_SUMS = """
+select currency, kind, count(*) as bill_count, cast(coalesce(sum(difference_amount), 0) as bigint) as difference_amount
+from marts.payment_differences
+where account = ?
+group by currency, kind order by currency, bill_count desc, kind
+"""
+_NEWEST_DIFFERENCES = """
+select currency, kind, order_reference, merchant_reference, business_date, billed_amount, received_amount,
+    difference_amount
+from marts.payment_differences
+where account = ?
+qualify row_number() over (partition by currency order by business_date desc nulls last, order_reference) <= ?
+order by currency, business_date desc nulls last, order_reference
+"""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What the published copy says of one account.
+
+    Attributes:
+        last_day: the last whole day in Africa/Lome that a sync has seen; none when there was no sync.
+        collections: all rows of `marts.daily_collections`, whatever their age.
+    """
+
+    environment: str | None
+    full_walk_finished_at: datetime | None
+    last_complete: Row | None
+    latest: Row | None
+    last_day: date | None
+    bills: Row
+    issues: list[Row]
+    has_marts: bool
+    collections: list[Row] = field(default_factory=list)
+    weeks: list[Row] = field(default_factory=list)
+    aging: list[Row] = field(default_factory=list)
+    difference_sums: list[Row] = field(default_factory=list)
+    newest_differences: list[Row] = field(default_factory=list)
+
+
+def read_facts(settings: Settings) -> Facts:
+    """Ask everything.
+
+    Raises:
+        WarehouseError: there is no published copy yet, or it cannot be read.
+    """
+    account = settings.account
+    with open_published(settings) as query:
+        known = _first(query, _ACCOUNT, account) or {}
+        last_complete, latest = _first(query, _LAST_COMPLETE, account), _first(query, _LATEST, account)
+        seen = last_complete or latest
+        last_day = _day_before(seen["started_at"]) if seen else None
+        has_marts = set(MARTS) <= {row["table_name"] for row in _rows(query, _MARTS)}
+        (bills,) = _rows(query, _BILLS, account)
+        facts = Facts(
+            environment=known.get("environment"),
+            full_walk_finished_at=known.get("full_walk_finished_at"),
+            last_complete=last_complete,
+            latest=latest,
+            last_day=last_day,
+            bills=bills,
+            issues=_rows(query, _ISSUES, account),
+            has_marts=has_marts,
+        )
+        if not has_marts or seen is None or last_day is None:
+            return facts
+        first_week = last_day - timedelta(days=PERIOD_DAYS - 1)
+        first_week -= timedelta(days=first_week.weekday())
+        return replace(
+            facts,
+            collections=_rows(query, _COLLECTIONS, account),
+            weeks=_rows(query, _WEEKS, account, first_week, last_day),
+            aging=_rows(query, _AGING, account),
+            difference_sums=_rows(query, _DIFFERENCE_SUMS, account),
+            newest_differences=_rows(query, _NEWEST_DIFFERENCES, account, NEWEST_DIFFERENCES),
+        )
+
+
+def _day_before(moment: datetime) -> date:
+    return moment.astimezone(ZoneInfo(BUSINESS_TIMEZONE)).date() - timedelta(days=1)
+
+
+def _rows(query: Query, sql: str, *parameters: object) -> list[Row]:
+    names, found = query(sql, parameters)
+    return [dict(zip(names, row, strict=True)) for row in found]
+
+
+def _first(query: Query, sql: str, *parameters: object) -> Row | None:
+    return next(iter(_rows(query, sql, *parameters)), None)
