@@ -4,6 +4,8 @@ Exit 0: all well. 1: incomplete, a red check, or stopped; what was read is kept.
 is imported inside the commands, so that `--help` is instant.
 """
 
+from enum import Enum
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -12,6 +14,13 @@ from typer.core import TyperGroup
 from cashpay_pipeline.errors import CashpayError, QueryError, SettingsError
 from cashpay_pipeline.settings import load_settings
 from cashpay_pipeline.terminal import complain, progress_display, say, show_rows
+
+
+class ReportLanguage(Enum):
+    """What `cashpay report` can be written in."""
+
+    en = "en"
+    fr = "fr"
 
 
 class _Commands(TyperGroup):
@@ -141,6 +150,20 @@ def sql(
     from cashpay_pipeline.warehouse import read_published
 
     show_rows(*read_published(load_settings(), query))
+
+
+@app.command()
+def report(
+    to: Annotated[Path | None, typer.Option(help="The file; usually report.html, beside the database.")] = None,
+    language: Annotated[ReportLanguage, typer.Option(help="Of the report.")] = ReportLanguage.en,
+) -> None:
+    """Make a report to look at, print or send: one HTML file that needs no network."""
+    from cashpay_pipeline.report.page import write_report
+
+    settings = load_settings()
+    target = to or settings.data_folder / "report.html"
+    write_report(settings, target, language.value)
+    say(f"The report: {target}")
 
 
 @app.command(
