@@ -17,6 +17,9 @@ CashpayError
     WarehouseBusyError        another run is writing
     WarehouseError            the database file cannot be used
     QueryError                an analyst's SQL is wrong
+    OrdersError               the shop's export of orders cannot be read, or can be read in two ways
+    ExportError               a file for other programs cannot be written
+    AlertError                nobody could be told
 
 No error carries a request, a header, a body or a credential: its text may be shown anywhere.
 """
@@ -180,4 +183,24 @@ class QueryError(CashpayError):
     """An analyst's SQL is wrong."""
 
     code = "query"
-    default_next_step = "Mend the query; tables and columns are listed by `cashpay sql \"show all tables\"`."
+    default_next_step = 'Mend the query; tables and columns are listed by `cashpay sql "show all tables"`.'
+
+
+class AlertError(CashpayError):
+    """Nobody could be told: every channel refused the message."""
+
+    code = "alert"
+    default_next_step = "Mend the settings CASHPAY_ALERT_..., or the server they name; it is tried again every minute."
+
+
+class OrdersError(CashpayError):
+    """The shop's export of orders cannot be read, or can be read in two ways; nothing is guessed."""
+
+    code = "orders"
+    default_next_step = "Mend the export and run again; `cashpay reconcile --help` lists what can be said about it."
+
+
+class ExportError(CashpayError):
+    """A file for other programs cannot be written (F4)."""
+
+    code = "export"

@@ -24,6 +24,10 @@ def _zone(name: str) -> str:
     return name
 
 
+def _is_local(host: str | None) -> bool:
+    return host in ("localhost", "127.0.0.1", "::1")
+
+
 def _variable(field: str) -> str:
     return f"CASHPAY_{field.upper()}"
 
@@ -73,6 +77,15 @@ class Settings(BaseSettings):
     pii_key: SecretStr | None = None
     source_timezone: Annotated[str, AfterValidator(_zone)] = BUSINESS_TIMEZONE
 
+    orders: str | None = None
+    orders_mapping: Path | None = None
+
+    alert_webhook: SecretStr | None = None  # whoever has the address can post to it
+    alert_mail_to: str | None = None
+    alert_mail_from: str | None = None
+    alert_mail_smtp: SecretStr | None = None  # its address may hold a password
+    alert_command: str | None = None
+
     @field_validator(
         "username",
         "password",
@@ -106,10 +119,31 @@ class Settings(BaseSettings):
         extra = parts.query or parts.fragment or parts.username
         if parts.scheme not in ("http", "https") or not parts.hostname or extra:
             raise ValueError("not an address such as https://sandbox.semoa-payments.com/api")
-        local = parts.hostname in ("localhost", "127.0.0.1", "::1")
-        if parts.scheme == "http" and not local:
+        if parts.scheme == "http" and not _is_local(parts.hostname):
             raise ValueError("must be https: credentials would travel in the clear")
         return value.strip().rstrip("/")
+
+    @field_validator("alert_webhook")
+    @classmethod
+    def _webhook(cls, value: SecretStr | None) -> SecretStr | None:
+        parts = urlsplit(value.get_secret_value()) if value else None
+        if parts and not (parts.hostname and (parts.scheme == "https" or _is_local(parts.hostname))):
+            raise ValueError("not an address such as https://hooks.example.com/services/...")
+        return value
+
+    @field_validator("alert_mail_smtp")
+    @classmethod
+    def _mail_server(cls, value: SecretStr | None) -> SecretStr | None:
+        parts = urlsplit(value.get_secret_value()) if value else None
+        if parts and (parts.scheme not in ("smtp", "smtps") or not parts.hostname):
+            raise ValueError("not an address such as smtp://user:password@mail.example.com:587 (or smtps://)")
+        return value
+
+    @model_validator(mode="after")
+    def _mail(self) -> Self:
+        if self.alert_mail_to and self.alert_mail_smtp is None:
+            raise ValueError("missing: CASHPAY_ALERT_MAIL_SMTP")
+        return self
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
@@ -156,7 +190,7 @@ class Settings(BaseSettings):
     def environment(self) -> str:
         """What the stored data belongs to: host and path, without the port of a server on this machine (A12)."""
         parts = urlsplit(self.base_url or "")
-        if parts.hostname in ("localhost", "127.0.0.1", "::1"):
+        if _is_local(parts.hostname):
             return f"this-machine{parts.path}"
         return f"{parts.netloc.lower()}{parts.path}"
 
@@ -181,11 +215,12 @@ class Settings(BaseSettings):
             value = getattr(self, name)
             if value is not None:
                 yield value.get_secret_value()
-        if self.proxy is not None:
-            yield self.proxy.get_secret_value()
-            password = urlsplit(self.proxy.get_secret_value()).password
-            if password:
-                yield password
+        for address in (self.proxy, self.alert_webhook, self.alert_mail_smtp):
+            if address is not None:
+                yield address.get_secret_value()
+                password = urlsplit(address.get_secret_value()).password
+                if password:
+                    yield password
 
 
 def load_settings(**overrides: Any) -> Settings:

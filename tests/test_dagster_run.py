@@ -196,7 +196,7 @@ def test_a_record_set_aside_turns_its_check_red_but_not_the_run(
 
 def test_the_warehouse_is_closed_after_a_step_that_failed(settings: Settings, instance: dg.DagsterInstance) -> None:
     """C4: the next step, and the next process, can open it."""
-    resource = build_defs(settings=settings).resources["warehouse"]  # type: ignore[index]
+    resource = build_defs(settings=settings).resources["cashpay_warehouse"]  # type: ignore[index]
     run_record = instance.create_run_for_job(build_defs(settings=settings).resolve_job_def("refresh"))
     for _ in range(2):
         with pytest.raises(ZeroDivisionError), resource.open(run_record) as warehouse:

@@ -17,7 +17,7 @@ from cashpay_pipeline.marts import data_dictionary
 
 PACKAGE = Path(cashpay_pipeline.__file__).parent
 PROJECT = PACKAGE.parent
-CORE = {"gateways", "gateway_versions", "bills", "bill_versions", "payments", "data_issues", "syncs"}
+CORE = {"gateways", "gateway_versions", "bills", "bill_versions", "payments", "data_issues", "api_fields", "syncs"}
 MODULES = [path for path in sorted(PACKAGE.rglob("*.py")) if "simulator" not in path.parts]
 
 ALLOWED = {
@@ -65,7 +65,7 @@ def test_jobs_read_in_their_own_way_and_in_one_process() -> None:
     kinds = {"refresh": "refresh", "full_refresh": "full_refresh", "recheck_open_bills": "recheck"}
     for name, kind in kinds.items():
         job = defs.resolve_job_def(name)
-        assert job.run_config["ops"] == {"sync": {"config": {"kind": kind}}}
+        assert job.run_config["ops"] == {"sync": {"config": {"kind": kind, "dry_run": False}}}
         assert job.executor_def is dg.in_process_executor
         assert len(job.asset_layer.selected_asset_keys) == len(specs())
 
@@ -76,10 +76,12 @@ def test_schedules_run_at_night_in_lome() -> None:
         for schedule in defs.schedules or []
         if isinstance(schedule, dg.ScheduleDefinition)
     }
-    running = dg.DefaultScheduleStatus.RUNNING
+    running, stopped = dg.DefaultScheduleStatus.RUNNING, dg.DefaultScheduleStatus.STOPPED
     assert found == {
         "nightly_refresh": ("15 2 * * *", "Africa/Lome", "refresh", running),
+        "second_try": ("15 3-5 * * *", "Africa/Lome", "refresh", running),
         "weekly_full_refresh": ("15 3 * * 0", "Africa/Lome", "full_refresh", running),
+        "frequent_recheck": ("*/15 * * * *", "Africa/Lome", "recheck_open_bills", stopped),
     }
 
 

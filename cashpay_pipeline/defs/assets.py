@@ -6,15 +6,21 @@ from typing import Any, Literal
 import dagster as dg
 from pydantic import Field
 
-from cashpay_pipeline.defs.metadata import rows_as_table, table_facts, table_spec
-from cashpay_pipeline.defs.resources import OWNERS, WRITER_POOL, WarehouseResource, plain_failures
+from cashpay_pipeline.defs.metadata import OWNERS, rows_as_table, table_facts, table_spec
+from cashpay_pipeline.defs.names import CORE_TABLES, PUBLISHED, Names
+from cashpay_pipeline.defs.resources import WRITER_POOL, WarehouseResource, plain_failures
 from cashpay_pipeline.demo import DEMO_NOTICE, with_demo
+from cashpay_pipeline.diagnosis import diagnose
 from cashpay_pipeline.marts import all_marts
 from cashpay_pipeline.sync import SyncResult, run_sync
 from cashpay_pipeline.warehouse import Warehouse, publish, read_published
 
-CORE_TABLES = ("gateways", "gateway_versions", "bills", "bill_versions", "payments", "data_issues", "syncs")
-PUBLISHED_KEY = dg.AssetKey(["published", "analytics"])
+OPEN_BILLS = """
+select count(*) as open_bills,
+    round(date_diff('second', min(verified_at), max(newest.at)) / 3600.0, 1) as oldest_unverified_open_hours
+from core.bills, (select max(finished_at) as at from core.syncs where account = $account) as newest
+where account = $account and state in ('Pending', 'Partial', 'Unknown') and missing_since is null
+"""
 
 
 class SyncConfig(dg.Config):
@@ -26,75 +32,98 @@ class SyncConfig(dg.Config):
         "recheck: open bills only.",
     )
     limit: int | None = Field(None, ge=1, description="Look again at most at this many known bills.")
-
-
-@dg.multi_asset(
-    name="sync",
-    description="Reads CashPay and merges what it says into the core tables.",
-    specs=[table_spec(("core", name), kinds={"duckdb", "python"}, owners=OWNERS) for name in CORE_TABLES],
-    pool=WRITER_POOL,
-)
-def sync(
-    context: dg.AssetExecutionContext, config: SyncConfig, warehouse: dg.ResourceParam[WarehouseResource]
-) -> Iterator[dg.MaterializeResult[Any]]:
-    """Run one sync and report what it found, table by table."""
-    with plain_failures():
-        settings = warehouse.settings()
-        if not settings.has_credentials:
-            context.log.warning(DEMO_NOTICE)
-        with with_demo(settings) as reachable:
-            result = run_sync(
-                reachable,
-                kind=config.kind,
-                limit=config.limit,
-                progress=warehouse.progress,
-                dagster_run_id=context.run.run_id,
-            )
-    for warning in result.warnings:
-        context.log.warning(warning)
-    with warehouse.open(context.run) as stored:
-        for name in CORE_TABLES:
-            facts = table_facts(stored, ("core", name))
-            if name == "bills":
-                facts |= _money(stored, result.account)
-            if name in ("bills", "syncs"):
-                facts |= _effort(result)
-            yield dg.MaterializeResult(asset_key=["core", name], metadata=facts)
-
-
-@dg.asset(
-    key=PUBLISHED_KEY,
-    description="The copy of the warehouse that analysts open: replaced as a whole, never seen half done.",
-    group_name="published",
-    deps=[["core", name] for name in CORE_TABLES] + [["marts", mart.name] for mart in all_marts()],
-    kinds={"duckdb"},
-    owners=OWNERS,
-    pool=WRITER_POOL,
-)
-def analytics(
-    context: dg.AssetExecutionContext, warehouse: dg.ResourceParam[WarehouseResource]
-) -> Iterator[dg.MaterializeResult[Any]]:
-    """Publish; then, if this run's sync was incomplete, fail, so that nobody takes the figures for whole."""
-    with plain_failures():
-        settings = warehouse.settings()
-        copy = publish(settings)
-        _, syncs = read_published(
-            settings, "select status, warnings from core.syncs where dagster_run_id = ?", [context.run.run_id]
-        )
-    yield dg.MaterializeResult(
-        metadata={
-            "path": dg.MetadataValue.path(str(copy.path)),
-            "bytes": copy.bytes,
-            "published_at": f"{copy.published_at:%Y-%m-%d %H:%M:%S} UTC",
-        }
+    dry_run: bool = Field(
+        False,
+        description="Only try: log in, read the gateways and one page, and say in the log what is found, as "
+        "`cashpay check` does. Nothing is stored, built or published.",
     )
-    for status, warnings in syncs:
-        if status != "complete":
-            raise dg.Failure(
-                description="\n".join([f"The sync is {status}: figures can be too low.", *warnings]),
-                metadata={"status": dg.MetadataValue.text(status)},
-                allow_retries=False,
+
+
+def sync_asset(names: Names) -> dg.AssetsDefinition:
+    """The core tables, filled by one step."""
+
+    @dg.multi_asset(
+        name=names.name("sync"),
+        description="Reads CashPay and merges what it says into the core tables.",
+        # Skippable for the sake of a dry run, after which nothing downstream is built.
+        specs=[table_spec(names, ("core", name), kinds={"duckdb", "python"}, skippable=True) for name in CORE_TABLES],
+        pool=WRITER_POOL,
+    )
+    def sync(
+        context: dg.AssetExecutionContext, config: SyncConfig, cashpay_warehouse: dg.ResourceParam[WarehouseResource]
+    ) -> Iterator[dg.MaterializeResult[Any]]:
+        """Run one sync and report what it found, table by table."""
+        with plain_failures():
+            settings = cashpay_warehouse.settings()
+            if not settings.has_credentials:
+                context.log.warning(DEMO_NOTICE)
+            with with_demo(settings) as reachable:
+                if config.dry_run:
+                    for finding in diagnose(reachable):
+                        (context.log.info if finding.ok else context.log.error)(finding.text)
+                    return
+                result = run_sync(
+                    reachable,
+                    kind=config.kind,
+                    limit=config.limit,
+                    clock=cashpay_warehouse.clock,
+                    progress=cashpay_warehouse.progress,
+                    dagster_run_id=context.run.run_id,
+                )
+        for warning in result.warnings:
+            context.log.warning(warning)
+        with cashpay_warehouse.open(context.run) as stored:
+            for name in CORE_TABLES:
+                facts = table_facts(stored, ("core", name))
+                if name == "bills":
+                    facts |= _money(stored, result.account) | _open_bills(stored, result.account)
+                if name in ("bills", "syncs"):
+                    facts |= _effort(result)
+                yield dg.MaterializeResult(asset_key=names.key(("core", name)), metadata=facts)
+
+    return sync
+
+
+def published_asset(names: Names) -> dg.AssetsDefinition:
+    """The copy that analysts open."""
+
+    @dg.asset(
+        key=names.key(PUBLISHED),
+        description="The copy of the warehouse that analysts open: replaced as a whole, never seen half done.",
+        group_name=names.name("published"),
+        deps=[names.key(("core", name)) for name in CORE_TABLES]
+        + [names.key(("marts", mart.name)) for mart in all_marts()],
+        kinds={"duckdb"},
+        owners=OWNERS,
+        tags={"domain": "payments"},
+        pool=WRITER_POOL,
+    )
+    def analytics(
+        context: dg.AssetExecutionContext, cashpay_warehouse: dg.ResourceParam[WarehouseResource]
+    ) -> Iterator[dg.MaterializeResult[Any]]:
+        """Publish; then, if this run's sync was incomplete, fail, so that nobody takes the figures for whole."""
+        with plain_failures():
+            settings = cashpay_warehouse.settings()
+            copy = publish(settings)
+            _, syncs = read_published(
+                settings, "select status, warnings from core.syncs where dagster_run_id = ?", [context.run.run_id]
             )
+        yield dg.MaterializeResult(
+            metadata={
+                "path": dg.MetadataValue.path(str(copy.path)),
+                "bytes": copy.bytes,
+                "published_at": f"{copy.published_at:%Y-%m-%d %H:%M:%S} UTC",
+            }
+        )
+        for status, warnings in syncs:
+            if status != "complete":
+                raise dg.Failure(
+                    description="\n".join([f"The sync is {status}: figures can be too low.", *warnings]),
+                    metadata={"error_code": dg.MetadataValue.text(status)},
+                    allow_retries=False,
+                )
+
+    return analytics
 
 
 def _money(warehouse: Warehouse, account: str) -> dict[str, Any]:
@@ -112,6 +141,12 @@ def _money(warehouse: Warehouse, account: str) -> dict[str, Any]:
         name = f"received_{row['currency'].lower()}"
         received[name] = received.get(name, 0) + row["received"]
     return {"money_by_state": rows_as_table(rows), **received}
+
+
+def _open_bills(warehouse: Warehouse, account: str) -> dict[str, Any]:
+    """How many bills can still be paid, and how long ago the one read longest ago was read."""
+    (row,) = warehouse.rows(OPEN_BILLS, {"account": account})
+    return {name: float(value) if name.endswith("hours") else value for name, value in row.items() if value is not None}
 
 
 def _effort(result: SyncResult) -> dict[str, Any]:

@@ -1,59 +1,117 @@
 """Jobs and when they run. Each reads CashPay in its own way, builds the marts and publishes.
 
-In one process: a step takes milliseconds, a process for each step would take seconds.
+In one process: a step takes milliseconds, a process for each step would take seconds. A schedule skips, and says why,
+while CashPay refuses the login, and for a night that is long past.
 """
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
 
 import dagster as dg
 
 from cashpay_pipeline.defs.assets import SyncConfig
+from cashpay_pipeline.defs.names import CORE_TABLES, PUBLISHED, Names
+from cashpay_pipeline.defs.resources import WarehouseResource
+from cashpay_pipeline.errors import CashpayError
+from cashpay_pipeline.health import TRY_AGAIN, Health, read_health
+from cashpay_pipeline.marts import all_marts
 from cashpay_pipeline.settings import BUSINESS_TIMEZONE
 from cashpay_pipeline.sync import Kind
 
-EVERYTHING = dg.AssetSelection.groups("core", "marts", "published")
+if TYPE_CHECKING:
+    from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
+
+JOBS: dict[str, tuple[Kind, str]] = {
+    "refresh": ("refresh", "The newest bills, and those that are due for another look. For every night."),
+    "full_refresh": ("full_refresh", "The whole bill list, to its end. For every week."),
+    "recheck_open_bills": ("recheck", "Only the bills that can still be paid. Every quarter of an hour, if wanted."),
+}
 
 
-def _reads(kind: Kind) -> dg.RunConfig:
-    return dg.RunConfig(ops={"sync": SyncConfig(kind=kind, limit=None)})
+def jobs(names: Names) -> dict[str, "UnresolvedAssetJobDefinition"]:
+    """Every job, by its name without prefix."""
+    tables = [*(("core", name) for name in CORE_TABLES), *(("marts", mart.name) for mart in all_marts()), PUBLISHED]
+    return {
+        name: dg.define_asset_job(
+            names.name(name),
+            selection=dg.AssetSelection.assets(*(names.key(table) for table in tables)),
+            config=dg.RunConfig(ops={names.name("sync"): SyncConfig(kind=kind, limit=None, dry_run=False)}),
+            description=description,
+            executor_def=dg.in_process_executor,
+        )
+        for name, (kind, description) in JOBS.items()
+    }
 
 
-refresh = dg.define_asset_job(
-    "refresh",
-    selection=EVERYTHING,
-    config=_reads("refresh"),
-    description="The newest bills, and those that are due for another look. For every night.",
-    executor_def=dg.in_process_executor,
-)
-full_refresh = dg.define_asset_job(
-    "full_refresh",
-    selection=EVERYTHING,
-    config=_reads("full_refresh"),
-    description="The whole bill list, to its end. For every week.",
-    executor_def=dg.in_process_executor,
-)
-recheck_open_bills = dg.define_asset_job(
-    "recheck_open_bills",
-    selection=EVERYTHING,
-    config=_reads("recheck"),
-    description="Only the bills that can still be paid.",
-    executor_def=dg.in_process_executor,
-)
+def schedules(names: Names, job: dict[str, "UnresolvedAssetJobDefinition"]) -> list[dg.ScheduleDefinition]:
+    """Every schedule."""
+    return [
+        _schedule(
+            names.name("nightly_refresh"),
+            job["refresh"],
+            "15 2 * * *",
+            "Every night, when few customers pay, so that yesterday is whole in the morning.",
+        ),
+        _schedule(
+            names.name("second_try"),
+            job["refresh"],
+            "15 3-5 * * *",
+            "Up to three times later in the night, only if CashPay could not be reached the last time.",
+            only_after_outage=True,
+        ),
+        _schedule(
+            names.name("weekly_full_refresh"),
+            job["full_refresh"],
+            "15 3 * * 0",
+            "Once a week the whole list, which finds what the nights could not see.",
+        ),
+        _schedule(
+            names.name("frequent_recheck"),
+            job["recheck_open_bills"],
+            "*/15 * * * *",
+            "Payments within a quarter of an hour, at the price of more requests. Off until you turn it on.",
+            default_status=dg.DefaultScheduleStatus.STOPPED,
+            missed_after=timedelta(minutes=15),
+        ),
+    ]
 
-nightly_refresh = dg.ScheduleDefinition(
-    name="nightly_refresh",
-    job=refresh,
-    cron_schedule="15 2 * * *",
-    execution_timezone=BUSINESS_TIMEZONE,
-    default_status=dg.DefaultScheduleStatus.RUNNING,
-    description="Every night, when few customers pay, so that yesterday is whole in the morning.",
-)
-weekly_full_refresh = dg.ScheduleDefinition(
-    name="weekly_full_refresh",
-    job=full_refresh,
-    cron_schedule="15 3 * * 0",
-    execution_timezone=BUSINESS_TIMEZONE,
-    default_status=dg.DefaultScheduleStatus.RUNNING,
-    description="Once a week the whole list, which finds what the nights could not see.",
-)
 
-JOBS = [refresh, full_refresh, recheck_open_bills]
-SCHEDULES = [nightly_refresh, weekly_full_refresh]
+def _schedule(
+    name: str,
+    job: "UnresolvedAssetJobDefinition",
+    cron: str,
+    description: str,
+    *,
+    only_after_outage: bool = False,
+    default_status: dg.DefaultScheduleStatus = dg.DefaultScheduleStatus.RUNNING,
+    missed_after: timedelta = timedelta(hours=20),
+) -> dg.ScheduleDefinition:
+    @dg.schedule(
+        name=name,
+        job=job,
+        cron_schedule=cron,
+        execution_timezone=BUSINESS_TIMEZONE,
+        default_status=default_status,
+        description=description,
+    )
+    def evaluate(
+        context: dg.ScheduleEvaluationContext, cashpay_warehouse: dg.ResourceParam[WarehouseResource]
+    ) -> dg.RunRequest | dg.SkipReason:
+        if cashpay_warehouse.clock.now() - context.scheduled_execution_time > missed_after:
+            return dg.SkipReason("This time is long past: the next run reads what it would have read.")
+        health = _health(cashpay_warehouse)
+        if health.is_locked_out:
+            return dg.SkipReason(health.locked_out)
+        if only_after_outage and health.last_error_code not in TRY_AGAIN:
+            return dg.SkipReason("The last sync needs no second try.")
+        return dg.RunRequest()
+
+    return evaluate
+
+
+def _health(warehouse: WarehouseResource) -> Health:
+    """What is known now; wrong settings or a damaged file are for the run to tell."""
+    try:
+        return read_health(warehouse.settings()) or Health()
+    except CashpayError:
+        return Health()

@@ -9,11 +9,12 @@ from pathlib import Path
 import dagster as dg
 
 from cashpay_pipeline.definitions import build_defs
+from cashpay_pipeline.defs.jobs import JOBS
 from cashpay_pipeline.settings import Settings
 from cashpay_pipeline.sqlfiles import shipped_folder
 from cashpay_pipeline.sync import Kind, Progress
 
-JOB_NAMES: dict[Kind, str] = {"refresh": "refresh", "full_refresh": "full_refresh", "recheck": "recheck_open_bills"}
+JOB_NAMES: dict[Kind, str] = {kind: name for name, (kind, _) in JOBS.items()}
 
 
 @dataclass(frozen=True)

@@ -5,27 +5,38 @@ who a customer is, or that open a page, are left out.
 """
 
 from collections.abc import Iterable, Mapping
+from datetime import timedelta
 from typing import Any
 
 import dagster as dg
 
+from cashpay_pipeline.defs.names import Names
 from cashpay_pipeline.marts import TableName, data_dictionary
+from cashpay_pipeline.settings import BUSINESS_TIMEZONE
 from cashpay_pipeline.warehouse import Warehouse
 
+OWNERS = ["team:data"]
+EVERY_MORNING = dg.FreshnessPolicy.cron(
+    deadline_cron="0 6 * * *", lower_bound_delta=timedelta(hours=4), timezone=BUSINESS_TIMEZONE
+)
+"""At six in the morning every table must have been made since two: turns red when a night was missed."""
 PREVIEW_ROWS = 5
 NEVER_SHOWN = {"client_key", "client_phone_masked", "description", "payload", "bill_url", "logo_url"}
 
 
-def table_spec(table: TableName, **fields: Any) -> dg.AssetSpec:
-    """What is known of a table before anything is read: its comment and its columns."""
+def table_spec(names: Names, table: TableName, **fields: Any) -> dg.AssetSpec:
+    """What is known of a table before anything is read: its comment, its columns, and when it must be new again."""
     comment, columns = data_dictionary()[table]
     schema = dg.TableSchema([dg.TableColumn(c.name, c.type.lower(), c.comment) for c in columns])
     metadata = {"dagster/table_name": ".".join(table), "dagster/column_schema": schema}
     return dg.AssetSpec(
-        key=list(table),
+        key=names.key(table),
         description=comment,
-        group_name=table[0],
+        group_name=names.name(table[0]),
+        owners=OWNERS,
+        tags={"domain": "payments"},
         metadata=metadata | fields.pop("metadata", {}),
+        freshness_policy=EVERY_MORNING,
         **fields,
     )
 

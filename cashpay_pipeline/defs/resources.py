@@ -9,13 +9,13 @@ from contextlib import contextmanager
 
 import dagster as dg
 
+from cashpay_pipeline.clock import Clock, SystemClock
 from cashpay_pipeline.errors import CashpayError
 from cashpay_pipeline.settings import Settings, load_settings
 from cashpay_pipeline.sync import Progress
 from cashpay_pipeline.warehouse import Warehouse, open_warehouse
 
 WRITER_POOL = "duckdb_writer"
-OWNERS = ["team:data"]
 
 
 class WarehouseResource:
@@ -24,11 +24,18 @@ class WarehouseResource:
     Args:
         settings: use these instead of the environment's.
         progress: told how a sync goes on.
+        clock: what time is told, measured and waited by.
     """
 
-    def __init__(self, settings: Settings | None = None, progress: Callable[[Progress], None] | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings | None = None,
+        progress: Callable[[Progress], None] | None = None,
+        clock: Clock | None = None,
+    ) -> None:
         self._settings = settings
         self.progress = progress
+        self.clock = clock or SystemClock()
 
     def settings(self) -> Settings:
         """The settings, read now."""

@@ -1,0 +1,92 @@
+"""Why somebody should look, as Dagster and the warehouse tell it now: one entry a cause, however often it shows.
+
+What cannot be known at this moment, because a run is under way, stays as it was.
+"""
+
+from collections.abc import Iterable, Mapping
+from datetime import timedelta
+
+import dagster as dg
+
+from cashpay_pipeline.clock import Clock
+from cashpay_pipeline.defs.jobs import JOBS
+from cashpay_pipeline.defs.names import Names
+from cashpay_pipeline.health import Health
+
+STALE_AFTER, STALE_ALL_THE_SAME = timedelta(hours=28), timedelta(hours=76)
+"""When the data is stale; and when it is worth telling although it was told that the runs fail."""
+ENDED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
+LAST_SYNC_CHECK = "last_sync_complete"
+
+
+def find_causes(
+    instance: dg.DagsterInstance,
+    names: Names,
+    checks: Iterable[dg.AssetCheckKey],
+    health: Health | None,
+    clock: Clock,
+    told: Mapping[str, str],
+) -> dict[str, str]:
+    """Every cause by its name, with what to say of it."""
+    causes = _red_checks(instance, checks, told) | _failed_runs(instance, names)
+    if any(name.endswith(LAST_SYNC_CHECK) for name in causes):
+        causes.pop("run: incomplete", None)
+    if health is None:
+        return causes | {name: text for name, text in told.items() if name in ("locked out", "stale")}
+    if health.is_locked_out:
+        causes["locked out"] = health.locked_out
+    told_already = any(name.startswith("run: ") for name in causes)
+    if health.last_complete_at:
+        age = clock.now() - health.last_complete_at
+        if age > (STALE_ALL_THE_SAME if told_already else STALE_AFTER):
+            causes["stale"] = (
+                "The data is stale: the bill list was last read completely at "
+                f"{health.last_complete_at:%Y-%m-%d %H:%M} UTC. Is the schedule nightly_refresh on, and does "
+                "dagster-daemon run?"
+            )
+    return causes
+
+
+def _red_checks(
+    instance: dg.DagsterInstance, checks: Iterable[dg.AssetCheckKey], told: Mapping[str, str]
+) -> dict[str, str]:
+    found: dict[str, str] = {}
+    records = instance.event_log_storage.get_latest_asset_check_execution_by_key(list(checks))
+    for key, record in records.items():
+        name = f"check: {key.asset_key.to_user_string()}: {key.name}"
+        run = instance.get_run_by_id(record.run_id)
+        event = record.event.dagster_event if record.event else None
+        evaluation = event.event_specific_data if event else None
+        if not isinstance(evaluation, dg.AssetCheckEvaluation) or (run and not run.is_finished):
+            # Planned, or just made: it counts when the run has ended.
+            found |= {name: told[name]} if name in told else {}
+        elif not evaluation.passed and evaluation.severity == dg.AssetCheckSeverity.ERROR:
+            bad = evaluation.metadata.get("bad_rows")
+            found[name] = (
+                f"Red check {key.name} on {key.asset_key.to_user_string()}: {evaluation.description or ''} "
+                f"Its page in the interface says what must be true{' and shows a sample' if bad else ''}."
+            )
+    return found
+
+
+def _failed_runs(instance: dg.DagsterInstance, names: Names) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for job in JOBS:
+        runs = instance.get_runs(dg.RunsFilter(job_name=names.name(job), statuses=ENDED), limit=1)
+        if runs and runs[0].status == dg.DagsterRunStatus.FAILURE:
+            code, text = _reason(instance, runs[0])
+            found.setdefault(f"run: {code}", f"Job {runs[0].job_name}, run {runs[0].run_id[:8]}, failed. {text}")
+    return found
+
+
+def _reason(instance: dg.DagsterInstance, run: dg.DagsterRun) -> tuple[str, str]:
+    """The code and the words of a failure of ours; of any other only where it was, for its text may hold anything."""
+    records = instance.get_records_for_run(run.run_id, of_type=dg.DagsterEventType.STEP_FAILURE).records
+    for event in (record.event_log_entry.dagster_event for record in records):
+        if event is None:
+            continue
+        told = event.step_failure_data.user_failure_data
+        if told and "error_code" in told.metadata:
+            return str(told.metadata["error_code"].value), told.description or ""
+        return f"{event.step_key}", f"Step {event.step_key} ended unexpectedly: see the run in the interface."
+    return "no reason", "It was stopped, or its process died. What it had stored is kept; the next run goes on from it."

@@ -1,0 +1,102 @@
+"""What Dagster looks at every minute: whether somebody must be told, and whether a run has died unnoticed."""
+
+import json
+from datetime import UTC, datetime, timedelta
+
+import dagster as dg
+
+from cashpay_pipeline.alerts import has_channel, send
+from cashpay_pipeline.defs.causes import find_causes
+from cashpay_pipeline.defs.checks import check_keys
+from cashpay_pipeline.defs.jobs import JOBS
+from cashpay_pipeline.defs.names import Names
+from cashpay_pipeline.defs.resources import WarehouseResource
+from cashpay_pipeline.errors import WarehouseBusyError
+from cashpay_pipeline.health import read_health
+from cashpay_pipeline.warehouse import open_warehouse
+from cashpay_pipeline.warehouse.store import mark_dead_syncs
+
+QUIET_FOR = timedelta(minutes=5)
+UNDER_WAY = [dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
+
+
+def sensors(names: Names) -> list[dg.SensorDefinition]:
+    """Every sensor."""
+    return [_alerts(names), _dead_runs(names)]
+
+
+def _alerts(names: Names) -> dg.SensorDefinition:
+    keys = check_keys(names)
+
+    @dg.sensor(
+        name=names.name("alerts"),
+        minimum_interval_seconds=60,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Tells a person of failed runs, red checks, stale data and refused logins: once a cause, by "
+        "webhook, mail or command (CASHPAY_ALERT_...). The cursor holds what was told and still is so.",
+    )
+    def alerts(
+        context: dg.SensorEvaluationContext, cashpay_warehouse: dg.ResourceParam[WarehouseResource]
+    ) -> dg.SkipReason:
+        settings = cashpay_warehouse.settings()
+        if not has_channel(settings):
+            return dg.SkipReason("Nobody wants to be told: set CASHPAY_ALERT_WEBHOOK, _MAIL_TO or _COMMAND.")
+        told: dict[str, str] = json.loads(context.cursor or "{}")
+        causes = find_causes(context.instance, names, keys, read_health(settings), cashpay_warehouse.clock, told)
+        new = [text for name, text in causes.items() if name not in told]
+        if new:
+            needs = "something needs" if len(new) == 1 else f"{len(new)} things need"
+            for problem in send(settings, f"CashPay {settings.account}: {needs} a look", "\n\n".join(new)):
+                context.log.error(f"An alert was not sent everywhere. {problem}")
+        context.update_cursor(json.dumps(causes))
+        return dg.SkipReason(f"{len(new)} new causes told, {len(causes) - len(new)} told before still hold.")
+
+    return alerts
+
+
+def _dead_runs(names: Names) -> dg.SensorDefinition:
+    ours = {names.name(job) for job in JOBS}
+
+    @dg.sensor(
+        name=names.name("dead_runs"),
+        minimum_interval_seconds=120,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Marks a run as failed whose process has died, so that the next one can start. Every step of ours "
+        "holds the lock of the working file or writes events; nobody holds the lock, and the run has been "
+        "silent for five minutes: it is dead.",
+    )
+    def dead_runs(
+        context: dg.SensorEvaluationContext, cashpay_warehouse: dg.ResourceParam[WarehouseResource]
+    ) -> dg.SkipReason:
+        instance = context.instance
+        silent = [
+            run
+            for run in instance.get_runs(dg.RunsFilter(statuses=UNDER_WAY))
+            if (run.job_name in ours or _is_ours(run, names)) and _is_silent(instance, run)
+        ]
+        if not silent:
+            return dg.SkipReason("No run has been silent for long.")
+        try:
+            with open_warehouse(cashpay_warehouse.settings(), owner="sensor dead_runs", wait_seconds=0) as warehouse:
+                mark_dead_syncs(warehouse)
+        except WarehouseBusyError as busy:
+            return dg.SkipReason(f"{busy.message} A silent run may be that one.")
+        for run in silent:
+            instance.report_run_failed(
+                run, "The process of this run has died. What it had stored is kept; the next run goes on from it."
+            )
+        return dg.SkipReason(f"Marked as failed: {', '.join(run.run_id[:8] for run in silent)}.")
+
+    return dead_runs
+
+
+def _is_ours(run: dg.DagsterRun, names: Names) -> bool:
+    """Whether it was started from the asset graph, for assets of ours."""
+    started = run.asset_selection or set()
+    return bool(started) and all(names.has(key) for key in started)
+
+
+def _is_silent(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
+    records = instance.get_records_for_run(run.run_id, limit=1, ascending=False).records
+    newest = max((record.event_log_entry.timestamp for record in records), default=0.0)
+    return datetime.now(UTC) - datetime.fromtimestamp(newest, UTC) > QUIET_FOR

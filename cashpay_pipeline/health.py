@@ -1,0 +1,68 @@
+"""How the last syncs went, for those who decide what to do next: schedules and alerts. Reads, and waits for nobody."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from cashpay_pipeline.errors import WarehouseBusyError
+from cashpay_pipeline.settings import Settings
+from cashpay_pipeline.warehouse import open_warehouse
+
+REFUSALS = 3
+TRY_AGAIN = ("unavailable", "rate_limited", "killed")
+"""What may be over in an hour."""
+
+LAST_ERRORS = """
+select error_code from core.syncs
+where account = ? and status != 'running'
+order by coalesce(finished_at, heartbeat_at) desc, rowid desc limit ?
+"""
+LAST_COMPLETE = "select max(finished_at) as at from core.syncs where account = ? and complete and kind != 'recheck'"
+
+
+@dataclass(frozen=True)
+class Health:
+    """What the last syncs say.
+
+    Attributes:
+        error_codes: of the last syncs, the newest first; None where nothing stopped it.
+        last_complete_at: when the list was last read completely, UTC.
+    """
+
+    error_codes: tuple[str | None, ...] = ()
+    last_complete_at: datetime | None = None
+
+    @property
+    def last_error_code(self) -> str | None:
+        """What stopped the newest sync."""
+        return self.error_codes[0] if self.error_codes else None
+
+    @property
+    def is_locked_out(self) -> bool:
+        """Whether CashPay has refused the login so often that another try could lock the account (A5)."""
+        return self.error_codes[:REFUSALS] == ("credentials_rejected",) * REFUSALS
+
+    @property
+    def locked_out(self) -> str:
+        """What to say then."""
+        return (
+            f"Paused: CashPay has refused the login {REFUSALS} times in a row, and more tries could lock the account. "
+            "Mend the credentials, prove them with `cashpay check`, then run `cashpay sync` or start the job refresh "
+            "by hand once: the schedules go on by themselves after it."
+        )
+
+
+def read_health(settings: Settings) -> Health | None:
+    """How the last syncs of the account went; None while a run is writing. Makes no file.
+
+    Raises:
+        WarehouseError: the working file cannot be read.
+    """
+    if not settings.warehouse_path.exists():
+        return Health()
+    try:
+        with open_warehouse(settings, owner="health", wait_seconds=0) as warehouse:
+            errors = warehouse.rows(LAST_ERRORS, [settings.account, REFUSALS])
+            (complete,) = warehouse.rows(LAST_COMPLETE, [settings.account])
+    except WarehouseBusyError:
+        return None
+    return Health(tuple(row["error_code"] for row in errors), complete["at"])

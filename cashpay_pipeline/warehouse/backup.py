@@ -1,0 +1,162 @@
+"""Backups of the working file, the way back, and proof that every value of a file can be read (R12, R13).
+
+A backup is a folder: the database and, where one was made for this data, the key that customers are recognised by.
+Nothing else is needed: how far the reading has come lies in the database, and the next sync heals what is older.
+"""
+
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+
+from cashpay_pipeline.clock import Clock, SystemClock
+from cashpay_pipeline.errors import WarehouseError
+from cashpay_pipeline.settings import Settings
+from cashpay_pipeline.warehouse.database import open_warehouse
+from cashpay_pipeline.warehouse.lock import describe_owner, run_lock
+
+KEPT = 2
+DATABASE, KEY = "warehouse.duckdb", "pii.key"
+
+
+@dataclass(frozen=True)
+class TableRead:
+    """A table of which every value was read; `problem` says why it could not be."""
+
+    name: str
+    rows: int
+    columns: int
+    problem: str = ""
+
+
+def verify(path: Path) -> list[TableRead]:
+    """Read every value of every column of a database file.
+
+    Raises:
+        WarehouseError: the file is not there, or cannot be opened at all.
+    """
+    if not path.exists():
+        raise WarehouseError("There is no such file.", where=str(path), next_step="Run `cashpay sync` first.")
+    try:
+        with _reader(path) as connection:
+            tables = connection.execute(
+                "select schema_name || '.' || table_name, list(column_name order by column_index) "
+                "from duckdb_columns() where not internal group by all order by all"
+            ).fetchall()
+    except duckdb.Error as error:
+        raise WarehouseError(
+            f"The file cannot be opened ({_first_line(error)}).",
+            where=str(path),
+            next_step="Run `cashpay publish` for a new copy; if that fails as well, `cashpay restore`.",
+        ) from None
+    return [_read_table(path, name, columns) for name, columns in tables]
+
+
+def backup(settings: Settings, *, folder: Path | None = None, keep: int = KEPT, clock: Clock | None = None) -> Path:
+    """Copy the working file, read the copy whole, and only then remove backups but the newest `keep`.
+
+    Raises:
+        WarehouseError: the copy cannot be written or read; the former backups stay.
+        WarehouseBusyError: another run is writing.
+    """
+    clock = clock or SystemClock()
+    folder = folder or settings.data_folder / "backups"
+    target = folder / f"{clock.now():%Y%m%dT%H%M%SZ}"
+    with open_warehouse(settings, owner="cashpay backup", clock=clock) as warehouse:
+        warehouse.connection.execute("checkpoint")
+        warehouse.connection.close()
+        try:
+            target.mkdir(parents=True, mode=0o700)
+            _copy(settings.warehouse_path, target / DATABASE)
+            if (settings.data_folder / KEY).exists():
+                _copy(settings.data_folder / KEY, target / KEY)
+        except OSError as error:
+            shutil.rmtree(target, ignore_errors=True)
+            raise WarehouseError(
+                f"The backup cannot be written: {error.strerror}.",
+                where=str(target),
+                next_step="Free some space, or name another folder with --to.",
+            ) from None
+    _raise_if_damaged(target / DATABASE)
+    for old in _backups(folder)[:-keep]:
+        shutil.rmtree(old)
+    return target
+
+
+def restore(settings: Settings, source: Path | None = None, *, clock: Clock | None = None) -> tuple[Path, Path | None]:
+    """Put a backup, the newest if none is named, in place of the working file.
+
+    Returns:
+        The backup, and where the files that it replaced were put, if there were any.
+
+    Raises:
+        WarehouseError: there is no backup, or it cannot be read whole; nothing was changed then.
+        WarehouseBusyError: another run is writing.
+    """
+    clock = clock or SystemClock()
+    source = source or next(reversed(_backups(settings.data_folder / "backups")), None)
+    if source is None or not (source / DATABASE).exists():
+        raise WarehouseError(
+            "There is no backup here.",
+            where=str(source or settings.data_folder / "backups"),
+            next_step="Name the folder of one: it holds warehouse.duckdb.",
+        )
+    _raise_if_damaged(source / DATABASE)
+    path = settings.warehouse_path
+    path.parent.mkdir(parents=True, exist_ok=True)
+    former = settings.data_folder / "backups" / f"before-restore-{clock.now():%Y%m%dT%H%M%SZ}"
+    with run_lock(path.with_suffix(".lock"), describe_owner("cashpay restore"), wait_seconds=60, clock=clock):
+        new = path.with_suffix(".restored")
+        _copy(source / DATABASE, new)
+        replaced = [path, path.with_name(path.name + ".wal"), *([path.parent / KEY] if (source / KEY).exists() else [])]
+        moved = [_move(file, former) for file in replaced if file.exists()]
+        new.replace(path)
+        if (source / KEY).exists():
+            _copy(source / KEY, path.parent / KEY)
+    return source, former if moved else None
+
+
+def _reader(path: Path) -> duckdb.DuckDBPyConnection:
+    return duckdb.connect(str(path), read_only=True, config={"autoinstall_known_extensions": "false"})
+
+
+def _read_table(path: Path, name: str, columns: list[str]) -> TableRead:
+    values = ", ".join(f'bit_xor(hash("{column}"))' for column in columns)
+    try:
+        with _reader(path) as connection:
+            row = connection.execute(f"select count(*), {values} from {name}").fetchone()  # noqa: S608 - its own names
+    except duckdb.Error as error:
+        return TableRead(name, 0, len(columns), _first_line(error))
+    return TableRead(name, int(row[0]) if row else 0, len(columns))
+
+
+def _raise_if_damaged(path: Path) -> None:
+    if damaged := [table for table in verify(path) if table.problem]:
+        raise WarehouseError(
+            f"{', '.join(t.name for t in damaged)} cannot be read ({damaged[0].problem}).",
+            where=str(path),
+            next_step="Use another backup, or run `cashpay backup` again.",
+        )
+
+
+def _backups(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.glob("[0-9]*T*Z") if path.is_dir())
+
+
+def _copy(source: Path, target: Path) -> None:
+    with source.open("rb") as stored, target.open("wb") as copy:
+        os.fchmod(copy.fileno(), 0o600)
+        shutil.copyfileobj(stored, copy, 1 << 22)
+        copy.flush()
+        os.fsync(copy.fileno())
+
+
+def _move(file: Path, folder: Path) -> Path:
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return file.replace(folder / file.name)
+
+
+def _first_line(error: Exception) -> str:
+    return f"{type(error).__name__}: {str(error).splitlines()[0][:200]}"
