@@ -65,6 +65,7 @@ class CashpayClient:
         self._base_url = settings.base_url
         self._redactor = Redactor(settings.secrets())
         self._session = _session(settings)
+        self._exchanges: set[Deadline] = set()
         self._attempts = Attempts(
             settings,
             clock or SystemClock(),
@@ -82,6 +83,12 @@ class CashpayClient:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def stop(self) -> None:
+        """End what is in flight and start nothing more, in whatever thread; for a signal handler (R8)."""
+        self._attempts.pacer.stop()
+        for exchange in list(self._exchanges):
+            exchange.cut()
 
     def close(self) -> None:
         """Close the connections."""
@@ -156,7 +163,9 @@ class CashpayClient:
         """Send once, with no help from the environment, no redirect, and no resending by the library (N6, N8)."""
         deadline = Deadline(TOTAL_SECONDS)
         broken: Exception | None = None
+        self._exchanges.add(deadline)
         try:
+            self._attempts.pacer.go_on()  # after the line above, so that `stop` meets either the one or the other
             with (
                 deadline,
                 self._session.request(
@@ -173,7 +182,10 @@ class CashpayClient:
                 raw = _read(response)
         except requests.RequestException as error:
             broken = self._broken(error)
+        finally:
+            self._exchanges.discard(deadline)
         # Raised out here, so that the library's error, which holds the request, is not even its context (S2).
+        self._attempts.pacer.go_on()
         if deadline.passed:
             host = urlsplit(self._base_url).netloc
             raise Again(UnavailableError(f"{host} took more than {TOTAL_SECONDS:g} seconds for one answer."))

@@ -46,7 +46,7 @@ class Deadline:
     def __init__(self, seconds: float) -> None:
         self.passed = False
         self._socket: socket.socket | None = None
-        self._timer = Timer(seconds, self._cut)
+        self._timer = Timer(seconds, self.cut)
         self._timer.daemon = True
 
     def __enter__(self) -> Self:
@@ -63,8 +63,11 @@ class Deadline:
     def watch(self, sock: socket.socket) -> None:
         """Read from this socket from now on."""
         self._socket = sock
+        if self.passed:
+            self.cut()
 
-    def _cut(self) -> None:
+    def cut(self) -> None:
+        """End the exchange now."""
         self.passed = True
         if self._socket is not None:
             with suppress(OSError):

@@ -9,11 +9,12 @@ from datetime import datetime, timedelta
 from threading import Condition, Lock
 
 from cashpay_pipeline.clock import Clock
-from cashpay_pipeline.errors import RateLimitedError
+from cashpay_pipeline.errors import RateLimitedError, UnavailableError
 
 LONGEST_WAIT_SECONDS = 15 * 60
 LONGEST_WAITING_SECONDS = 60 * 60
 SHORTEST_SLEEP_SECONDS = 0.001  # a clock may round less to nothing, and would then stand still for ever
+LONGEST_SLEEP_SECONDS = 5.0  # then it is seen whether the run is to end (R8)
 SUCCESSES_BEFORE_ONE_MORE = 10
 
 
@@ -37,6 +38,20 @@ class Pacer:
         self._most_in_flight = self.in_flight_limit = max_in_flight
         self._in_flight = self._successes = 0
         self.waited_seconds = 0.0
+        self._stopped = False
+
+    def stop(self) -> None:
+        """Let no thread wait or start a request any more. Safe in a signal handler: takes no lock."""
+        self._stopped = True
+
+    def go_on(self) -> None:
+        """Say whether there is still something to do.
+
+        Raises:
+            UnavailableError: the run is to end now.
+        """
+        if self._stopped:
+            raise UnavailableError("The run was told to stop.")
 
     @contextmanager
     def slot(self) -> Iterator[None]:
@@ -58,6 +73,7 @@ class Pacer:
             RateLimitedError: the pause is longer than a run may wait.
         """
         while True:
+            self.go_on()
             with self._lock:
                 moment = self._clock.monotonic()
                 pause = self._not_before - moment
@@ -67,7 +83,7 @@ class Pacer:
                     return
             if pause > LONGEST_WAIT_SECONDS:
                 raise self.too_long(pause)
-            self._clock.sleep(max(start - moment, SHORTEST_SLEEP_SECONDS))
+            self._sleep(max(start - moment, SHORTEST_SLEEP_SECONDS))
 
     def hold(self, seconds: float) -> float:
         """Let no thread start a request for so long. Returns by how much this prolongs the pause."""
@@ -83,7 +99,13 @@ class Pacer:
         """Let only this thread wait."""
         with self._lock:
             self.waited_seconds += seconds
-        self._clock.sleep(seconds)
+        self._sleep(seconds)
+
+    def _sleep(self, seconds: float) -> None:
+        while seconds > 0:
+            self.go_on()
+            self._clock.sleep(min(seconds, LONGEST_SLEEP_SECONDS))
+            seconds -= LONGEST_SLEEP_SECONDS
 
     def may_wait(self, seconds: float) -> bool:
         """Whether so much more waiting is within what a client may wait in all (H15)."""

@@ -72,7 +72,7 @@ def run_sync(
             with warehouse.transaction():
                 batch.save_record()
             try:
-                with _stopped_by_sigterm():
+                with _stopped_by_sigterm(client):
                     _KINDS[kind](session, limit)
                     _finish(session)
             except BaseException as error:
@@ -124,12 +124,20 @@ _KINDS: dict[Kind, Callable[[Session, int | None], None]] = {
 
 
 @contextmanager
-def _stopped_by_sigterm() -> Iterator[None]:
-    """Let a service manager's SIGTERM end the sync like an error: what was read is stored, exit 143 (R8)."""
+def _stopped_by_sigterm(client: CashpayClient) -> Iterator[None]:
+    """Let a service manager's SIGTERM end the sync like an error: what was read is stored, exit 143 (R8).
+
+    Requests that are in flight in other threads are cut off: they can take minutes, and nothing is lost by it.
+    """
     if current_thread() is not main_thread() or getsignal(SIGTERM) is not SIG_DFL:
         yield
         return
-    signal(SIGTERM, lambda *_: sys.exit(128 + SIGTERM))
+
+    def stop(*_: object) -> None:
+        client.stop()
+        sys.exit(128 + SIGTERM)
+
+    signal(SIGTERM, stop)
     try:
         yield
     finally:

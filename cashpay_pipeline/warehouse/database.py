@@ -52,8 +52,8 @@ class Warehouse:
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """All or nothing."""
-        self.connection.begin()
         try:
+            self.connection.begin()
             yield
         except BaseException:
             # A full disk invalidates the connection, and there is nothing left to roll back (F2).
