@@ -32,17 +32,20 @@ fields as (
         end as type,
         bill_count
     from structures, json_tree(structure)
-    where fullkey not like '%]'
+    where fullkey not like '%]' or type = 'OBJECT'
 )
 select field, type, cast(sum(bill_count) as bigint) as bill_count from fields group by field, type
 """
+# Missing is a field that nearly all records it belongs to had, and that none of several new ones has.
 MISSING = """
-update core.api_fields as known set missing_since = ?
-where known.account = ? and known.missing_since is null
-    and known.field not in (select field from field_seen where bill_count > 0)
-    and (select sum(bill_count) from field_seen where field = '$') >= ?
-    and (select sum(bill_count) from core.api_fields where account = known.account and field = known.field)
-        >= ? * (select sum(bill_count) from core.api_fields where account = known.account and field = '$')
+update core.api_fields as known set missing_since = $1
+from (select field, sum(bill_count) as bill_count from core.api_fields where account = $2 group by field) as had
+join (select field, sum(bill_count) as bill_count from core.api_fields where account = $2 group by field) as parent_had
+    on parent_had.field = case when had.field like '%.%' then regexp_replace(had.field, '\\.[^.]*$', '') else '$' end
+join field_seen as parent on parent.field = parent_had.field and parent.type = 'object'
+where known.account = $2 and known.field = had.field and known.missing_since is null and known.field not like '%[]'
+    and parent.bill_count >= $3 and had.bill_count >= $4 * parent_had.bill_count
+    and known.field not in (select field from field_seen where bill_count > 0 or field = '$')
 """
 BACK = """
 update core.api_fields as known set missing_since = null
