@@ -1,0 +1,212 @@
+"""Every check in sql/checks: quiet on a good night, and red for the damage or the change that it is there for."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from shop import Shop
+
+from cashpay_pipeline.checks import Check, all_checks, run_check
+from cashpay_pipeline.settings import Settings
+from cashpay_pipeline.simulator.process import SimulatorProcess
+from cashpay_pipeline.warehouse import open_warehouse
+
+CHECKS = {check.name: check for check in all_checks()}
+IDENTITY = {
+    "bills_key_present",
+    "bills_key_unique",
+    "gateways_key_unique",
+    "money_is_whole",
+    "payments_belong_to_a_bill",
+    "versions_unbroken",
+}
+COMPLETENESS = {"as_many_bills_as_reported", "last_sync_complete", "no_open_data_issues"}
+
+
+@pytest.fixture
+def shop(simulator: SimulatorProcess, settings: Settings) -> Iterator[Shop]:
+    """A shop with eight paid bills that was read once."""
+    shop = Shop(simulator, settings)
+    for number in range(8):
+        shop.bill(f"SANDBOX-{number}", amount=1000, state="Paid", received_amount=1000)
+    shop.sync()
+    yield shop
+
+
+def red(settings: Settings) -> dict[str, list[dict[str, Any]]]:
+    with open_warehouse(settings) as warehouse:
+        verdicts = {name: run_check(warehouse, check) for name, check in CHECKS.items()}
+    return {name: verdict.sample for name, verdict in verdicts.items() if verdict.bad_rows}
+
+
+def damage(settings: Settings, sql: str) -> None:
+    with open_warehouse(settings) as warehouse:
+        warehouse.connection.execute(sql)
+
+
+def test_all_is_quiet_on_a_good_night_and_on_the_next(shop: Shop) -> None:
+    assert red(shop.settings) == {}
+    shop.sync("refresh")
+    assert red(shop.settings) == {}
+
+
+def test_identity_blocks_completeness_is_red_and_the_rest_warns() -> None:
+    kinds: dict[tuple[str, bool], set[str]] = {}
+    for name, check in CHECKS.items():
+        kinds.setdefault((check.severity, check.blocking), set()).add(name)
+    assert kinds.pop(("error", True)) == IDENTITY
+    assert kinds.pop(("error", False)) == COMPLETENESS
+    assert list(kinds) == [("warn", False)] and len(CHECKS) >= 20
+
+
+@pytest.mark.parametrize("check", CHECKS.values(), ids=list(CHECKS))
+def test_a_check_is_described_in_a_sentence(check: Check) -> None:
+    assert check.description.endswith(".") and check.description[0].isupper() and len(check.description) > 50
+
+
+@pytest.mark.parametrize(
+    ("name", "sql"),
+    [
+        ("bills_key_present", "update core.bills set order_reference = ' ' where order_reference = 'SANDBOX-1'"),
+        ("bills_key_unique", "insert into core.bills from core.bills where order_reference = 'SANDBOX-1'"),
+        ("gateways_key_unique", "insert into core.gateways from core.gateways limit 1"),
+        ("money_is_whole", "alter table core.payments alter amount type double"),
+        ("payments_belong_to_a_bill", "update core.payments set order_reference = 'nobody'"),
+        ("versions_unbroken", "update core.bill_versions set version = 2 where order_reference = 'SANDBOX-1'"),
+        ("versions_unbroken", "delete from core.bill_versions where order_reference = 'SANDBOX-1'"),
+        ("versions_unbroken", "update core.bills set amount = 2 where order_reference = 'SANDBOX-1'"),
+        ("as_many_bills_as_reported", "delete from core.bills where order_reference = 'SANDBOX-1'"),
+        ("last_sync_complete", "update core.syncs set complete = false"),
+        ("whole_list_read_lately", "update core.accounts set full_walk_finished_at = timestamptz '2026-01-01'"),
+        ("gateways_known", "delete from core.gateways"),
+        ("states_known", "update core.bills set state = 'Unknown', state_raw = 'Odd'"),
+        ("received_known", "update core.bills set received_amount = null"),
+        ("received_fits_state", "update core.bills set received_amount = 999"),
+        ("no_negative_amounts", "update core.bills set received_amount = -1000"),
+        ("created_dates_plausible", "update core.bills set created_at = timestamptz '1970-01-01 00:00:00+00'"),
+    ],
+)  # fmt: skip
+def test_damage_turns_its_check_red(shop: Shop, name: str, sql: str) -> None:
+    if name in ("gateways_known", "payments_belong_to_a_bill"):
+        shop.simulator.put_bill("SANDBOX-9", amount=500, state="Pending")
+        damage(shop.settings, "update core.bills set gateway_reference = 'seen-nowhere'")
+        damage(
+            shop.settings,
+            "insert into core.payments (account, order_reference, payment_number) values ('main', 'SANDBOX-1', 99)",
+        )
+    damage(shop.settings, sql)
+    assert name in red(shop.settings)
+
+
+def test_a_record_set_aside_is_red(shop: Shop) -> None:
+    shop.bill("SANDBOX-20", amount="12.50")
+    shop.sync()
+    assert [row["field"] for row in red(shop.settings)["no_open_data_issues"]] == ["amount"]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "expected"),
+    [
+        ({"state": "Paid", "received_amount": 500}, {"state": "Pending", "received_amount": 0}, "state_went_back"),
+        ({"state": "Expired"}, {"state": "Paid", "received_amount": 500}, "paid_after_closing"),
+        ({"state": "Pending"}, {"state": "Pending", "amount": 700}, "amount_unchanged"),
+    ],
+)
+def test_an_odd_change_warns_in_the_night_that_saw_it_and_no_longer(
+    shop: Shop, before: dict[str, Any], after: dict[str, Any], expected: str
+) -> None:
+    shop.bill("SANDBOX-30", amount=500, **before)
+    shop.sync()
+    assert red(shop.settings) == {}
+    shop.bill("SANDBOX-30", **after)
+    shop.sync()
+    assert [row["order_reference"] for row in red(shop.settings)[expected]] == ["SANDBOX-30"]
+    shop.sync("recheck")
+    assert expected in red(shop.settings)
+    shop.sync()
+    assert expected not in red(shop.settings)
+
+
+def test_a_bill_that_cashpay_no_longer_knows_warns(shop: Shop) -> None:
+    shop.simulator.delete_bill("SANDBOX-3")
+    shop.sync()
+    assert [row["order_reference"] for row in red(shop.settings)["no_bill_missing"]] == ["SANDBOX-3"]
+
+
+def test_another_currency_warns_when_it_first_comes(shop: Shop) -> None:
+    shop.bill("SANDBOX-40", currency="EUR", amount=500)
+    shop.sync()
+    assert [row["currency"] for row in red(shop.settings)["currency_as_before"]] == ["EUR"]
+    shop.sync()
+    assert red(shop.settings) == {}
+
+
+def test_a_field_that_is_new_missing_or_retyped_is_told_once(shop: Shop) -> None:
+    for number in range(50, 58):
+        shop.bill(f"SANDBOX-{number}")
+    shop.spoil(set={"fee": "12", "code": 5}, delete=["qrcode_bill_url"])
+    shop.sync()
+    assert {
+        row["field"]: (row["what_changed"], row["type"], row["types_before"])
+        for row in red(shop.settings)["api_fields_unchanged"]
+    } == {
+        "fee": ("new", "text", None),
+        "code": ("of another type", "number", "text"),
+        "qrcode_bill_url": ("missing", "text", "text"),
+    }
+    shop.sync()
+    assert red(shop.settings) == {}
+    shop.spoil()
+    shop.bill("SANDBOX-60")
+    shop.sync()
+    assert shop.rows("select count(*) from core.api_fields where missing_since is not null") == [(0,)]
+
+
+@pytest.fixture
+def made_up(settings: Settings) -> Callable[[str], dict[str, list[dict[str, Any]]]]:
+    """The checks on bills made by SQL: 40 days up to the newest sync, whose day is 2026-03-02."""
+
+    def make(where: str, state: str = "case when n % 10 < 7 then 'Paid' else 'Expired' end") -> dict[str, Any]:
+        damage(
+            settings,
+            f"""
+            delete from core.bills; delete from core.bill_versions; delete from core.syncs;
+            insert into core.syncs by name select 's' as sync_id, 'main' as account, 'refresh' as kind,
+                timestamptz '2026-03-02 02:15:00+00' as started_at, started_at as heartbeat_at,
+                started_at as finished_at, 'complete' as status, 0 as pages, 0 as requests, 0 as retries,
+                0 as waited_seconds, 0 as rows_read, 0 as bills_new, 0 as bills_changed, 0 as bills_unchanged,
+                0 as rows_set_aside, true as complete, [] as warnings, 'o' as owner, '1' as version;
+            insert into core.bills by name select 'main' as account, format('{{}}-{{}}', day, n) as order_reference,
+                {state} as state, 100 as amount, 100 as received_amount, 'XOF' as currency,
+                day::timestamptz as created_at, day::date as business_date, 0 as payment_count, 1 as version,
+                created_at as first_seen_at, created_at as changed_at, created_at as verified_at
+            from generate_series(date '2026-01-20', date '2026-03-01', interval 1 day) as d(day), range(40) as r(n)
+            where {where}
+            """,
+        )
+        return red(settings)
+
+    return make
+
+
+def test_a_day_without_bills_between_days_with_many_warns(made_up: Callable[..., Any]) -> None:
+    assert "no_day_without_bills" not in made_up("true")
+    holes = made_up("day not in (date '2026-02-12', date '2026-03-01')")["no_day_without_bills"]
+    assert [str(row["business_date"]) for row in holes] == ["2026-02-12", "2026-03-01"]
+    assert "no_day_without_bills" not in made_up("n < 2 and day != date '2026-02-12'")
+
+
+def test_a_conversion_far_from_its_own_past_warns(made_up: Callable[..., Any]) -> None:
+    assert "conversion_as_usual" not in made_up("true")
+    state = "case when n % 10 < 7 and day != date '2026-02-27' then 'Paid' else 'Expired' end"
+    (row,) = made_up("true", state)["conversion_as_usual"]
+    assert (str(row["business_date"]), row["share_paid"], row["share_paid_before"]) == ("2026-02-27", 0.0, 0.7)
+
+
+def test_the_sql_of_a_check_names_its_file_in_the_interface() -> None:
+    from cashpay_pipeline.defs.checks import asset_checks
+    from cashpay_pipeline.defs.names import Names
+
+    specs = [spec for checks in asset_checks(Names()) for spec in checks.check_specs]
+    assert {Path(spec.metadata["source"].value).stem for spec in specs} == set(CHECKS)
