@@ -53,9 +53,7 @@ def started(program: str, settings: Settings, *arguments: str) -> Iterator[subpr
             process.wait(timeout=60)
 
 
-def finished(
-    program: str, settings: Settings, *arguments: str, user: int | None = None
-) -> subprocess.CompletedProcess[str]:
+def finished(program: str, settings: Settings, *arguments: str) -> subprocess.CompletedProcess[str]:
     """A Python program that has run to its end."""
     return subprocess.run(
         [sys.executable, "-c", program, *arguments],
@@ -64,6 +62,4 @@ def finished(
         text=True,
         check=False,
         timeout=120,
-        user=user,
-        cwd="/",
     )
