@@ -35,16 +35,16 @@ def collections_chart_png(rows: Sequence[Mapping[str, Any]]) -> bytes:
     Args:
         rows: all rows of the mart, of one account or several; they may be none.
     """
-    last = max((row["received_date"] for row in rows), default=None)
-    if last is None:
+    last = max((row["received_date"] for row in rows), default=date.min + timedelta(days=PERIOD_DAYS))
+    first = last - timedelta(days=PERIOD_DAYS - 1)
+    bars = {
+        currency: collection_bars(rows, currency, first, last, "Other gateways", "Gateway not told")
+        for currency in sorted({row["currency"] for row in rows})
+    }
+    charts = [_collections(found, currency, first, last, WIDE) for currency, found in bars.items() if found]
+    if not charts:
         nothing = _chart([{}]).mark_text(fontSize=14).encode(text=alt.value("No money received yet"))
         return _png(nothing.properties(width=WIDE, height=80))
-    first = last - timedelta(days=PERIOD_DAYS - 1)
-    charts = [
-        _collections(collection_bars(rows, currency, first, last, "Other gateways", "Gateway not told"), currency,
-                     first, last, WIDE)
-        for currency in sorted({row["currency"] for row in rows if row["received_date"] >= first})
-    ]  # fmt: skip
     return _png(alt.vconcat(*charts).resolve_scale(color="independent"))
 
 

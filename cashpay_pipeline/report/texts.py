@@ -152,7 +152,6 @@ TEXTS: dict[str, tuple[str, str]] = {
     "data_warnings": ("Notes of the latest sync", "Remarques de la dernière synchronisation"),
     "latest_sync": ("{kind}, {status}, ended {moment}", "{kind}, {status}, terminée le {moment}"),
     "issue_line": ("{field}: {reason} ({count})", "{field} : {reason} ({count})"),
-    "none": ("none", "aucun"),
     "never": ("never", "jamais"),
     "kind_refresh": ("refresh", "actualisation"),
     "kind_full_refresh": ("full refresh", "lecture complète"),
