@@ -225,14 +225,14 @@ def test_every_figure_in_english(settings: Settings, warehouse: Warehouse) -> No
     found = made(settings, warehouse)
     yesterday = "Yesterday, Monday 16 March 2026"
     assert found.tables[f"{yesterday} / XOF"] == [
-        ["Gateway", "16 Mar 2026", "9 Mar 2026", "Difference"],
+        ["Gateway", "16 Mar", "9 Mar", "Difference"],
         ["Flooz", "1,234,500", "1,000,000", "+234,500"],
         ["Mixx by Yas", "500,000", "600,000", "−100,000"],
         ["Gateway not told", "250", "0", "+250"],
         ["Total, XOF", "1,734,750", "1,600,000", "+134,750"],
     ]
     assert found.tables[f"{yesterday} / EUR"] == [
-        ["Gateway", "16 Mar 2026", "9 Mar 2026", "Difference"],
+        ["Gateway", "16 Mar", "9 Mar", "Difference"],
         ["Flooz", "123.45", "0.00", "+123.45"],
         ["Total, EUR", "123.45", "0.00", "+123.45"],
     ]
@@ -291,7 +291,7 @@ def test_every_figure_in_french(settings: Settings, warehouse: Warehouse) -> Non
     found = made(settings, warehouse, "fr")
     assert ("html", {"lang": "fr"}) in found.tags
     assert found.tables["Hier, lundi 16 mars 2026 / XOF"] == [
-        ["Moyen de paiement", "16 mars 2026", "9 mars 2026", "Écart"],
+        ["Moyen de paiement", "16 mars", "9 mars", "Écart"],
         ["Flooz", "1 234 500", "1 000 000", "+234 500"],
         ["Mixx by Yas", "500 000", "600 000", "−100 000"],
         ["Non communiqué", "250", "0", "+250"],
@@ -552,7 +552,7 @@ def test_two_gateways_of_one_name_are_told_apart() -> None:
 )
 def test_the_chart_for_the_interface_is_a_png(rows: list[dict[str, Any]]) -> None:
     png = collections_chart_png(rows)
-    assert png.startswith(b"\x89PNG\r\n") and 1_000 < len(png) < 300_000
+    assert png.startswith(b"\x89PNG\r\n") and png.endswith(b"IEND\xaeB`\x82") and 1_000 < len(png) < 60_000
 
 
 def test_charts_are_the_same_in_every_time_zone() -> None:

@@ -14,6 +14,7 @@ import vl_convert
 from cashpay_pipeline.report.colours import PALETTE
 from cashpay_pipeline.report.figures import PERIOD_DAYS, Bar, collection_bars
 from cashpay_pipeline.report.formats import Formats, decimals
+from cashpay_pipeline.report.png import pack
 
 WIDE, NARROW = 760, 280
 """Width of a chart's plane in CSS pixels, for a desk and for a phone."""
@@ -52,7 +53,7 @@ def conversion_chart(weeks: Sequence[Mapping[str, Any]], *, language: Formats, w
     """Share of bills paid by week of creation, as SVG; weeks that can still grow are pale."""
     values = [
         {
-            "week": language.short_day(week["week_start"]).rpartition("\u00a0")[0],
+            "week": language.day_and_month(week["week_start"]),
             "share": week["paid_count"] / week["bill_count"],
             "opacity": 0.25 if week["is_unfinished"] else 1,
         }
@@ -91,7 +92,7 @@ def aging_chart(classes: Sequence[Mapping[str, Any]], currency: str, *, language
 
 def _collections(bars: Sequence[Bar], currency: str, first: date, last: date, width: int) -> alt.Chart:
     scale = 10 ** decimals(currency)
-    colours = {bar.label: bar.colour for bar in bars}
+    colours = {bar.label: bar.colour for bar in sorted(bars, key=lambda bar: bar.place)}
     values = [
         {"day": bar.day.isoformat(), "gateway": bar.label, "amount": bar.amount / scale, "place": bar.place}
         for bar in bars
@@ -155,4 +156,4 @@ def _svg(chart: Any, language: Formats) -> str:
 
 
 def _png(chart: Any) -> bytes:
-    return vl_convert.vegalite_to_png(_described(chart), scale=1.5, allowed_base_urls=[])
+    return pack(vl_convert.vegalite_to_png(_described(chart), scale=1.5, allowed_base_urls=[]))

@@ -66,7 +66,11 @@ class Formats:
 
     def short_day(self, day: date) -> str:
         """2 Mar 2026."""
-        return f"{day.day}\u00a0{SHORT_MONTHS[self.language][day.month - 1]}\u00a0{day.year}"
+        return f"{self.day_and_month(day)}\u00a0{day.year}"
+
+    def day_and_month(self, day: date) -> str:
+        """2 Mar, where the year is plain."""
+        return f"{day.day}\u00a0{SHORT_MONTHS[self.language][day.month - 1]}"
 
     def moment(self, moment: datetime) -> str:
         """2 Mar 2026, 02:15 UTC: Lome keeps UTC all year, and readers elsewhere need the zone."""
