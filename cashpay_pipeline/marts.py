@@ -21,6 +21,9 @@ import duckdb
 import sqlglot
 from sqlglot import exp
 from sqlglot.lineage import lineage
+from sqlglot.optimizer.qualify import qualify
+from sqlglot.optimizer.scope import build_scope
+from sqlglot.schema import ensure_schema
 
 from cashpay_pipeline.errors import WarehouseError
 from cashpay_pipeline.sqlfiles import read_sql, sql_folder
@@ -104,14 +107,18 @@ def build_mart(warehouse: Warehouse, mart: Mart) -> int:
 
 def column_lineage(mart: Mart) -> dict[str, list[tuple[TableName, str]]]:
     """For each column, the columns of other tables that its values are made from."""
-    schema: dict[str, dict[str, dict[str, str]]] = {}
+    tables: dict[str, dict[str, dict[str, str]]] = {}
     for (schema_name, table), (_, columns) in data_dictionary().items():
-        schema.setdefault(schema_name, {})[table] = {column.name: column.type for column in columns}
+        tables.setdefault(schema_name, {})[table] = {column.name: column.type for column in columns}
+    schema = ensure_schema(tables, dialect="duckdb")
+    # Qualified once and not by `lineage` for every column, which takes seconds for a long SELECT.
+    query = qualify(sqlglot.parse_one(mart.sql, dialect="duckdb"), schema=schema, dialect="duckdb", identify=False)
+    scope = build_scope(query)
     return {
         name: sorted(
             {
                 ((node.expression.db, node.expression.name), node.name.rpartition(".")[2])
-                for node in lineage(name, mart.sql, schema=schema, dialect="duckdb").walk()
+                for node in lineage(name, query, schema=schema, scope=scope, dialect="duckdb", copy=False).walk()
                 if isinstance(node.expression, exp.Table)
             }
         )

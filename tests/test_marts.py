@@ -1,7 +1,9 @@
 """The marts against literal rows: everything that a table holds, and what the database says about it."""
 
+import re
 from collections.abc import Iterator
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -32,12 +34,49 @@ def insert(warehouse: Warehouse, table: str, **values: Any) -> None:
 
 
 def bill(warehouse: Warehouse, reference: str, state: str, received: int | None, **values: Any) -> None:
+    """A bill as it is now, with one version."""
     standard = {
         "account": "main", "order_reference": reference, "state": state, "amount": 1000, "received_amount": received,
         "currency": "XOF", "created_at": at(1, 1), "gateway_reference": FLOOZ, "gateway_name": "Flooz",
         "payment_count": 1, "first_seen_at": at(1), "changed_at": at(1), "verified_at": at(4), "version": 1,
     }  # fmt: skip
-    insert(warehouse, "core.bills", **(standard | values))
+    row = standard | values
+    row.setdefault("business_date", row["created_at"] and row["created_at"].date())
+    insert(warehouse, "core.bills", **row)
+    if row["version"] == 1:
+        version(warehouse, reference, 1, state, received, row["changed_at"], None, account=row["account"])
+
+
+def version(
+    warehouse: Warehouse, reference: str, number: int, state: str, received: int | None, observed_at: datetime,
+    changed_after: datetime | None, account: str = "main",
+) -> None:  # fmt: skip
+    insert(
+        warehouse, "core.bill_versions", account=account, order_reference=reference, version=number, state=state,
+        received_amount=received, observed_at=observed_at, changed_after=changed_after, source="list", sync_id="s",
+        amount=1000, digest="d", payload="{}",
+    )  # fmt: skip
+
+
+def history(
+    warehouse: Warehouse, reference: str, *readings: tuple[str, int | None, datetime, datetime | None], **values: Any
+) -> None:
+    """A bill that changed. Each reading: state, money received, first read then, content before it last read then."""
+    for number, (state, received, observed_at, changed_after) in enumerate(readings, start=1):
+        version(
+            warehouse, reference, number, state, received, observed_at, changed_after, values.get("account", "main")
+        )
+    state, received, changed_at, _ = readings[-1]
+    seen = {"first_seen_at": readings[0][2], "changed_at": changed_at, "version": len(readings)}
+    bill(warehouse, reference, state, received, **(seen | values))
+
+
+def payments(warehouse: Warehouse, reference: str, *made: tuple[str | None, int | None], account: str = "main") -> None:
+    for number, (gateway, amount) in enumerate(made, start=1):
+        insert(
+            warehouse, "core.payments", account=account, order_reference=reference, payment_number=number,
+            gateway_reference=gateway, gateway_name=gateway and gateway.upper(), amount=amount,
+        )  # fmt: skip
 
 
 def build(warehouse: Warehouse, name: str) -> list[tuple[Any, ...]]:
@@ -47,51 +86,389 @@ def build(warehouse: Warehouse, name: str) -> list[tuple[Any, ...]]:
     return rows
 
 
-def test_daily_collections_puts_received_money_on_the_day_it_was_last_seen_unpaid(warehouse: Warehouse) -> None:
+def columns(warehouse: Warehouse, name: str, *chosen: str) -> list[tuple[Any, ...]]:
+    build_mart(warehouse, MARTS[name])
+    return warehouse.connection.execute(f"select {', '.join(chosen)} from marts.{name}").fetchall()
+
+
+def test_daily_collections_puts_received_money_on_the_day_it_was_last_seen_missing(warehouse: Warehouse) -> None:
     insert(
         warehouse, "core.gateways", account="main", gateway_reference=MIXX, name="Mixx by Yas",
         first_seen_at=at(1), changed_at=at(1),
     )  # fmt: skip
-    bill(warehouse, "paid-at-once", "Paid", 1000, paid_after=at(1, 1), paid_before=at(1))
-    bill(warehouse, "paid-by-day", "Excess", 500, paid_after=at(1), paid_before=at(2))
-    bill(warehouse, "before-midnight", "Paid", 40, paid_after=at(1, 23, 59), paid_before=at(2, 0, 5))
-    bill(warehouse, "night-missed", "Paid", 700, paid_after=at(1), paid_before=at(3))
-    bill(warehouse, "26-hours", "Paid", 1, paid_after=at(1), paid_before=at(2, 4, 15))
-    bill(
-        warehouse, "old-at-first-sync", "Paid", 300, created_at=at(20, month=2), first_seen_at=at(3),
-        paid_after=at(20, month=2), paid_before=at(3),
-    )  # fmt: skip
-    bill(
-        warehouse, "no-time", "Paid", 90, created_at=None, first_seen_at=at(3), paid_after=None, paid_before=at(3),
-    )  # fmt: skip
-    bill(warehouse, "partial-seen-at-first", "Partial", 200, created_at=at(2, 1), first_seen_at=at(2), changed_at=at(2))
-    bill(warehouse, "partial-later", "Partial", 60, version=2, changed_at=at(4), first_seen_at=at(1))
-    insert(
-        warehouse, "core.bill_versions", account="main", order_reference="partial-later", version=2,
-        observed_at=at(4), changed_after=at(3), source="list", sync_id="s", state="Partial", amount=1000,
-        digest="d", payload="{}",
-    )  # fmt: skip
-    renamed = {"gateway_reference": MIXX, "paid_after": at(2), "paid_before": at(3)}
-    bill(warehouse, "old-name", "Paid", 10, gateway_name="T-Money", **renamed)
-    bill(warehouse, "new-name", "Paid", 20, gateway_name="Mixx by Yas", **renamed)
-    bill(warehouse, "no-gateway", "Paid", 5, gateway_reference=None, gateway_name=None, paid_after=at(2))
-    bill(warehouse, "euros", "Paid", 4200, currency="EUR", paid_after=at(2), paid_before=at(3))
-    bill(warehouse, "missing", "Paid", 8, paid_after=at(2), paid_before=at(3), missing_since=at(4))
-    bill(warehouse, "other-account", "Paid", 9, account="second", paid_after=at(2), paid_before=at(3))
+    bill(warehouse, "paid-at-once", "Paid", 1000)
+    unpaid = ("Pending", 0, at(1), None)
+    history(warehouse, "paid-by-day", unpaid, ("Excess", 500, at(2), at(1)))
+    history(warehouse, "before-midnight", unpaid, ("Paid", 40, at(2, 0, 5), at(1, 23, 59)))
+    history(warehouse, "at-midnight", unpaid, ("Paid", 3, at(2, 0, 5), at(2, 0, 0)))
+    history(warehouse, "night-missed", unpaid, ("Paid", 700, at(3), at(1)))
+    history(warehouse, "26-hours", unpaid, ("Paid", 1, at(2, 4, 15), at(1)))
+    bill(warehouse, "old-at-first-sync", "Paid", 300, created_at=at(20, month=2), first_seen_at=at(3), changed_at=at(3))
+    bill(warehouse, "no-time", "Paid", 90, created_at=None, first_seen_at=at(3), changed_at=at(3))
+    bill(warehouse, "clock-ahead", "Paid", 2, created_at=at(2, 3), first_seen_at=at(2), changed_at=at(2))
+    paid = (unpaid, ("Paid", 20, at(3), at(2)))
+    history(warehouse, "old-name", *paid, gateway_reference=MIXX, gateway_name="T-Money")
+    history(warehouse, "new-name", *paid, gateway_reference=MIXX, gateway_name="Mixx by Yas")
+    history(warehouse, "no-gateway", *paid, gateway_reference=None, gateway_name=None)
+    history(warehouse, "euros", *paid, currency="EUR")
+    history(warehouse, "missing", *paid, missing_since=at(4))
+    history(warehouse, "other-account", *paid, account="second")
     for state, received in {"Pending": 0, "Canceled": 50, "Unknown": 90, "Paid": -10, "Excess": None}.items():
-        bill(warehouse, f"left-out-{state}", state, received, paid_after=at(2), paid_before=at(3))
+        bill(warehouse, f"left-out-{state}", state, received)
     warehouse.connection.execute("set TimeZone = 'Pacific/Auckland'")
 
     assert build(warehouse, "daily_collections") == [
-        ("main", date(2026, 2, 20), FLOOZ, "Flooz", "XOF", 1, 300, 0, 300),
-        ("main", date(2026, 3, 1), FLOOZ, "Flooz", "XOF", 5, 2241, 700, 0),
-        ("main", date(2026, 3, 2), FLOOZ, "Flooz", "EUR", 1, 4200, 0, 0),
-        ("main", date(2026, 3, 2), FLOOZ, "Flooz", "XOF", 2, 208, 0, 0),
-        ("main", date(2026, 3, 2), MIXX, "Mixx by Yas", "XOF", 2, 30, 0, 0),
-        ("main", date(2026, 3, 2), None, None, "XOF", 1, 5, 0, 0),
-        ("main", date(2026, 3, 3), FLOOZ, "Flooz", "XOF", 2, 150, 90, 0),
-        ("second", date(2026, 3, 2), FLOOZ, "Flooz", "XOF", 1, 9, 0, 0),
+        ("main", date(2026, 2, 20), FLOOZ, "Flooz", "XOF", 1, 300, 0, 300, 0, 0, 300),
+        ("main", date(2026, 3, 1), FLOOZ, "Flooz", "XOF", 5, 2241, 700, 0, 0, 0, 2241),
+        ("main", date(2026, 3, 2), FLOOZ, "Flooz", "EUR", 1, 20, 0, 0, 0, 0, 20),
+        ("main", date(2026, 3, 2), FLOOZ, "Flooz", "XOF", 3, 25, 0, 0, 0, 0, 25),
+        ("main", date(2026, 3, 2), MIXX, "Mixx by Yas", "XOF", 2, 40, 0, 0, 0, 0, 40),
+        ("main", date(2026, 3, 2), None, None, "XOF", 1, 20, 0, 0, 0, 0, 20),
+        ("main", date(2026, 3, 3), FLOOZ, "Flooz", "XOF", 1, 90, 90, 0, 0, 0, 90),
+        ("second", date(2026, 3, 2), FLOOZ, "Flooz", "XOF", 1, 20, 0, 0, 0, 0, 20),
     ]
+
+
+def test_daily_collections_does_not_change_a_day_that_is_over(warehouse: Warehouse) -> None:
+    """Money stays on the day it came in, and leaves on the day it left."""
+    unpaid = ("Pending", 0, at(1), None)
+    history(warehouse, "in-two-parts", unpaid, ("Partial", 200, at(2), at(1)), ("Paid", 1000, at(4), at(3)))
+    history(warehouse, "both-the-same-day", ("Partial", 10, at(1), None), ("Paid", 30, at(1, 4), at(1, 3)))
+    history(warehouse, "refunded-to-zero", ("Paid", 1000, at(1), None), ("Paid", 0, at(3), at(2)))
+    history(warehouse, "refunded-below-zero", ("Paid", 7, at(1), None), ("Paid", -7, at(3), at(2)))
+    history(warehouse, "expired", ("Partial", 60, at(1), None), ("Expired", 60, at(3), at(2)))
+    history(warehouse, "expired-then-paid", ("Partial", 5, at(1), None), ("Expired", 5, at(2), at(1)),
+            ("Paid", 9, at(4), at(3)))  # fmt: skip
+    history(warehouse, "told-later", unpaid, ("Excess", None, at(2), at(1)), ("Excess", 1500, at(3), at(2)))
+    history(warehouse, "told-later-from-the-first", ("Partial", None, at(2), None), ("Partial", 4, at(3), at(2)))
+    history(warehouse, "other-change", unpaid, ("Paid", 300, at(2), at(1)), ("Paid", 300, at(4), at(3)))
+
+    assert build(warehouse, "daily_collections") == [
+        ("main", date(2026, 3, 1), FLOOZ, "Flooz", "XOF", 9, 3106, 1500, 4, 1, 5, 3101),
+        ("main", date(2026, 3, 2), FLOOZ, "Flooz", "XOF", 0, 0, 0, 0, 3, 1067, -1067),
+        ("main", date(2026, 3, 3), FLOOZ, "Flooz", "XOF", 2, 809, 0, 0, 0, 0, 809),
+    ]
+    assert warehouse.rows("select cast(sum(net_amount) as bigint) as total from marts.daily_collections") == (
+        warehouse.rows(
+            "select cast(sum(greatest(received_amount, 0)) as bigint) as total from core.bills "
+            "where state in ('Paid', 'Excess', 'Partial')"
+        )
+    )
+
+
+def test_daily_collections_splits_a_bill_by_payment(warehouse: Warehouse) -> None:
+    unpaid = ("Pending", 0, at(1), None)
+    by_mixx = {"gateway_reference": MIXX, "gateway_name": "Mixx", "payment_count": 2}
+    bill(warehouse, "at-once", "Paid", 1000, **by_mixx)
+    payments(warehouse, "at-once", (FLOOZ, 400), (MIXX, 600))
+    history(
+        warehouse, "one-after-the-other", unpaid, ("Partial", 30, at(2), at(1)), ("Paid", 100, at(3), at(2)), **by_mixx
+    )
+    payments(warehouse, "one-after-the-other", (FLOOZ, 30), (MIXX, 70))
+    bill(warehouse, "thrice", "Paid", 6, **(by_mixx | {"payment_count": 3}))
+    payments(warehouse, "thrice", (FLOOZ, 1), (MIXX, 2), (FLOOZ, 3))
+    history(warehouse, "refunded-in-part", ("Paid", 50, at(1), None), ("Paid", 20, at(3), at(2)), **by_mixx)
+    payments(warehouse, "refunded-in-part", (FLOOZ, 5), (MIXX, 15))
+    assert build(warehouse, "daily_collections") == [
+        ("main", date(2026, 3, 1), FLOOZ, "GATEWAY-3", "XOF", 4, 439, 0, 0, 0, 0, 439),
+        ("main", date(2026, 3, 1), MIXX, "GATEWAY-7", "XOF", 3, 647, 0, 0, 0, 0, 647),
+        ("main", date(2026, 3, 2), MIXX, "GATEWAY-7", "XOF", 1, 70, 0, 0, 1, 30, 40),
+    ]
+
+
+@pytest.mark.parametrize(
+    "made",
+    [[(FLOOZ, 400), (MIXX, 500)], [(FLOOZ, 400), (MIXX, None)], [(FLOOZ, -100), (MIXX, 1100)], [(FLOOZ, 1000)]],
+    ids=["does not add up", "amount not told", "negative", "one payment"],
+)
+def test_daily_collections_does_not_split_what_the_payments_do_not_explain(
+    warehouse: Warehouse, made: list[tuple[str, int | None]]
+) -> None:
+    bill(warehouse, "a", "Paid", 1000, gateway_reference=MIXX, gateway_name="Mixx", payment_count=len(made))
+    payments(warehouse, "a", *made)
+    assert build(warehouse, "daily_collections") == [
+        ("main", date(2026, 3, 1), MIXX, "Mixx", "XOF", 1, 1000, 0, 0, 0, 0, 1000)
+    ]
+
+
+NOW = at(1, month=6)
+
+
+def test_unpaid_bills_tells_what_is_known_of_each_open_bill(warehouse: Warehouse) -> None:
+    order = {"merchant_reference": "ORDER-1", "created_at": at(31, month=5), "gateway_reference": None}
+    customer = {"client_key": "k1", "client_phone_masked": "******42"}
+    bill(warehouse, "failed", "Error", 0, **(order | {"created_at": at(30, month=5)}), changed_at=at(31, month=5))
+    bill(warehouse, "failed-before", "Error", 0, **order, changed_at=at(30, month=5))
+    bill(warehouse, "open", "Pending", 0, **order, **customer, gateway_name=None, verified_at=NOW)
+    bill(
+        warehouse, "paid-after", "Paid", 1000, **customer, verified_at=at(31, month=5),
+        paid_after=at(31, month=5), paid_before=NOW,
+    )  # fmt: skip
+    history(
+        warehouse, "partial", ("Error", 0, at(2), None), ("Partial", 400, at(3), at(2)), client_key="k2",
+        missing_since=at(5),
+    )  # fmt: skip
+    bill(warehouse, "maybe", "Paid", 1000, client_key="k2", paid_after=at(1, 0), paid_before=at(2))
+    bill(warehouse, "settled", "Partial", None, merchant_reference="ORDER-2", client_key="k3", created_at=None,
+         business_date=None, first_seen_at=at(1, month=5))  # fmt: skip
+    bill(warehouse, "settles", "Excess", 2, merchant_reference="ORDER-2", client_key="k3", paid_before=at(2))
+    bill(warehouse, "in-euros", "Pending", -5, merchant_reference="ORDER-2", currency="EUR", created_at=at(2, month=6))
+    bill(warehouse, "elsewhere", "Pending", 0, account="second", merchant_reference="ORDER-1", client_key="k1")
+    bill(warehouse, "unknown", "Unknown", 0)
+
+    unpaid = {row[1]: row for row in build(warehouse, "unpaid_bills")}
+    assert list(unpaid.values()) == [
+        ("main", "partial", None, "Partial", "XOF", 1000, 400, 600, at(1, 1), date(2026, 3, 1), NOW, 92, "90+",
+         "Flooz", at(2), "partial", "Flooz", False, "k2", None, "maybe", at(4), at(5)),
+        ("main", "settled", "ORDER-2", "Partial", "XOF", 1000, None, 1000, None, None, NOW, 31, "31-90",
+         "Flooz", None, None, None, True, "k3", None, "no", at(4), None),
+        ("main", "open", "ORDER-1", "Pending", "XOF", 1000, 0, 1000, at(31, month=5), date(2026, 5, 31), NOW, 1, "1-7",
+         None, at(31, month=5), "failed", "Flooz", False, "k1", "******42", "yes", NOW, None),
+        ("main", "in-euros", "ORDER-2", "Pending", "EUR", 1000, -5, 1000, at(2, month=6), date(2026, 6, 2), NOW, 0,
+         "0-1", "Flooz", None, None, None, False, None, None, None, at(4), None),
+        ("second", "elsewhere", "ORDER-1", "Pending", "XOF", 1000, 0, 1000, at(1, 1), date(2026, 3, 1), at(4), 3, "1-7",
+         "Flooz", None, None, None, False, "k1", None, "no", at(4), None),
+    ]  # fmt: skip
+
+
+def test_unpaid_bills_and_aging_by_age(warehouse: Warehouse) -> None:
+    ages = {
+        "just now": (timedelta(0), 0, "0-1"),
+        "a minute less than a day": (timedelta(hours=23, minutes=59), 0, "0-1"),
+        "a day": (timedelta(days=1), 1, "1-7"),
+        "almost 8 days": (timedelta(days=8, microseconds=-1), 7, "1-7"),
+        "8 days": (timedelta(days=8), 8, "8-30"),
+        "almost 31 days": (timedelta(days=31, seconds=-1), 30, "8-30"),
+        "31 days": (timedelta(days=31), 31, "31-90"),
+        "almost 91 days": (timedelta(days=91, seconds=-1), 90, "31-90"),
+        "91 days": (timedelta(days=91), 91, "90+"),
+    }
+    for reference, (age, _, _) in ages.items():
+        bill(warehouse, reference, "Pending", 0, created_at=NOW - age, verified_at=NOW)
+    found = columns(warehouse, "unpaid_bills", "order_reference", "age_days", "age_class")
+    assert sorted(found) == sorted((reference, days, name) for reference, (_, days, name) in ages.items())
+
+    paid_order = {"merchant_reference": "ORDER-1", "created_at": at(1)}
+    bill(warehouse, "settled", "Partial", 100, **paid_order)
+    bill(warehouse, "settles", "Paid", 1000, **paid_order)
+    bill(warehouse, "missing", "Pending", 0, created_at=at(1), missing_since=at(2))
+    bill(warehouse, "both", "Pending", 0, **paid_order, missing_since=at(2))
+    bill(warehouse, "in-part", "Partial", 300, created_at=at(1))
+    bill(warehouse, "euros", "Pending", 0, created_at=NOW, currency="EUR")
+    build(warehouse, "unpaid_bills")
+    assert build(warehouse, "unpaid_aging") == [
+        ("main", "EUR", "0-1", 0, NOW, 1, 1000, 0, 0, 1, 1000, NOW),
+        ("main", "XOF", "0-1", 0, NOW, 2, 2000, 0, 0, 2, 2000, NOW - timedelta(hours=23, minutes=59)),
+        ("main", "XOF", "1-7", 1, NOW, 2, 2000, 0, 0, 2, 2000, NOW - timedelta(days=8, microseconds=-1)),
+        ("main", "XOF", "8-30", 8, NOW, 2, 2000, 0, 0, 2, 2000, NOW - timedelta(days=31, seconds=-1)),
+        ("main", "XOF", "31-90", 31, NOW, 2, 2000, 0, 0, 2, 2000, NOW - timedelta(days=91, seconds=-1)),
+        ("main", "XOF", "90+", 91, NOW, 5, 4600, 2, 2, 2, 1700, at(1)),
+    ]
+
+
+def test_gateway_performance_by_week_of_creation(warehouse: Warehouse) -> None:
+    insert(
+        warehouse, "core.gateways", account="main", gateway_reference=FLOOZ, name="Flooz by Moov",
+        first_seen_at=at(1), changed_at=at(1),
+    )  # fmt: skip
+    sunday, monday = at(8, 23, 59), at(9, 0, 0)
+    for minutes in range(1, 101):
+        bill(
+            warehouse, f"paid-{minutes}", "Paid", 1000, created_at=monday,
+            paid_after=monday + timedelta(minutes=minutes, seconds=-1), paid_before=monday + timedelta(minutes=minutes),
+        )  # fmt: skip
+    bill(warehouse, "error", "Error", 0, created_at=monday)
+    bill(warehouse, "open", "Pending", 0, created_at=monday, amount=50)
+    bill(warehouse, "expired", "Expired", 7, created_at=monday, missing_since=at(12))
+    bill(
+        warehouse, "excess", "Excess", 2000, created_at=sunday, paid_after=sunday - timedelta(hours=1),
+        paid_before=sunday + timedelta(hours=26),
+    )  # fmt: skip
+    bill(warehouse, "no-gateway", "Canceled", 0, created_at=monday, gateway_reference=None, gateway_name=None)
+    bill(warehouse, "euros", "Partial", None, created_at=monday, currency="EUR")
+    bill(warehouse, "no-time", "Paid", 1000, created_at=None, paid_before=at(2))
+    bill(warehouse, "other-account", "Unknown", None, created_at=monday, account="second", amount=-9)
+    share = Decimal
+
+    week, before, empty = date(2026, 3, 9), date(2026, 3, 2), (None,) * 6
+    assert build(warehouse, "gateway_performance") == [
+        ("main", before, FLOOZ, "Flooz by Moov", "XOF", 1, 1, 0, 0, 0, share("1.0000"), share("0.0000"), 1000, 2000,
+         0, 1560, 0, 1560, 0, 1560, 1),
+        ("main", week, FLOOZ, "Flooz by Moov", "EUR", 1, 0, 1, 0, 0, share("0.0000"), share("0.0000"), 1000, 0,
+         *empty, 0),
+        ("main", week, FLOOZ, "Flooz by Moov", "XOF", 103, 100, 1, 1, 1, share("0.9709"), share("0.0097"), 102050,
+         100007, 49, 50, 89, 90, 98, 99, 0),
+        ("main", week, None, None, "XOF", 1, 0, 0, 0, 1, share("0.0000"), share("0.0000"), 1000, 0, *empty, 0),
+        ("main", None, FLOOZ, "Flooz by Moov", "XOF", 1, 1, 0, 0, 0, share("1.0000"), share("0.0000"), 1000, 1000,
+         *empty, 0),
+        ("second", week, FLOOZ, "Flooz", "XOF", 1, 0, 0, 0, 1, share("0.0000"), share("0.0000"), 0, 0, *empty, 0),
+    ]  # fmt: skip
+
+
+def test_time_to_pay_has_bounds_only(warehouse: Warehouse) -> None:
+    created = at(1, 1)
+    bill(warehouse, "seen-unpaid", "Paid", 1000, paid_after=at(1, 1, 59), paid_before=at(2, 1, 58), missing_since=at(3))
+    bill(
+        warehouse, "first-seen-paid", "Excess", None, currency="EUR", paid_after=created,
+        paid_before=at(1, 3, month=6) + timedelta(microseconds=1), gateway_reference=None, gateway_name=None,
+    )  # fmt: skip
+    bill(warehouse, "clock-ahead", "Paid", 1000, paid_after=at(1, 0), paid_before=at(1, 0))
+    bill(warehouse, "no-time", "Paid", 1000, created_at=None, paid_before=at(2))
+    bill(warehouse, "open", "Partial", 10)
+    day = date(2026, 3, 1)
+    assert build(warehouse, "time_to_pay") == [
+        ("main", "seen-unpaid", FLOOZ, "Flooz", "XOF", 1000, created, day, at(1, 1, 59), at(2, 1, 58), 44, 1483, False),
+        ("main", "first-seen-paid", None, None, "EUR", None, created, day, created,
+         at(1, 3, month=6) + timedelta(microseconds=1), 0, 92 * 1440 + 120 + 1, True),
+        ("main", "clock-ahead", FLOOZ, "Flooz", "XOF", 1000, created, day, at(1, 0), at(1, 0), 0, 0, False),
+    ]  # fmt: skip
+
+
+def test_payment_differences_names_each_bill_once(warehouse: Warehouse) -> None:
+    many = {"payment_count": 2}
+    bill(warehouse, "exact", "Paid", 1000)
+    bill(warehouse, "open", "Pending", 0)
+    bill(warehouse, "failed", "Error", 0)
+    bill(warehouse, "unknown", "Unknown", 300)
+    bill(warehouse, "partial", "Partial", 400, missing_since=at(5), client_key="k")
+    bill(warehouse, "partial-not-told", "Partial", None)
+    bill(warehouse, "excess", "Excess", 1001, paid_before=at(2))
+    bill(warehouse, "excess-not-told", "Excess", None)
+    bill(warehouse, "paid-too-much", "Paid", 1500, currency="EUR")
+    bill(warehouse, "refunded-to-zero", "Paid", 0)
+    bill(warehouse, "kept", "Expired", 60)
+    bill(warehouse, "double", "Excess", 2000)
+    bill(warehouse, "two-payments", "Excess", None, **many)
+    payments(warehouse, "two-payments", (FLOOZ, 1000), (MIXX, 1100))
+    bill(warehouse, "two-halves", "Paid", 1000, **many)
+    payments(warehouse, "two-halves", (FLOOZ, 500), (FLOOZ, 500))
+    order = {"merchant_reference": "ORDER-1"}
+    bill(warehouse, "second", "Excess", 3000, **order, paid_before=at(3))
+    bill(warehouse, "first", "Paid", 1000, **order, paid_before=at(2))
+    bill(warehouse, "third", "Paid", 1000, **order, paid_before=at(3), created_at=at(2))
+    bill(warehouse, "not-paid", "Error", 0, **order)
+    bill(warehouse, "given-back", "Paid", 0, **order, paid_before=at(1))
+    bill(warehouse, "in-euros", "Paid", 1000, **order, currency="EUR", paid_before=at(4))
+    bill(warehouse, "elsewhere", "Paid", 1000, **order, account="second", paid_before=at(4))
+
+    day, flooz = date(2026, 3, 1), "Flooz"
+    assert build(warehouse, "payment_differences") == [
+        ("main", "excess", None, "excess", "Excess", "XOF", 1000, 1001, 1, 1, flooz, day, at(2), None, None, None),
+        ("main", "excess-not-told", None, "excess", "Excess", "XOF", 1000, None, None, 1, flooz, day, *[None] * 4),
+        ("main", "paid-too-much", None, "excess", "Paid", "EUR", 1000, 1500, 500, 1, flooz, day, *[None] * 4),
+        ("main", "kept", None, "kept", "Expired", "XOF", 1000, 60, 60, 1, flooz, day, *[None] * 4),
+        ("main", "double", None, "paid_twice_bill", "Excess", "XOF", 1000, 2000, 1000, 1, flooz, day, *[None] * 4),
+        ("main", "two-payments", None, "paid_twice_bill", "Excess", "XOF", 1000, None, None, 2, flooz, day,
+         *[None] * 4),
+        ("main", "second", "ORDER-1", "paid_twice_order", "Excess", "XOF", 1000, 3000, 3000, 1, flooz, day, at(3),
+         "first", None, None),
+        ("main", "third", "ORDER-1", "paid_twice_order", "Paid", "XOF", 1000, 1000, 1000, 1, flooz, date(2026, 3, 2),
+         at(3), "first", None, None),
+        ("main", "partial", None, "partial", "Partial", "XOF", 1000, 400, -600, 1, flooz, day, None, None, "k", at(5)),
+        ("main", "partial-not-told", None, "partial", "Partial", "XOF", 1000, None, None, 1, flooz, day, *[None] * 4),
+        ("main", "given-back", "ORDER-1", "short", "Paid", "XOF", 1000, 0, -1000, 1, flooz, day, at(1), *[None] * 3),
+        ("main", "refunded-to-zero", None, "short", "Paid", "XOF", 1000, 0, -1000, 1, flooz, day, *[None] * 4),
+    ]  # fmt: skip
+
+
+def test_customers_by_key_and_currency(warehouse: Warehouse) -> None:
+    one = {"client_key": "k1", "client_phone_masked": "******42"}
+    bill(warehouse, "paid", "Paid", 900, **one, created_at=at(1, 23, 59), paid_before=at(2))
+    bill(warehouse, "paid-again", "Excess", 1100, **one, created_at=at(2, 0, 0), paid_before=at(3), missing_since=at(4))
+    bill(warehouse, "open", "Partial", None, **one, created_at=at(5))
+    bill(warehouse, "error", "Error", -50, **one, amount=-50)
+    bill(warehouse, "euros", "Pending", 0, **one, currency="EUR", created_at=None)
+    bill(warehouse, "elsewhere", "Expired", 0, **one, account="second")
+    bill(warehouse, "no-customer", "Paid", 1000)
+    assert sorted(build(warehouse, "customers")) == [
+        ("main", "k1", "EUR", "******42", 1, 0, 1, 0, 1000, 0, None, None, None),
+        ("main", "k1", "XOF", "******42", 4, 2, 1, 1, 3000, 2000, date(2026, 3, 1), date(2026, 3, 5), at(3)),
+        ("second", "k1", "XOF", "******42", 1, 0, 0, 0, 1000, 0, date(2026, 3, 1), date(2026, 3, 1), None),
+    ]
+
+
+def test_orders_with_their_attempts(warehouse: Warehouse) -> None:
+    def attempt(reference: str, order: str | None, state: str, received: int | None, **values: Any) -> None:
+        bill(warehouse, reference, state, received, merchant_reference=order, **values)
+
+    attempt("a1", "A", "Error", 0, created_at=at(1, 9))
+    attempt("a2", "A", "Paid", 1200, created_at=at(1, 10), amount=1200, paid_after=at(1, 10), paid_before=at(2))
+    attempt("a3", "A", "Pending", 0, created_at=None, missing_since=at(4))
+    attempt("b2", "B", "Paid", 1000, created_at=at(2), paid_after=at(2), paid_before=at(3))
+    attempt("b1", "B", "Excess", 1001, created_at=at(1), paid_after=at(3), paid_before=at(4))
+    attempt("c1", "C", "Partial", 300)
+    attempt("d1", "D", "Canceled", 40)
+    attempt("d2", "D", "Expired", None, created_at=at(1, 5), amount=70)
+    attempt("d3", "D", "Paid", 5, currency="EUR", amount=5, paid_before=at(2))
+    attempt("a1", "A", "Pending", -3, account="second")
+    attempt("alone", None, "Paid", 1000)
+    assert sorted(build(warehouse, "orders")) == [
+        ("main", "A", "XOF", "paid", 3, 1, 1, 1, at(1, 9), at(1, 10), "a1", "a3", "Pending", "a2", at(1, 10), at(2),
+         1200, 1200),
+        ("main", "B", "XOF", "paid", 2, 0, 2, 0, at(1), at(2), "b1", "b2", "Paid", "b2", at(2), at(3), 1000, 2001),
+        ("main", "C", "XOF", "open", 1, 0, 0, 0, at(1, 1), at(1, 1), "c1", "c1", "Partial", None, None, None, 1000,
+         300),
+        ("main", "D", "EUR", "paid", 1, 0, 1, 0, at(1, 1), at(1, 1), "d3", "d3", "Paid", "d3", None, at(2), 5, 5),
+        ("main", "D", "XOF", "failed", 2, 0, 0, 0, at(1, 1), at(1, 5), "d1", "d2", "Expired", None, None, None, 70, 40),
+        ("second", "A", "XOF", "open", 1, 0, 0, 0, at(1, 1), at(1, 1), "a1", "a1", "Pending", None, None, None, 1000,
+         0),
+    ]  # fmt: skip
+
+
+def test_monthly_summary_keeps_billed_and_received_apart(warehouse: Warehouse) -> None:
+    last = at(31, 23, 59)
+    history(warehouse, "paid-next-month", ("Pending", 0, last, None),
+            ("Paid", 1000, at(1, 2, month=4), at(1, 0, month=4)), created_at=last)  # fmt: skip
+    history(warehouse, "taken-back", ("Paid", 500, at(2), None), ("Canceled", 0, at(9, month=4), at(8, month=4)))
+    bill(warehouse, "first-of-april", "Error", 0, created_at=at(1, 0, 0, month=4))
+    bill(warehouse, "old", "Paid", 70, amount=70, created_at=at(9, month=1), changed_at=at(1), missing_since=at(3))
+    bill(warehouse, "euros", "Partial", 30, currency="EUR")
+    bill(warehouse, "no-time", "Paid", 9, amount=9, created_at=None, changed_at=at(7, month=5))
+    bill(warehouse, "elsewhere", "Unknown", None, account="second")
+    build(warehouse, "daily_collections")
+    share = Decimal
+    assert build(warehouse, "monthly_summary") == [
+        ("main", date(2026, 1, 1), "XOF", 1, 1, 0, 0, 0, 1, share("1.0000"), 70, 70, 0, 70, 0, 70),
+        ("main", date(2026, 3, 1), "EUR", 1, 0, 1, 0, 0, 0, share("0.0000"), 1000, 30, 0, 30, 0, 0),
+        ("main", date(2026, 3, 1), "XOF", 2, 1, 0, 0, 1, 0, share("0.5000"), 2000, 500, 0, 500, 0, 0),
+        ("main", date(2026, 4, 1), "XOF", 1, 0, 0, 1, 0, 0, share("0.0000"), 1000, 1000, 500, 500, 0, 0),
+        ("main", date(2026, 5, 1), "XOF", 0, 0, 0, 0, 0, 0, None, 0, 9, 0, 9, 9, 0),
+        ("main", None, "XOF", 1, 1, 0, 0, 0, 0, share("1.0000"), 9, 0, 0, 0, 0, 0),
+        ("second", date(2026, 3, 1), "XOF", 1, 0, 0, 0, 1, 0, share("0.0000"), 1000, 0, 0, 0, 0, 0),
+    ]
+
+
+def sync_row(warehouse: Warehouse, sync_id: str, kind: str, started_at: datetime, status: str, **values: Any) -> None:
+    standard = {
+        "sync_id": sync_id, "account": "main", "kind": kind, "started_at": started_at,
+        "heartbeat_at": started_at + timedelta(seconds=30), "finished_at": started_at + timedelta(minutes=1),
+        "status": status, "pages": 3, "requests": 5, "retries": 1, "waited_seconds": 0.25, "rows_read": 60,
+        "bills_new": 4, "bills_changed": 2, "bills_unchanged": 54, "rows_set_aside": 1, "reported_total": 60,
+        "complete": status == "complete", "warnings": [], "owner": "o", "version": "0",
+    }  # fmt: skip
+    insert(warehouse, "core.syncs", **(standard | values))
+
+
+def test_sync_health_tells_how_old_each_account_is(warehouse: Warehouse) -> None:
+    sync_row(warehouse, "s1", "full_refresh", at(1), "complete")
+    sync_row(warehouse, "s2", "refresh", at(2), "failed", error_code="RateLimitedError", warnings=["a", "b"])
+    sync_row(warehouse, "s3", "recheck", at(3), "complete", reported_total=None)
+    sync_row(warehouse, "s4", "refresh", at(3, 3), "running", finished_at=None)
+    sync_row(warehouse, "other", "refresh", at(2), "incomplete", account="second", waited_seconds=1.5)
+    ended = timedelta(minutes=1)
+    done = at(1) + ended
+    assert build(warehouse, "sync_health") == [
+        ("main", "s1", "full_refresh", at(1), done, 60, "complete", True, None, 0, 3, 5, 1, Decimal("0.250"), 60, 4, 2,
+         1, 60, False, 48, done, 0),
+        ("main", "s2", "refresh", at(2), at(2) + ended, 60, "failed", False, "RateLimitedError", 2, 3, 5, 1,
+         Decimal("0.250"), 60, 4, 2, 1, 60, False, 24, done, 24),
+        ("main", "s3", "recheck", at(3), at(3) + ended, 60, "complete", True, None, 0, 3, 5, 1, Decimal("0.250"), 60,
+         4, 2, 1, None, False, 0, done, 48),
+        ("main", "s4", "refresh", at(3, 3), at(3, 3) + ended / 2, 30, "running", False, None, 0, 3, 5, 1,
+         Decimal("0.250"), 60, 4, 2, 1, 60, True, 0, done, 48),
+        ("second", "other", "refresh", at(2), at(2) + ended, 60, "incomplete", False, None, 0, 3, 5, 1,
+         Decimal("1.500"), 60, 4, 2, 1, 60, True, 24, None, None),
+    ]  # fmt: skip
 
 
 def test_bill_states_counts_bills_and_money_by_state(warehouse: Warehouse) -> None:
@@ -114,8 +491,13 @@ def test_a_mart_has_the_same_types_and_comments_with_and_without_rows(
     warehouse: Warehouse, name: str, is_filled: bool
 ) -> None:
     if is_filled:
-        bill(warehouse, "a", "Paid", 1000, paid_after=at(1), paid_before=at(1))
-    assert len(build(warehouse, name)) == is_filled
+        known = {"merchant_reference": "ORDER-1", "client_key": "k"}
+        bill(warehouse, "a", "Paid", 1000, **known, paid_after=at(1), paid_before=at(1))
+        bill(warehouse, "b", "Partial", 1, **known)
+        sync_row(warehouse, "s", "refresh", at(1), "complete")
+    for mart in all_marts():
+        build_mart(warehouse, mart)
+    assert bool(build(warehouse, name)) == is_filled
 
     comment, columns = data_dictionary()["marts", name]
     assert comment.startswith(MARTS[name].description) and comment.endswith(f"Grain: {MARTS[name].grain}.")
@@ -154,10 +536,15 @@ def test_every_core_table_and_column_has_a_comment() -> None:
 
 
 def test_dependencies_are_read_from_the_sql() -> None:
-    assert {name: mart.depends_on for name, mart in MARTS.items()} == {
+    names = ("bill_states", "daily_collections", "monthly_summary", "sync_health")
+    assert {name: MARTS[name].depends_on for name in names} == {
         "bill_states": (("core", "bills"),),
-        "daily_collections": (("core", "bill_versions"), ("core", "bills"), ("core", "gateways")),
-    }
+        "daily_collections": (
+            ("core", "bill_versions"), ("core", "bills"), ("core", "gateways"), ("core", "payments")
+        ),
+        "monthly_summary": (("core", "bills"), ("marts", "daily_collections")),
+        "sync_health": (("core", "syncs"),),
+    }  # fmt: skip
 
 
 def test_marts_come_after_the_marts_they_are_made_of(tmp_path: Path) -> None:
@@ -181,10 +568,12 @@ def test_column_lineage_follows_the_sql_to_the_core_tables() -> None:
         "oldest_created_at": [(bills, "created_at")],
         "oldest_verified_at": [(bills, "verified_at")],
     }
-    assert column_lineage(MARTS["daily_collections"])["gateway_name"] == [
+    assert set(column_lineage(MARTS["daily_collections"])["gateway_name"]) >= {
         (bills, "gateway_name"),
         (("core", "gateways"), "name"),
-    ]
+        (("core", "payments"), "gateway_name"),
+    }
+    assert column_lineage(MARTS["unpaid_aging"])["open_amount"] == [(("marts", "unpaid_bills"), "open_amount")]
 
 
 @pytest.mark.parametrize(
@@ -203,6 +592,19 @@ def test_a_header_that_does_not_fit_its_select_is_an_error(tmp_path: Path, text:
     path.write_text(text)
     with pytest.raises(WarehouseError, match=r"odd\.sql: the header must"):
         read_mart(path)
+
+
+@pytest.mark.parametrize("name", MARTS)
+def test_a_mart_says_its_account_and_what_its_money_is_in(name: str) -> None:
+    mart = MARTS[name]
+    money = [column for column in mart.comments if column.endswith("_amount")]
+    assert "account" in mart.comments
+    assert not money or ("currency" in mart.comments and any("smallest unit" in mart.comments[c] for c in money))
+
+
+@pytest.mark.parametrize("name", MARTS)
+def test_a_mart_is_the_same_whenever_it_is_built(name: str) -> None:
+    assert not re.search(r"\bnow\(|current_|today\(|random\(", MARTS[name].sql)
 
 
 @pytest.mark.parametrize("name", MARTS)

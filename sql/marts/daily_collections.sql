@@ -1,11 +1,16 @@
--- Money received, by day and gateway.
--- Only what came in counts (Paid, Excess and Partial bills with a received amount above zero), never what was billed.
--- CashPay does not tell when a bill was paid. It counts on the Africa/Lome day on which it was last seen unpaid, or,
--- if it was paid when first read, on the day of its creation. With a refresh every night that is the day of payment,
--- but for payments between midnight and the refresh, which count on the day before.
--- A Partial bill counts in the same way by its newest change, and moves with all its money once it is Paid or Excess.
--- A bill that CashPay no longer shows stays counted: the money came in. What a partly paid bill keeps after it expired
--- or was canceled is not in here, because it may go back to the customer: see received_amount in bill_states.
+-- Money received, by day and gateway. A day that is over does not change any more.
+-- Only what came in counts, never what was billed. Each increase of a bill's received amount that we saw counts once:
+-- what a Partial bill received stays on its day when the rest comes in later.
+-- CashPay does not tell when money came in. It counts on the Africa/Lome day on which it was last seen missing, or, if
+-- it was there when the bill was first read, on the day of the bill's creation. With a refresh every night that is the
+-- day of payment, but for payments between midnight and the refresh, which count on the day before.
+-- Money counts while its bill is Paid, Excess or Partial. When the received amount falls (a refund), or when the bill
+-- is canceled, expires, fails or gets an unknown state, the money leaves again, in withdrawn_amount, on the day on
+-- which it was last seen counted. What such a bill keeps may go back to the customer: see payment_differences.
+-- A bill with payments through several gateways is split by payment, in the order of CashPay's list, if its payments
+-- add up to what it received; otherwise, and always with one gateway, all goes to the gateway of the bill.
+-- A bill that CashPay no longer shows stays counted: the money came in. Negative amounts count as zero.
+-- The sum of net_amount is what Paid, Excess and Partial bills hold, as in bill_states.
 -- grain: one row per account, received_date, gateway and currency
 --
 -- account: Label of the merchant account.
@@ -14,37 +19,188 @@
 -- gateway_name: Name of the gateway as it is now; empty when CashPay has not told.
 -- currency: ISO 4217 code. Never add up different currencies.
 -- bill_count: Bills that money came in for.
--- received_amount: Money received, in the currency's smallest unit (francs for XOF). This is the revenue.
+-- received_amount: Money received, in the currency's smallest unit (francs for XOF). This is the revenue before
+--     withdrawals.
 -- received_with_uncertain_day: Part of received_amount that may belong to a later day: more than 26 hours passed
---     between the last reading of the bill as unpaid and the first as paid, or it has no time of creation.
--- received_with_assumed_day: Another part of received_amount: already paid when first read, more than 26 hours after
---     creation (as on the first sync), so that the day of creation is assumed.
+--     between the last reading without the money and the first with it, or the bill has no time of creation.
+-- received_with_assumed_day: Another part of received_amount: already there when the bill was first read, more than 26
+--     hours after creation (as on the first sync), so that the day of creation is assumed.
+-- withdrawn_count: Bills that money was withdrawn from.
+-- withdrawn_amount: Money counted before that no longer counts on this day, as a positive number: refunds, and what
+--     canceled, expired or failed bills had received.
+-- net_amount: received_amount less withdrawn_amount.
 with
 
-received as (
+-- Bills with one content and at most one payment, most of them, need no look at their history.
+simple_bills as (
 
     select
-        bills.account,
-        bills.gateway_reference,
-        coalesce(gateways.name, bills.gateway_name) as gateway_name,
-        bills.currency,
-        bills.received_amount,
-        bills.first_seen_at,
-        coalesce(bills.paid_after, versions.changed_after, bills.created_at) as received_after,
-        coalesce(bills.paid_before, bills.changed_at) as received_before
-    from core.bills as bills
-    left join core.bill_versions as versions
-        on
-            bills.account = versions.account
-            and bills.order_reference = versions.order_reference
-            and bills.version = versions.version
-    left join core.gateways as gateways
-        on
-            bills.account = gateways.account
-            and bills.gateway_reference = gateways.gateway_reference
+        account,
+        order_reference,
+        created_at as received_after,
+        changed_at as received_before,
+        true as is_first_reading,
+        true as is_received,
+        gateway_reference,
+        gateway_name,
+        currency,
+        received_amount as moved_amount
+    from core.bills
     where
-        bills.state in ('Paid', 'Excess', 'Partial')
-        and bills.received_amount > 0
+        version = 1
+        and payment_count < 2
+        and state in ('Paid', 'Excess', 'Partial')
+        and received_amount > 0
+
+),
+
+other_bills as (
+
+    select
+        account,
+        order_reference,
+        gateway_reference,
+        gateway_name,
+        currency,
+        received_amount,
+        created_at,
+        payment_count
+    from core.bills
+    where version > 1 or payment_count > 1
+
+),
+
+readings as (
+
+    select
+        versions.account,
+        versions.order_reference,
+        versions.version,
+        versions.observed_at,
+        case
+            when versions.state not in ('Paid', 'Excess', 'Partial') then 0
+            when versions.received_amount >= 0 then versions.received_amount
+            when versions.received_amount < 0 then 0
+        end as counted_amount,
+        lead(versions.changed_after) over (
+            partition by versions.account, versions.order_reference order by versions.version
+        ) as last_read_at
+    from core.bill_versions as versions
+    inner join other_bills
+        on versions.account = other_bills.account and versions.order_reference = other_bills.order_reference
+
+),
+
+known_readings as (
+
+    select
+        account,
+        order_reference,
+        observed_at,
+        counted_amount,
+        lag(counted_amount, 1, 0) over of_bill as counted_before,
+        lag(last_read_at) over of_bill as last_read_before,
+        row_number() over of_bill = 1 as is_first_reading
+    from readings
+    where counted_amount is not null
+    window of_bill as (partition by account, order_reference order by version)
+
+),
+
+movements as (
+
+    select
+        known_readings.account,
+        known_readings.order_reference,
+        other_bills.gateway_reference,
+        other_bills.gateway_name,
+        other_bills.currency,
+        case
+            when known_readings.is_first_reading then other_bills.created_at
+            else known_readings.last_read_before
+        end as received_after,
+        known_readings.observed_at as received_before,
+        known_readings.is_first_reading,
+        known_readings.counted_amount > known_readings.counted_before as is_received,
+        least(known_readings.counted_amount, known_readings.counted_before) as moved_from,
+        greatest(known_readings.counted_amount, known_readings.counted_before) as moved_to
+    from known_readings
+    inner join other_bills
+        on
+            known_readings.account = other_bills.account
+            and known_readings.order_reference = other_bills.order_reference
+    where known_readings.counted_amount != known_readings.counted_before
+
+),
+
+payments as (
+
+    select
+        payments.account,
+        payments.order_reference,
+        payments.gateway_reference,
+        payments.gateway_name,
+        payments.amount,
+        other_bills.received_amount,
+        cast(
+            sum(payments.amount) over (
+                partition by payments.account, payments.order_reference order by payments.payment_number
+            ) as bigint
+        ) as amount_until,
+        sum(payments.amount) over of_bill as total_amount,
+        min(coalesce(payments.amount, 0)) over of_bill as smallest_amount,
+        payments.payment_number = max(payments.payment_number) over of_bill as is_last
+    from core.payments as payments
+    inner join other_bills
+        on payments.account = other_bills.account and payments.order_reference = other_bills.order_reference
+    where other_bills.payment_count > 1
+    window of_bill as (partition by payments.account, payments.order_reference)
+
+),
+
+payment_shares as (
+
+    select
+        account,
+        order_reference,
+        gateway_reference,
+        gateway_name,
+        amount_until - amount as share_from,
+        case when is_last then 9223372036854775807 else amount_until end as share_to
+    from payments
+    where
+        total_amount = received_amount
+        and smallest_amount > 0
+
+),
+
+shared as (
+
+    select
+        movements.account,
+        movements.order_reference,
+        movements.received_after,
+        movements.received_before,
+        movements.is_first_reading,
+        movements.is_received,
+        case
+            when payment_shares.share_from is null then movements.gateway_reference
+            else payment_shares.gateway_reference
+        end as gateway_reference,
+        case
+            when payment_shares.share_from is null then movements.gateway_name
+            else payment_shares.gateway_name
+        end as gateway_name,
+        movements.currency,
+        least(movements.moved_to, coalesce(payment_shares.share_to, movements.moved_to))
+        - greatest(movements.moved_from, coalesce(payment_shares.share_from, movements.moved_from)) as moved_amount
+    from movements
+    left join payment_shares
+        on
+            movements.account = payment_shares.account
+            and movements.order_reference = payment_shares.order_reference
+            and movements.moved_to > payment_shares.share_from
+            and movements.moved_from < payment_shares.share_to
 
 ),
 
@@ -52,36 +208,72 @@ dated as (
 
     select
         account,
+        order_reference,
+        cast(timezone('Africa/Lome', least(received_after, received_before)) as date) as received_date,
+        received_after is null as has_no_start,
+        coalesce(received_before - received_after > interval 26 hours, false) as is_wide,
+        is_first_reading,
+        is_received,
         gateway_reference,
         gateway_name,
         currency,
-        received_amount,
-        cast(timezone('Africa/Lome', coalesce(received_after, received_before)) as date) as received_date,
+        moved_amount
+    from simple_bills
+    union all
+    select
+        account,
+        order_reference,
+        cast(timezone('Africa/Lome', least(received_after, received_before)) as date) as received_date,
         received_after is null as has_no_start,
         coalesce(received_before - received_after > interval 26 hours, false) as is_wide,
-        received_before = first_seen_at as is_first_reading
-    from received
+        is_first_reading,
+        is_received,
+        gateway_reference,
+        gateway_name,
+        currency,
+        moved_amount
+    from shared
 
 ),
 
 daily_collections as (
 
     select
-        account,
-        received_date,
-        gateway_reference,
-        gateway_name,
-        currency,
-        count(*) as bill_count,
-        cast(sum(received_amount) as bigint) as received_amount,
+        dated.account,
+        dated.received_date,
+        dated.gateway_reference,
+        coalesce(gateways.name, dated.gateway_name) as gateway_name,
+        dated.currency,
+        count(distinct case when dated.is_received then dated.order_reference end) as bill_count,
+        cast(sum(case when dated.is_received then dated.moved_amount else 0 end) as bigint) as received_amount,
         cast(
-            sum(case when has_no_start or (is_wide and not is_first_reading) then received_amount else 0 end) as bigint
+            sum(
+                case
+                    when dated.is_received and (dated.has_no_start or (dated.is_wide and not dated.is_first_reading))
+                        then dated.moved_amount
+                    else 0
+                end
+            ) as bigint
         ) as received_with_uncertain_day,
         cast(
-            sum(case when is_wide and is_first_reading then received_amount else 0 end) as bigint
-        ) as received_with_assumed_day
+            sum(
+                case
+                    when dated.is_received and dated.is_wide and dated.is_first_reading then dated.moved_amount
+                    else 0
+                end
+            ) as bigint
+        ) as received_with_assumed_day,
+        count(distinct case when not dated.is_received then dated.order_reference end) as withdrawn_count,
+        cast(sum(case when dated.is_received then 0 else dated.moved_amount end) as bigint) as withdrawn_amount
     from dated
-    group by account, received_date, gateway_reference, gateway_name, currency
+    left join core.gateways as gateways
+        on dated.account = gateways.account and dated.gateway_reference = gateways.gateway_reference
+    group by
+        dated.account,
+        dated.received_date,
+        dated.gateway_reference,
+        coalesce(gateways.name, dated.gateway_name),
+        dated.currency
 
 )
 
@@ -94,6 +286,9 @@ select
     bill_count,
     received_amount,
     received_with_uncertain_day,
-    received_with_assumed_day
+    received_with_assumed_day,
+    withdrawn_count,
+    withdrawn_amount,
+    received_amount - withdrawn_amount as net_amount
 from daily_collections
 order by account, received_date, gateway_name, gateway_reference, currency
