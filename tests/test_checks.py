@@ -134,6 +134,21 @@ def test_a_bill_that_cashpay_no_longer_knows_warns(shop: Shop) -> None:
     assert [row["order_reference"] for row in red(shop.settings)["no_bill_missing"]] == ["SANDBOX-3"]
 
 
+def test_a_gateway_that_is_new_gone_or_renamed_warns(shop: Shop) -> None:
+    references = [gateway["reference"] for gateway in shop.simulator.truth()["gateways"]]
+    shop.simulator.put_gateway("new-gateway", libelle="Nouveau (exemple)")
+    shop.simulator.put_gateway(references[0], libelle="Autre nom (exemple)")
+    shop.simulator.put_gateway(references[1], removed=True)
+    shop.sync()
+    assert {row["gateway_reference"]: row["what_changed"] for row in red(shop.settings)["gateways_unchanged"]} == {
+        "new-gateway": "new",
+        references[0]: "changed",
+        references[1]: "gone",
+    }
+    shop.sync()
+    assert red(shop.settings) == {}
+
+
 def test_another_currency_warns_when_it_first_comes(shop: Shop) -> None:
     shop.bill("SANDBOX-40", currency="EUR", amount=500)
     shop.sync()

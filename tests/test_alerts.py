@@ -1,0 +1,111 @@
+"""Telling a person: webhook, mail and command, against real servers; nothing secret is told, nobody else is."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from listeners import Mailbox, Webhook, mailbox, webhook
+
+from cashpay_pipeline import alerts
+from cashpay_pipeline.errors import AlertError, SettingsError
+from cashpay_pipeline.settings import load_settings
+
+PASSWORD = "canary-mail-password"
+
+
+@pytest.fixture
+def hook() -> Iterator[Webhook]:
+    with webhook() as found:
+        yield found
+
+
+@pytest.fixture
+def mails() -> Iterator[Mailbox]:
+    with mailbox() as found:
+        yield found
+
+
+@pytest.fixture
+def command(tmp_path: Path) -> Iterator[tuple[str, Callable[[], str]]]:
+    script = tmp_path / "tell.sh"
+    script.write_text(f'#!/bin/sh\n{{ echo "$@"; cat; env; }} > {tmp_path}/told\n')
+    script.chmod(0o755)
+    yield f"'{script}' --priority high", (tmp_path / "told").read_text
+
+
+def mail_settings(mails: Mailbox, **fields: Any) -> dict[str, Any]:
+    smtp = f"smtp://alerts%40shop:{PASSWORD}@{mails.address}"
+    return {"alert_mail_to": "owner@shop.example, it@shop.example", "alert_mail_smtp": smtp} | fields
+
+
+def test_every_channel_gets_the_message(
+    hook: Webhook, mails: Mailbox, command: tuple[str, Callable[[], str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CASHPAY_PII_KEY", "canary-environment")
+    settings = load_settings(alert_webhook=hook.url, alert_command=command[0], **mail_settings(mails))
+    assert alerts.send(settings, "CashPay main: a look", "Line é one\nLine two") == []
+    assert hook.posts == [{"text": "*CashPay main: a look*\nLine é one\nLine two"}]
+    (mail,) = mails.mails
+    assert (mail["Subject"], mail["To"]) == ("CashPay main: a look", "owner@shop.example, it@shop.example")
+    assert (mail["From"], mail.get_content()) == ("owner@shop.example", "Line é one\r\nLine two\r\n")
+    assert mails.logins == [f"alerts@shop {PASSWORD}"]
+    assert command[1]().startswith("--priority high CashPay main: a look\nLine é one\nLine two")
+    assert "canary-environment" not in command[1]()
+
+
+def test_a_secret_of_the_settings_is_masked(hook: Webhook, mails: Mailbox) -> None:
+    settings = load_settings(alert_webhook=hook.url, pii_key="canary-pii", **mail_settings(mails))
+    alerts.send(settings, "canary-pii", f"{PASSWORD} {hook.url}")
+    told = hook.texts[0] + mails.mails[0].as_string()
+    assert "canary" not in told and "***" in told
+
+
+def test_one_channel_that_fails_does_not_keep_the_others_from_telling(hook: Webhook, mails: Mailbox) -> None:
+    mails.refuses = True
+    settings = load_settings(alert_webhook=hook.url, alert_command="false", **mail_settings(mails))
+    problems = alerts.send(settings, "t", "x")
+    assert len(hook.posts) == 1
+    assert problems == [
+        "CASHPAY_ALERT_MAIL_TO: SMTPRecipientsRefused",
+        "CASHPAY_ALERT_COMMAND: CalledProcessError 1",
+    ]
+
+
+@pytest.mark.parametrize("status", [302, 404, 500])
+def test_a_webhook_that_refuses_is_an_error_without_its_address(hook: Webhook, status: int) -> None:
+    """A redirect is not followed: the message is for the address in the settings."""
+    hook.status = status
+    with pytest.raises(AlertError, match=f"CASHPAY_ALERT_WEBHOOK: HTTPError {status}") as failed:
+        alerts.send(load_settings(alert_webhook=hook.url), "t", "x")
+    assert "canary" not in str(failed.value) and failed.value.__context__ is None
+
+
+def test_nobody_there_is_an_error_of_ours(tmp_path: Path) -> None:
+    settings = load_settings(
+        alert_webhook="http://127.0.0.1:9/x",
+        alert_command=str(tmp_path / "nothing"),
+        alert_mail_to="a@b.example",
+        alert_mail_smtp="smtp://127.0.0.1:9",
+    )
+    with pytest.raises(AlertError, match=r"URLError; .*Connection.*; .*FileNotFoundError"):
+        alerts.send(settings, "t", "x")
+
+
+def test_no_channel_is_no_channel() -> None:
+    assert not alerts.has_channel(load_settings())
+    assert alerts.send(load_settings(), "t", "x") == []
+
+
+@pytest.mark.parametrize(
+    ("fields", "named"),
+    [
+        ({"alert_webhook": "http://elsewhere.example/canary"}, "CASHPAY_ALERT_WEBHOOK"),
+        ({"alert_mail_to": "a@b.example"}, "CASHPAY_ALERT_MAIL_SMTP"),
+        ({"alert_mail_smtp": "canary.example:25"}, "CASHPAY_ALERT_MAIL_SMTP"),
+    ],
+)
+def test_settings_that_cannot_work_are_refused_by_name(fields: dict[str, str], named: str) -> None:
+    with pytest.raises(SettingsError, match=named) as refused:
+        load_settings(**fields)
+    assert "canary" not in str(refused.value)
