@@ -7,6 +7,7 @@ while its page goes on: `defect` tells what is wrong with a record.
 import json
 from collections.abc import Iterable
 from decimal import Decimal, InvalidOperation
+from functools import lru_cache
 from typing import Any, NoReturn
 
 from cashpay_pipeline.errors import UnexpectedReplyError
@@ -68,23 +69,27 @@ def defect(record: Any) -> str | None:
         `duplicate_key`: a key is there twice (Y11). `ambiguous_key`: two keys differ only in letter case, which a
         database cannot hold apart. `not_a_number`: NaN, Infinity or a number beyond any use (Y10).
     """
-    match record:
-        case NonFinite():
-            return "not_a_number"
-        case DuplicateKeys():
+    values: Iterable[Any]
+    if isinstance(record, dict):
+        if isinstance(record, DuplicateKeys):
             return "duplicate_key"
-        case dict():
-            if len({key.casefold() for key in record}) < len(record):
-                return "ambiguous_key"
-            return _first_defect(record.values())
-        case list():
-            return _first_defect(record)
+        if _are_ambiguous(tuple(record)):
+            return "ambiguous_key"
+        values = record.values()
+    elif isinstance(record, list):
+        values = record
+    else:
+        return "not_a_number" if isinstance(record, NonFinite) else None
+    for value in values:
+        if isinstance(value, (dict, list, NonFinite)) and (found := defect(value)):
+            return found
     return None
 
 
-def _first_defect(values: Iterable[Any]) -> str | None:
-    nested = (value for value in values if isinstance(value, dict | list | NonFinite))
-    return next((found for value in nested if (found := defect(value))), None)
+@lru_cache(maxsize=1_000)
+def _are_ambiguous(keys: tuple[str, ...]) -> bool:
+    """Most objects of a list have the same keys as one before."""
+    return len({key.casefold() for key in keys}) < len(keys)
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

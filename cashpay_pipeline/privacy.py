@@ -7,7 +7,8 @@ protection: Togo has 10^8 phone numbers, a minute's work to try them all.
 import hmac
 import re
 import secrets
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -24,6 +25,7 @@ PERSONAL_FIELDS = frozenset(
 PHONE_FIELDS = frozenset({"phone", "telephone", "tel", "mobile", "msisdn", "phone_number"})
 FREE_TEXT_FIELDS = frozenset({"description", "message", "comment", "note", "label"})
 
+_NO_DIGIT = re.compile(r"\D")
 _PHONE_IN_TEXT = re.compile(r"\+\d[\d\s.\-]{6,18}\d|\b(?:(?:00[\s.\-]?)?228[\s.\-]?)?\d{2}(?:[\s.\-]?\d{2}){3}\b")
 
 
@@ -40,6 +42,7 @@ class Masker:
         self._mode = mode
         self._key = key
         self._forgotten = frozenset(forgotten)
+        self._known_key = lru_cache(maxsize=10_000)(self._client_key)
 
     def __repr__(self) -> str:
         return f"Masker(mode={self._mode!r})"
@@ -51,12 +54,7 @@ class Masker:
 
     def client_key(self, phone: str) -> str:
         """The same customer has the same key, whether the phone is written +228..., 00228... or with blanks."""
-        digits = re.sub(r"\D", "", phone)
-        if len(digits) > 8:
-            digits = digits.removeprefix("00")
-        if len(digits) == 8:
-            digits = f"228{digits}"
-        return hmac.digest(self._key, digits.encode(), "sha256").hex()[:32]
+        return self._known_key(phone)
 
     def mask(self, record: Any) -> Any:
         """The record as it may be stored; the original is not changed."""
@@ -65,42 +63,71 @@ class Masker:
             return Masker("drop", self._key).mask(record)
         return masked
 
+    def _client_key(self, phone: str) -> str:
+        digits = _digits(phone)
+        if len(digits) > 8:
+            digits = digits.removeprefix("00")
+        if len(digits) == 8:
+            digits = f"228{digits}"
+        return hmac.digest(self._key, digits.encode(), "sha256").hex()[:32]
+
     def _value(self, value: Any, field: str, *, inside: bool) -> Any:
-        if isinstance(value, Mapping):
+        if isinstance(value, dict):
             return self._object(value, inside=inside)
         if isinstance(value, list):
             return [self._value(v, field, inside=inside) for v in value]
-        if value is None or isinstance(value, bool):
+        if value is None or isinstance(value, bool) or self._mode == "keep":
             return value
         if inside or field in PERSONAL_FIELDS:
-            return value if self._mode == "keep" else self._hide(value, field)
-        if isinstance(value, str) and self._mode != "keep" and field in FREE_TEXT_FIELDS:
+            return self._hide(value, field)
+        if isinstance(value, str) and field in FREE_TEXT_FIELDS:
             return _PHONE_IN_TEXT.sub(lambda found: self._hide(found.group(), "phone"), value)
         return value
 
-    def _object(self, value: Mapping[str, Any], *, inside: bool) -> dict[str, Any]:
+    def _object(self, value: dict[str, Any], *, inside: bool) -> dict[str, Any]:
         masked: dict[str, Any] = {}
+        phone: Any = None
         for name, inner in value.items():
-            field = name.casefold()
-            personal = inside or field in PERSONAL_OBJECTS or field in PERSONAL_FIELDS
-            if personal and self._mode == "drop" and not isinstance(inner, (Mapping, list)):
+            field = _careful_field(name)
+            is_box = isinstance(inner, (dict, list))
+            if not inside and not field and not is_box:
+                masked[name] = inner  # as most values of a bill are
                 continue
-            masked[name] = self._value(inner, field, inside=personal)
-        if self._mode != "drop" and inside:
-            phone = next((v for k, v in value.items() if k.casefold() in PHONE_FIELDS and v), None)
-            if isinstance(phone, (str, int)) and not isinstance(phone, bool) and re.search(r"\d", str(phone)):
-                masked["client_key"] = self.client_key(str(phone))
+            personal = inside or field in PERSONAL_OBJECTS or field in PERSONAL_FIELDS
+            if is_box or not personal or self._mode != "drop":
+                masked[name] = self._value(inner, field, inside=personal)
+            if inside and not phone and field in PHONE_FIELDS:
+                phone = inner
+        if phone and self._mode != "drop" and isinstance(phone, (str, int)) and not isinstance(phone, bool):
+            text = str(phone)
+            if _digits(text):
+                masked["client_key"] = self.client_key(text)
         return masked
 
     def _hide(self, value: Any, field: str) -> str:
         """Six stars and the last two digits of a phone; three stars for all else."""
-        digits = re.sub(r"\D", "", str(value))
-        is_phone = field in PHONE_FIELDS and len(digits) >= 4
-        return f"******{digits[-2:]}" if is_phone and self._mode == "mask" else HIDDEN
+        if field not in PHONE_FIELDS or self._mode != "mask":
+            return HIDDEN
+        digits = _digits(str(value))
+        return f"******{digits[-2:]}" if len(digits) >= 4 else HIDDEN
+
+
+@lru_cache(maxsize=1_000)
+def _careful_field(name: str) -> str:
+    """The field that a name stands for, whatever its letter case, where its value needs care; else nothing."""
+    field = name.casefold()
+    careful = field in PERSONAL_OBJECTS or field in PERSONAL_FIELDS or field in FREE_TEXT_FIELDS
+    return field if careful else ""
+
+
+@lru_cache(maxsize=16)
+def _digits(text: str) -> str:
+    """The digits of a phone, which is looked at several times in a row."""
+    return _NO_DIGIT.sub("", text)
 
 
 def _client_keys(masked: Any) -> Iterator[str]:
-    if isinstance(masked, Mapping):
+    if isinstance(masked, dict):
         for name, value in masked.items():
             if name == "client_key" and isinstance(value, str):
                 yield value
@@ -108,6 +135,13 @@ def _client_keys(masked: Any) -> Iterator[str]:
     elif isinstance(masked, list):
         for value in masked:
             yield from _client_keys(value)
+
+
+@lru_cache(maxsize=1_000)
+def _known_field(name: str) -> str | None:
+    """The field that a name stands for whatever its letter case, if it takes any care at all."""
+    field = name.casefold()
+    return field if field in PERSONAL_OBJECTS or field in PERSONAL_FIELDS or field in FREE_TEXT_FIELDS else None
 
 
 def load_key(setting: str | None, folder: Path) -> bytes:
