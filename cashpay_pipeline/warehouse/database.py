@@ -234,7 +234,8 @@ TROUBLES = [
         "Run again; if it stays, report it with the number of bills and this text.",
     ),
     (
-        r"not a valid duckdb database|corrupt|checksum|replaying wal|wal checkpoint iteration|serialization error",
+        r"not a valid duckdb database|corrupt|checksum|replaying wal|wal checkpoint iteration|serialization error"
+        r"|could not read enough bytes",
         "The working file is damaged.",
         "Move warehouse.duckdb and, if it is there, warehouse.duckdb.wal aside, both, and keep them: a .wal holds "
         "stored rows. Copy analytics.duckdb (or a backup) to warehouse.duckdb, then run `cashpay sync --full`.",

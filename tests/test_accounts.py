@@ -1,0 +1,142 @@
+"""Rows A12 and A14: environments never mix, accounts share a file without touching each other."""
+
+import pytest
+from truth import expected_bill, expected_payments, query
+
+from cashpay_pipeline.errors import CashpayError, GuardError
+from cashpay_pipeline.simulator.clock import SimulatedClock
+from cashpay_pipeline.simulator.credentials import credentials_for
+from cashpay_pipeline.sync import run_sync
+from cashpay_pipeline.warehouse import publish, read_published
+
+OAUTH2 = ("username", "password", "client_id", "client_secret")
+PRODUCTION = "https://api.example.test/api"
+
+
+def sync(settings, simulator, **options):
+    return run_sync(settings, clock=SimulatedClock(simulator.base_url), **options)
+
+
+def everything(settings):
+    tables = query(settings.warehouse_path, "select table_name from duckdb_tables() where schema_name = 'core'")
+    return {t["table_name"]: query(settings.warehouse_path, f"select * from core.{t['table_name']}") for t in tables}
+
+
+@pytest.mark.parametrize("kind", ["refresh", "full_refresh", "recheck"])
+def test_A12_data_of_another_environment_never_gets_into_a_file(kind, settings, make_settings, simulator):
+    sync(settings, simulator)
+    before = everything(settings)
+    simulator.clear_log()
+    with pytest.raises(GuardError, match=r"holds data of this-machine/api, .* name api\.example\.test/api") as caught:
+        sync(make_settings(base_url=PRODUCTION), simulator, kind=kind)
+    assert "CASHPAY_DATA_DIR" in caught.value.next_step
+    assert everything(settings) == before and simulator.log() == []
+    assert sync(settings, simulator).status == "complete"
+
+
+def test_A12_another_path_or_account_of_another_environment_is_refused_too(settings, make_settings, simulator):
+    sync(settings, simulator)
+    for other in (
+        make_settings(base_url=settings.base_url + "/v2"),
+        make_settings(base_url=PRODUCTION, account="b"),
+    ):
+        with pytest.raises(GuardError, match="holds data of"):
+            sync(other, simulator)
+    assert [row["account"] for row in query(settings.warehouse_path, "select account from core.accounts")] == ["main"]
+
+
+def test_A12_made_up_data_has_a_folder_of_its_own(settings, tmp_path):
+    from cashpay_pipeline.settings import load_settings
+
+    demo = load_settings(data_dir=settings.data_dir)
+    assert not demo.has_credentials
+    assert demo.warehouse_path.parent == settings.warehouse_path.parent / "simulated"
+
+
+@pytest.fixture
+def two_accounts(simulator, make_settings):
+    """Two merchants, some of whose order references are the same."""
+    simulator.reset(accounts=["b"])
+    b = {name: getattr(credentials_for("b"), name) for name in OAUTH2}
+    yield make_settings(), make_settings(account="b", **b)
+    simulator.reset(accounts=[])
+
+
+def stored(settings, truth):
+    """The typed columns of one account's bills as stored, and as they ought to be."""
+    key = (settings.data_folder / "pii.key").read_text().strip().encode()
+    wanted = sorted((expected_bill(b, key) for b in truth["bills"]), key=lambda b: b["order_reference"])
+    columns = ", ".join(wanted[0])
+    found = query(
+        settings.warehouse_path,
+        f"select {columns} from core.bills where account = ? order by order_reference",
+        settings.account,
+    )
+    payments = query(
+        settings.warehouse_path,
+        "select order_reference, payment_number, thirdparty_reference, gateway_reference, gateway_name, amount "
+        "from core.payments where account = ? order by all",
+        settings.account,
+    )
+    assert [tuple(p.values()) for p in payments] == sorted(p for b in truth["bills"] for p in expected_payments(b))
+    return found, wanted
+
+
+def test_A14_two_accounts_with_the_same_references_share_a_file(two_accounts, simulator):
+    main, b = two_accounts
+    for account, settings in (("main", main), ("b", b)):
+        assert sync(settings, simulator, kind="full_refresh").status == "complete", account
+    truths = {account: simulator.truth(account) for account in ("main", "b")}
+    shared = set.intersection(*({bill["order_reference"] for bill in t["bills"]} for t in truths.values()))
+    assert shared
+    simulator.advance(days=1)
+    simulator.put_bill(min(shared), account="b", amount=987_654, state="Paid", received_amount=987_654)
+    for _ in range(2):
+        for settings in (main, b):
+            assert sync(settings, simulator, kind="full_refresh").status == "complete"
+    for account, settings in (("main", main), ("b", b)):
+        found, wanted = stored(settings, simulator.truth(account))
+        assert found == wanted
+    both = query(
+        main.warehouse_path,
+        "select account, amount = 987654 as is_hers from core.bills where order_reference = ? order by account",
+        min(shared),
+    )
+    assert both == [{"account": "b", "is_hers": True}, {"account": "main", "is_hers": False}]
+    publish(main)
+    _, counted = read_published(main, "select account, count(*) from core.bills group by all order by all")
+    assert counted == [(a, len(simulator.truth(a)["bills"])) for a in ("b", "main")]
+
+
+def test_A14_a_fault_of_one_account_leaves_the_other_as_it_was(two_accounts, simulator):
+    main, b = two_accounts
+    sync(main, simulator)
+    sync(b, simulator)
+    simulator.faults([{"path": "/orders", "account": "b", "status": 500, "times": None}])
+    with pytest.raises(CashpayError):
+        sync(b, simulator, kind="full_refresh")
+    assert sync(main, simulator, kind="full_refresh").status == "complete"
+    found, wanted = stored(main, simulator.truth("main"))
+    assert found == wanted
+    statuses = query(
+        main.warehouse_path,
+        "select account, list(status order by rowid) as s from core.syncs group by all order by all",
+    )
+    assert statuses == [
+        {"account": "b", "s": ["complete", "failed"]},
+        {"account": "main", "s": ["complete", "complete"]},
+    ]
+
+
+def test_A14_one_account_missing_bills_marks_none_of_the_other(two_accounts, simulator):
+    main, b = two_accounts
+    sync(main, simulator)
+    sync(b, simulator)
+    reference = simulator.truth("b")["bills"][0]["order_reference"]
+    simulator.delete_bill(reference, account="b")
+    sync(b, simulator, kind="full_refresh")
+    sync(main, simulator, kind="full_refresh")
+    missing = query(
+        main.warehouse_path, "select account, order_reference from core.bills where missing_since is not null"
+    )
+    assert missing == [{"account": "b", "order_reference": reference}]
