@@ -4,6 +4,7 @@ Exit 0: all well. 1: incomplete, a red check, or stopped; what was read is kept.
 is imported inside the commands, so that `--help` is instant.
 """
 
+from datetime import datetime
 from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,7 +14,7 @@ from typer.core import TyperGroup
 
 from cashpay_pipeline.errors import CashpayError, QueryError, SettingsError
 from cashpay_pipeline.settings import load_settings
-from cashpay_pipeline.terminal import complain, progress_display, say, show_rows
+from cashpay_pipeline.terminal import complain, progress_bar, progress_display, say, show_amounts, show_rows
 
 
 class ReportLanguage(Enum):
@@ -150,6 +151,98 @@ def sql(
     from cashpay_pipeline.warehouse import read_published
 
     show_rows(*read_published(load_settings(), query))
+
+
+@app.command()
+def reconcile(
+    orders: Annotated[str, typer.Argument(help="CSV, Parquet, DuckDB or SQLite file, or postgres:...")],
+    mapping: Annotated[Path | None, typer.Option(help="Take what follows from this file; options win.")] = None,
+    save_mapping: Annotated[Path | None, typer.Option(help="Write what was said into this file.")] = None,
+    reference: Annotated[str | None, typer.Option(help="Column of the shop's order reference.")] = None,
+    amount: Annotated[str | None, typer.Option(help="Column of the amount.")] = None,
+    paid: Annotated[str | None, typer.Option(help="Column that tells whether the order is paid.")] = None,
+    date: Annotated[str | None, typer.Option(help="Column of the order's date, or none.")] = None,
+    currency: Annotated[str | None, typer.Option(help="Column of the currency, or none.")] = None,
+    table: Annotated[str | None, typer.Option(help="In a database: the table of the orders.")] = None,
+    query: Annotated[str | None, typer.Option(help="In a database: a SELECT of the orders.")] = None,
+    key: Annotated[str | None, typer.Option(help="merchant_reference (usual) or order_reference of the bill.")] = None,
+    loose: Annotated[
+        bool | None,
+        typer.Option("--loose", help="Capitals, blanks, #, leading zeros and .0 of references do not count."),
+    ] = None,
+    all_paid: Annotated[bool | None, typer.Option("--all-paid", help="Every order in the file is paid.")] = None,
+    paid_word: Annotated[list[str] | None, typer.Option(help="A further word that means paid.")] = None,
+    unpaid_word: Annotated[list[str] | None, typer.Option(help="A further word that means not paid.")] = None,
+    decimal_mark: Annotated[str | None, typer.Option(help="Of amounts: comma, point or none.")] = None,
+    date_order: Annotated[str | None, typer.Option(help="Of dates such as 02/03/2026: day or month first.")] = None,
+    repeated: Annotated[str | None, typer.Option(help="Rows of one reference: stop, total, parts or last.")] = None,
+    only: Annotated[str | None, typer.Option(help="Count only rows with COLUMN=VALUE, e.g. a way of paying.")] = None,
+    skip_without_reference: Annotated[
+        bool | None, typer.Option("--skip-without-reference", help="Leave out rows without a reference.")
+    ] = None,
+    first_day: Annotated[datetime | None, typer.Option("--from", formats=["%Y-%m-%d"], help="First day.")] = None,
+    last_day: Annotated[datetime | None, typer.Option("--to", formats=["%Y-%m-%d"], help="Last day.")] = None,
+    details: Annotated[Path | None, typer.Option(help="The CSV file for all that is found.")] = None,
+) -> None:
+    """Compare the shop's orders with CashPay's bills, to the franc."""
+    from cashpay_pipeline import reconcile as compare
+
+    settings = load_settings()
+    meaning = compare.load_mapping(
+        mapping,
+        reference=reference,
+        amount=amount,
+        paid=paid,
+        date=date,
+        currency=currency,
+        table=table,
+        query=query,
+        key=key,
+        loose=loose,
+        all_paid=all_paid,
+        paid_words=paid_word or None,
+        unpaid_words=unpaid_word or None,
+        decimal_mark=decimal_mark,
+        date_order=date_order,
+        repeated=repeated,
+        only=only,
+        skip_without_reference=skip_without_reference,
+    )
+    found = compare.reconcile(
+        settings,
+        orders,
+        meaning,
+        first_day=first_day.date() if first_day else None,
+        last_day=last_day.date() if last_day else None,
+        details=details or compare.details_path(settings),
+    )
+    if save_mapping:
+        compare.save_mapping(meaning, save_mapping)
+    say(f"{found.orders:,} orders of {found.source} against the bills of account {settings.account}:")
+    show_amounts(compare.COLUMNS, compare.result_table(found), texts=2)
+    for line in compare.result_lines(found):
+        say(line)
+
+
+@app.command()
+def export(
+    table: Annotated[str, typer.Argument(help="For example: core.bills, or daily_collections")],
+    form: Annotated[
+        str, typer.Option("--format", help="parquet (a file a month), csv (French Excel) or excel.")
+    ] = "parquet",
+    to: Annotated[Path | None, typer.Option(help="The folder; usually exports, beside the database.")] = None,
+) -> None:
+    """Write a table of the published copy as files for other programs."""
+    from cashpay_pipeline.export import export_table
+
+    settings = load_settings()
+    with progress_bar(f"Exporting {table}") as advance:
+        written = export_table(settings, table, form, to or settings.data_folder / "exports", advance)
+    for note in written.notes:
+        say(f"Note: {note}")
+    say(f"{written.rows:,} rows written:")
+    for path in written.paths:
+        say(f"  {path}")
 
 
 @app.command()

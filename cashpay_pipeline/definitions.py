@@ -10,6 +10,7 @@ from cashpay_pipeline.defs.checks import asset_checks
 from cashpay_pipeline.defs.jobs import jobs, schedules
 from cashpay_pipeline.defs.marts import mart_assets
 from cashpay_pipeline.defs.names import Names
+from cashpay_pipeline.defs.reconciliation import reconciliation_asset
 from cashpay_pipeline.defs.resources import WarehouseResource
 from cashpay_pipeline.defs.sensors import sensors
 from cashpay_pipeline.settings import Settings
@@ -35,7 +36,7 @@ def build_defs(
     names = Names.under(key_prefix)
     every_job = jobs(names)
     return dg.Definitions(
-        assets=[sync_asset(names), *mart_assets(names), published_asset(names)],
+        assets=[sync_asset(names), *mart_assets(names), published_asset(names), reconciliation_asset(names)],
         asset_checks=asset_checks(names),
         jobs=list(every_job.values()),
         schedules=schedules(names, every_job),

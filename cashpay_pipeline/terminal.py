@@ -3,11 +3,13 @@
 import csv
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as Bar
 from rich.status import Status
 from rich.table import Table
 from rich.text import Text
@@ -41,6 +43,27 @@ def show_rows(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
     writer = csv.writer(sys.stdout, lineterminator="\n")
     writer.writerow(map(printable, columns))
     writer.writerows(["" if value is None else printable(value) for value in row] for row in rows)
+
+
+def show_amounts(columns: Sequence[str], rows: Sequence[Sequence[str]], texts: int) -> None:
+    """Print rows of which the first so many columns are texts and the rest are amounts: on a terminal or elsewhere."""
+    if sys.stdout.isatty():
+        table = Table()
+        for position, name in enumerate(columns):
+            table.add_column(Text(printable(name)), justify="left" if position < texts else "right")
+        for row in rows:
+            table.add_row(*(Text(printable(value)) for value in row))
+        Console().print(table)
+        return
+    lines = [tuple(columns), *rows]
+    widths = [max(len(printable(line[position])) for line in lines) for position in range(len(columns))]
+    for line in lines:
+        cells = (printable(value) for value in line)
+        aligned = [
+            value.ljust(width) if position < texts else value.rjust(width)
+            for position, (value, width) in enumerate(zip(cells, widths, strict=True))
+        ]
+        print("  ".join(aligned).rstrip())
 
 
 def _table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> Table:
@@ -95,3 +118,15 @@ def progress_display() -> Iterator[ProgressDisplay]:
         return
     with Console(stderr=True).status("starting") as status:
         yield ProgressDisplay(status)
+
+
+@contextmanager
+def progress_bar(title: str) -> Iterator[Callable[[int, int], None]]:
+    """A bar on a terminal, to be told how many rows are done, of how many; elsewhere nothing."""
+    if not sys.stderr.isatty():
+        yield lambda done, rows: None
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Bar(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task(printable(title), total=None)
+        yield lambda done, rows: bar.update(task, completed=done, total=rows)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from cashpay_pipeline.defs.assets import SyncConfig
-from cashpay_pipeline.defs.names import CORE_TABLES, PUBLISHED, Names
+from cashpay_pipeline.defs.names import CORE_TABLES, PUBLISHED, RECONCILIATION, Names
 from cashpay_pipeline.defs.resources import WarehouseResource
 from cashpay_pipeline.errors import CashpayError
 from cashpay_pipeline.health import TRY_AGAIN, Health, read_health
@@ -34,7 +34,10 @@ def jobs(names: Names) -> dict[str, "UnresolvedAssetJobDefinition"]:
     return {
         name: dg.define_asset_job(
             names.name(name),
-            selection=dg.AssetSelection.assets(*(names.key(table) for table in tables)),
+            # Orders are compared once a night, not every quarter of an hour: each comparison is kept.
+            selection=dg.AssetSelection.assets(
+                *(names.key(table) for table in (*tables, *(RECONCILIATION if kind != "recheck" else ())))
+            ),
             config=dg.RunConfig(ops={names.name("sync"): SyncConfig(kind=kind, limit=None, dry_run=False)}),
             description=description,
             executor_def=dg.in_process_executor,

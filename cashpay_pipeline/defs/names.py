@@ -12,6 +12,7 @@ CORE_TABLES = (
     *("data_issues", "api_fields", "syncs"),
 )
 PUBLISHED: TableName = ("published", "analytics")
+RECONCILIATION: tuple[TableName, ...] = (("marts", "reconciliation"), ("marts", "reconciliation_runs"))
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,76 @@
+"""The comparison itself: the SQL in `sql/reconciliation`, and what can make a finding that is none."""
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from cashpay_pipeline.errors import OrdersError
+from cashpay_pipeline.reconcile.mapping import Mapping
+from cashpay_pipeline.reconcile.orders import Orders
+from cashpay_pipeline.settings import BUSINESS_TIMEZONE
+from cashpay_pipeline.sqlfiles import read_sql, sql_folder
+from cashpay_pipeline.warehouse import Warehouse
+
+
+def compare(warehouse: Warehouse, orders: Orders, mapping: Mapping, account: str, limits: dict[str, Any]) -> None:
+    """Fill the temporary table `compared`: every group of orders and bills, with its class."""
+    connection = warehouse.connection
+    _, macros = read_sql(sql_folder() / "reconciliation" / "macros.sql")
+    connection.execute(macros)
+    connection.execute("create or replace temp table shop_orders as from read_parquet(?)", [str(orders.path)])
+    _, bills = read_sql(sql_folder() / "reconciliation" / "bills.sql")
+    connection.execute(bills, {"account": account, "key_column": mapping.key, "is_loose": mapping.loose})
+    if mapping.loose:
+        _refuse_lookalikes(warehouse, orders.source)
+    _, compared = read_sql(sql_folder() / "reconciliation" / "compared.sql")
+    connection.execute(compared, {"is_loose": mapping.loose, **limits})
+
+
+def _refuse_lookalikes(warehouse: Warehouse, source: str) -> None:
+    """Loosely read, two references can become one: then they are no references any more."""
+    for table in ("shop_orders", "counted_bills"):
+        for row in warehouse.rows(
+            "select min(reference) as one, max(reference) as other "  # noqa: S608 - one of two names
+            f"from {table} where reference is not null "
+            "group by reference_key(reference, true) having min(reference) != max(reference) order by one limit 1"
+        ):
+            raise OrdersError(
+                f"Read loosely, “{row['one']}” and “{row['other']}” are the same reference.",
+                where=source if table == "shop_orders" else "core.bills",
+                next_step="Run without --loose, or mend the references in the export.",
+            )
+
+
+def doubts(warehouse: Warehouse, account: str, mapping: Mapping) -> Iterator[str]:
+    """What can make a finding that is none."""
+    if not mapping.loose:
+        (near,) = warehouse.rows(
+            "select count(*) as many from compared as orders semi join compared as bills "
+            "on reference_key(orders.reference, true) = reference_key(bills.reference, true) "
+            "and bills.class = 'bill_without_order' where orders.class = 'order_without_bill'"
+        )
+        if near["many"]:
+            yield (
+                f"{near['many']:,} orders without a bill would find one if capitals, blanks, #, leading zeros and a "
+                "final .0 of references did not count: see --loose."
+            )
+    (read,) = warehouse.rows(
+        "select max(started_at) as at from core.syncs where account = ? and complete and kind != 'recheck'", [account]
+    )
+    if read["at"] is None:
+        yield "The bill list has never been read completely: orders can lack a bill for that reason alone."
+        return
+    (late,) = warehouse.rows(
+        "select count(*) as many from compared where class = 'order_without_bill' and ordered_at >= ?", [read["at"]]
+    )
+    if late["many"]:
+        yield (
+            f"{late['many']:,} orders without a bill are newer than the last complete reading of CashPay "
+            f"({local_time(read['at'])}): run `cashpay sync`, then this again."
+        )
+
+
+def local_time(moment: datetime) -> str:
+    """A moment as a clock in Lome shows it."""
+    return f"{moment.astimezone(ZoneInfo(BUSINESS_TIMEZONE)):%Y-%m-%d %H:%M:%S}"

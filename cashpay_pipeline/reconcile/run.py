@@ -1,0 +1,108 @@
+"""Compare, store, export, publish.
+
+A group is everything that carries one reference: at most one order of the shop, any number of bills (customers try
+again), or a single bill without a reference. Each group has exactly one class, the first that fits:
+
+    bill_without_order    the shop has no such order
+    order_without_bill    CashPay has no such bill
+    paid_twice            two or more bills are Paid or Excess and more came in than the order asks for; or one bill
+                          has two or more payments that make at least twice its amount
+    paid_at_cashpay_only  money came in, also in part, and the shop does not take the order for paid
+    paid_in_shop_only     the shop takes the order for paid, and no money came in
+    amount_differs        both say paid, and what came in is not the order's amount; or both say not paid, and the
+                          newest bill asks for another amount than the order
+    matched               all else: both say the same, to the franc
+
+"Came in" is the received amount of the bill, in whatever state it is; never what was billed. Where CashPay has not told
+it, a Paid bill stands for its amount, and a Partial or Excess bill for an amount that surely differs.
+"""
+
+from datetime import UTC, date, datetime, time, timedelta
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from cashpay_pipeline.atomic import workshop
+from cashpay_pipeline.errors import OrdersError
+from cashpay_pipeline.reconcile.compare import compare, doubts, local_time
+from cashpay_pipeline.reconcile.mapping import Mapping
+from cashpay_pipeline.reconcile.orders import Orders, read_orders
+from cashpay_pipeline.reconcile.store import Reconciliation, details_file, store
+from cashpay_pipeline.settings import BUSINESS_TIMEZONE, Settings
+from cashpay_pipeline.warehouse import open_warehouse, publish
+
+
+def details_path(settings: Settings) -> Path:
+    """Where the details of a run that begins now go, if nobody says otherwise."""
+    return settings.data_folder / "exports" / f"reconciliation-{datetime.now(UTC):%Y%m%d-%H%M%S}.csv"
+
+
+def reconcile(
+    settings: Settings,
+    address: str,
+    mapping: Mapping,
+    *,
+    first_day: date | None = None,
+    last_day: date | None = None,
+    details: Path | None = None,
+    owner: str = "cashpay reconcile",
+) -> Reconciliation:
+    """Compare an export of the shop's orders with the bills, store what is found, and publish it.
+
+    Args:
+        settings: whose bills.
+        address: a file, or `postgres:...`.
+        mapping: what its columns mean.
+        first_day: orders before this day (Africa/Lome) do not count.
+        last_day: nor those after this one.
+        details: write every group into this CSV file.
+        owner: who holds the lock meanwhile.
+
+    Raises:
+        OrdersError: the export cannot be read, or in two ways; nothing has been changed.
+    """
+    if not settings.warehouse_path.exists():
+        raise OrdersError("There are no bills to compare with yet.", next_step="Run `cashpay sync` first.")
+    with (
+        workshop(settings.data_folder) as folder,
+        read_orders(address, mapping, folder) as orders,
+        open_warehouse(settings, owner=owner) as warehouse,
+        details_file(details) as made,
+    ):
+        limits, assumed = _limits(orders, first_day, last_day)
+        assumed = [*orders.assumed, *assumed]
+        compare(warehouse, orders, mapping, settings.account, limits)
+        assumed += doubts(warehouse, settings.account, mapping)
+        result = store(warehouse, settings.account, orders, limits, assumed, made, details)
+    publish(settings, owner=owner)
+    return result
+
+
+def _limits(orders: Orders, first_day: date | None, last_day: date | None) -> tuple[dict[str, Any], list[str]]:
+    """From when to when orders count, and bills without an order."""
+    start = _midnight(first_day) if first_day else None
+    end = _midnight(last_day + timedelta(days=1)) if last_day else None
+    limits: dict[str, Any] = {"first_at": start, "end_at": end}
+    limits |= {"period_start": start or orders.first_at, "period_end": end or _end(orders)}
+    if limits["period_start"] is None and limits["period_end"] is None:
+        return limits, ["No dates: every bill without an order in the file counts, however old."]
+    said = [
+        "Bills without an order count if created "
+        + (f"from {local_time(limits['period_start'])} " if limits["period_start"] else "")
+        + (f"to before {local_time(limits['period_end'])} " if limits["period_end"] else "")
+        + ("(as was said)." if start or end else "(the time that the orders span).")
+    ]
+    if start or end:
+        said.append("Orders outside of these days are left out, and so are their bills.")
+    return limits, said
+
+
+def _end(orders: Orders) -> datetime | None:
+    """Just after the newest order: later bills can belong to orders that the export does not have yet."""
+    if orders.last_at is None:
+        return None
+    return orders.last_at + (timedelta(microseconds=1) if orders.has_times else timedelta(days=1))
+
+
+def _midnight(day: date) -> datetime:
+    return datetime.combine(day, time(), ZoneInfo(BUSINESS_TIMEZONE)).astimezone(UTC)

@@ -1,0 +1,143 @@
+"""Keep what a comparison found: in the database, and as a CSV file. Both, or neither."""
+
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from cashpay_pipeline.atomic import put_in_place, workshop
+from cashpay_pipeline.errors import OrdersError
+from cashpay_pipeline.export.text import write_csv
+from cashpay_pipeline.reconcile.orders import Orders
+from cashpay_pipeline.warehouse import Warehouse
+from cashpay_pipeline.warehouse.files import batches
+
+CLASSES = {
+    "paid_twice": "paid twice",
+    "paid_at_cashpay_only": "paid at CashPay but not in the shop",
+    "paid_in_shop_only": "paid in the shop but not at CashPay",
+    "amount_differs": "amount differs",
+    "bill_without_order": "bill without order",
+    "order_without_bill": "order without bill",
+    "matched": "matched",
+}
+"""In the order in which people should look at them."""
+
+DETAILS = (
+    "class, reference, currency, order_line, ordered_at, is_paid_in_shop, ordered_amount, bill_count, paid_bill_count, "
+    "order_references, bill_created_at, is_paid_at_cashpay, billed_amount, received_amount, unknown_received_count, "
+    "difference_amount, run_id"
+)
+
+
+@dataclass(frozen=True)
+class Total:
+    """One class in one currency; amounts in the currency's smallest unit."""
+
+    name: str
+    currency: str
+    references: int
+    bills: int
+    ordered: int
+    billed: int
+    received: int
+    difference: int
+
+
+@dataclass(frozen=True)
+class Reconciliation:
+    """What a run found."""
+
+    run_id: str
+    source: str
+    orders: int
+    totals: list[Total]
+    assumed: list[str]
+    details: Path | None
+
+
+@contextmanager
+def details_file(details: Path | None) -> Iterator[Path | None]:
+    """Where to make the CSV file; it gets its name once all else has gone well."""
+    if details is None:
+        yield None
+        return
+    try:
+        with workshop(details.parent) as folder:
+            made = folder / "details.csv"
+            yield made
+            put_in_place(made, details)
+    except OSError as error:
+        raise OrdersError(
+            f"The details cannot be written: {error.strerror}.",
+            where=str(details),
+            next_step="Free some space or mend the rights of the folder, then run again.",
+        ) from None
+
+
+def store(
+    warehouse: Warehouse,
+    account: str,
+    orders: Orders,
+    limits: dict[str, Any],
+    assumed: list[str],
+    made: Path | None,
+    details: Path | None,
+) -> Reconciliation:
+    """Put `compared` into the marts and into the file, in one transaction."""
+    run_at = datetime.now(UTC)
+    run_id = f"{run_at:%Y%m%dT%H%M%S}-{secrets.token_hex(4)}"
+    with warehouse.transaction():
+        warehouse.execute(
+            "insert into marts.reconciliation_runs by name select ? as run_id, ? as run_at, ? as account, "
+            "? as source, ? as order_count, ? as period_start, ? as period_end, ? as assumptions",
+            [
+                run_id,
+                run_at,
+                account,
+                orders.source,
+                orders.count,
+                limits["period_start"],
+                limits["period_end"],
+                assumed,
+            ],
+        )
+        warehouse.execute(
+            "insert into marts.reconciliation by name "
+            "select ? as run_id, ? as run_at, ? as account, ? as source, compared.* from compared "
+            "order by class, reference, currency, order_references",
+            [run_id, run_at, account, orders.source],
+        )
+        if made is not None:
+            _write_details(warehouse, run_id, made)
+    return Reconciliation(run_id, orders.source, orders.count, _totals(warehouse, run_id), assumed, details)
+
+
+def _write_details(warehouse: Warehouse, run_id: str, path: Path) -> None:
+    columns = warehouse.rows(
+        "select column_name as name, data_type as type from duckdb_columns() "
+        "where schema_name = 'marts' and table_name = 'reconciliation'"
+    )
+    types = {row["name"]: row["type"] for row in columns}
+    names = DETAILS.split(", ")
+    sql = (
+        f"select {DETAILS} from marts.reconciliation where run_id = $run_id "  # noqa: S608 - our own names
+        "order by list_position($classes, class), reference, currency, order_references"
+    )
+    found = batches(warehouse, sql, {"run_id": run_id, "classes": list(CLASSES)})
+    write_csv(path, {name: types[name] for name in names}, found)
+
+
+def _totals(warehouse: Warehouse, run_id: str) -> list[Total]:
+    rows = warehouse.rows(
+        "select class, currency, count(*) as found, cast(sum(bill_count) as bigint) as bills, "
+        "cast(sum(ordered_amount) as bigint) as ordered, cast(sum(billed_amount) as bigint) as billed, "
+        "cast(sum(received_amount) as bigint) as received, cast(sum(difference_amount) as bigint) as difference "
+        "from marts.reconciliation where run_id = $run_id group by class, currency "
+        "order by currency, list_position($classes, class)",
+        {"run_id": run_id, "classes": list(CLASSES)},
+    )
+    return [Total(*row.values()) for row in rows]

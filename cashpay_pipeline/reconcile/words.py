@@ -1,0 +1,163 @@
+"""What is paid, and in which currency. A word that is in no list stops the run: it is never guessed at."""
+
+from typing import Any
+
+from cashpay_pipeline.errors import OrdersError
+from cashpay_pipeline.normalize import CURRENCY_DECIMALS
+from cashpay_pipeline.reconcile.mapping import Mapping
+from cashpay_pipeline.reconcile.sheet import Sheet
+
+DEFAULT_CURRENCY = "XOF"
+UNITS = {code: code for code in CURRENCY_DECIMALS} | {
+    **dict.fromkeys(("F", "CFA", "FCFA", "XOFCFA", "FRANC", "FRANCS", "FRANCCFA", "FRANCSCFA"), "XOF"),
+    **dict.fromkeys(("€", "EURO", "EUROS"), "EUR"),
+}
+"""How currencies are written. FCFA is XOF here; the FCFA of Central Africa must be written XAF."""
+
+PAID = (
+    "paye",
+    "payee",
+    "payes",
+    "payees",
+    "paid",
+    "oui",
+    "yes",
+    "o",
+    "y",
+    "1",
+    "true",
+    "vrai",
+    "completed",
+    "complete",
+    "wc completed",
+    "termine",
+    "terminee",
+    "regle",
+    "reglee",
+)
+UNPAID = (
+    "impaye",
+    "impayee",
+    "non paye",
+    "non payee",
+    "pas paye",
+    "pas payee",
+    "unpaid",
+    "not paid",
+    "non",
+    "no",
+    "n",
+    "0",
+    "false",
+    "faux",
+    "pending",
+    "pending payment",
+    "wc pending",
+    "en attente",
+    "en attente de paiement",
+    "on hold",
+    "wc on hold",
+    "annule",
+    "annulee",
+    "canceled",
+    "cancelled",
+    "wc cancelled",
+    "failed",
+    "wc failed",
+    "echoue",
+    "echouee",
+    "expire",
+    "expiree",
+    "expired",
+)
+"""Words are compared without capitals, accents, hyphens and underscores."""
+
+
+def read_words(sheet: Sheet, mapping: Mapping) -> list[tuple[str, bool]]:
+    """What each word says, `True` for paid.
+
+    Raises:
+        OrdersError: some word of the column is in no list.
+    """
+    plain = {word: _plain(sheet, word) for word in (*mapping.paid_words, *mapping.unpaid_words)}
+    meaning = dict.fromkeys(PAID, True) | dict.fromkeys(UNPAID, False)
+    meaning |= {plain[word]: True for word in mapping.paid_words}
+    meaning |= {plain[word]: False for word in mapping.unpaid_words}
+    if "paid" in sheet.columns:
+        found = sheet.scratch.rows(
+            "select paid_word, count(*) as many, min(line) as line from cleaned "
+            "where coalesce(paid_word, '') != '' group by paid_word order by line"
+        )
+        unknown = [row for row in found if row["paid_word"] not in meaning]
+        if unknown:
+            listed = ", ".join(f"“{row['paid_word']}” ({row['many']:,} rows)" for row in unknown[:20])
+            sheet.stop(
+                f"It is not known whether these words mean paid: {listed}"
+                + (f" and {len(unknown) - 20:,} more." if len(unknown) > 20 else "."),
+                unknown[0]["line"],
+                "paid",
+                "Say it with --paid-word WORD and --unpaid-word WORD; --save-mapping keeps it.",
+            )
+    return list(meaning.items())
+
+
+def describe_words(sheet: Sheet) -> list[str]:
+    """Which words of the column were taken for paid and which for not paid."""
+    if "paid" not in sheet.columns:
+        return ["Every order in the file is paid, as was said."]
+    found = sheet.scratch.rows(
+        "select is_paid, string_agg(distinct paid_word, ', ' order by paid_word) as words from read "
+        "where is_paid is not null group by is_paid order by is_paid desc"
+    )
+    return [f"{'Paid' if row['is_paid'] else 'Not paid'} is: {row['words']}." for row in found]
+
+
+def read_units(sheet: Sheet) -> list[tuple[str, str, int]]:
+    """What each spelling of a currency is, with its decimals.
+
+    Raises:
+        OrdersError: a spelling is not known.
+    """
+    for role, column in (("currency", "currency_unit"), ("amount", "amount_unit")):
+        if role in sheet.columns:
+            for row in sheet.scratch.rows(
+                f"select {column} as unit, min(line) as line from cleaned "  # noqa: S608 - one of two names
+                f"where coalesce({column}, '') != '' group by {column} order by line"
+            ):
+                if row["unit"] not in UNITS:
+                    sheet.stop(
+                        f"“{row['unit']}” is not a currency that is known here.",
+                        row["line"],
+                        role,
+                        f"Known are {', '.join(CURRENCY_DECIMALS)} and FCFA.",
+                    )
+    return [(unit, code, CURRENCY_DECIMALS[code]) for unit, code in UNITS.items()]
+
+
+def describe_currencies(sheet: Sheet) -> list[str]:
+    """What was taken for which currency, and a stop where column and unit contradict each other."""
+    if odd := sheet.first("select line, amount_as_written, currency from priced where is_contradictory order by line"):
+        sheet.stop(
+            f"“{odd['amount_as_written']}” is not in {odd['currency']}, the currency of the row.",
+            odd["line"],
+            "amount",
+            "Mend the row and run again.",
+        )
+    said = []
+    for row in sheet.scratch.rows(
+        "select currency_from, currency, count(*) as many, string_agg(distinct amount_unit, ', ') as units "
+        "from priced group by all order by many desc"
+    ):
+        if row["currency_from"] == "nothing":
+            said.append(f"{row['many']:,} amounts name no currency: taken as {DEFAULT_CURRENCY}, in francs.")
+        elif row["currency_from"] == "amount":
+            said.append(f"“{row['units']}” in {row['many']:,} amounts is {row['currency']}.")
+    return said
+
+
+def _plain(sheet: Sheet, word: str) -> str:
+    (row,) = sheet.scratch.rows("select plain_word(?) as plain", [word])
+    plain: Any = row["plain"]
+    if not isinstance(plain, str):
+        raise OrdersError(f"“{word}” is not a word.")
+    return plain

@@ -1,0 +1,216 @@
+"""DuckDB beside the working file: a throw-away database to check other people's files in, and rows in and out."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from cashpay_pipeline.errors import ExportError, OrdersError, WarehouseError
+from cashpay_pipeline.settings import Settings
+from cashpay_pipeline.warehouse.database import Warehouse
+
+MEMORY_LIMIT = "256MB"
+BATCH_ROWS = 20_000
+FULL = ("No space left", "File too large", "Could not write", "failed to offload", "Out of Memory")
+
+Batch = list[tuple[Any, ...]]
+
+
+@contextmanager
+def open_scratch(folder: Path) -> Iterator[Warehouse]:
+    """An empty database in memory that spills into `folder`; nothing of it is kept."""
+    connection = _connect(":memory:", folder)
+    try:
+        yield Warehouse(connection, "scratch")
+    except duckdb.Error as error:
+        if isinstance(error, duckdb.OutOfMemoryException) or any(sign in str(error) for sign in FULL):
+            raise OrdersError(
+                "There is not enough disk space to read the orders.",
+                where=str(folder),
+                next_step="Free some space and run again.",
+            ) from None
+        raise
+    finally:
+        connection.close()
+
+
+@contextmanager
+def open_published_file(settings: Settings) -> Iterator[Warehouse]:
+    """The published copy, read only, for reading many rows.
+
+    Raises:
+        WarehouseError: there is none, it cannot be read, or what is read cannot be written elsewhere.
+    """
+    path = settings.published_path
+    if not path.exists():
+        raise WarehouseError("Nothing has been published yet.", where=str(path), next_step="Run `cashpay sync` first.")
+    try:
+        connection = _connect(str(path), path.parent, read_only=True)
+    except duckdb.Error as error:
+        raise WarehouseError(
+            f"The published copy cannot be read ({type(error).__name__}).",
+            where=str(path),
+            next_step="Run `cashpay publish` to make it anew.",
+        ) from None
+    try:
+        yield Warehouse(connection, "reader")
+    except duckdb.Error as error:
+        full = any(sign in str(error) for sign in FULL)
+        raise WarehouseError(
+            "The disk is full." if full else f"The published copy cannot be read: {str(error).splitlines()[0]}",
+            where=str(path.parent),
+            next_step="Free some space and run again." if full else "Run `cashpay publish` to make it anew.",
+        ) from None
+    finally:
+        connection.close()
+
+
+def batches(warehouse: Warehouse, sql: str, parameters: Mapping[str, Any] | None = None) -> Iterator[Batch]:
+    """The rows of a query, a batch at a time; the connection serves nothing else meanwhile."""
+    result = warehouse.connection.execute(sql, dict(parameters or {}))
+    while batch := result.fetchmany(BATCH_ROWS):
+        yield batch
+
+
+def write_parquet(warehouse: Warehouse, path: Path, sql: str, parameters: Mapping[str, Any] | None = None) -> None:
+    """Write the rows of a query as Parquet.
+
+    Raises:
+        ExportError: the file cannot be written.
+    """
+    relation = warehouse.connection.sql(sql, params=dict(parameters or {}))
+    try:
+        relation.write_parquet(str(path), compression="zstd")
+    except duckdb.Error as error:
+        full = any(sign in str(error) for sign in FULL)
+        raise ExportError(
+            f"The export cannot be written: {'the disk is full' if full else str(error).splitlines()[0]}.",
+            where=str(path.parent.parent),
+            kept="What was exported there before is unchanged.",
+            next_step="Free some space or mend the rights of the folder, then run again.",
+        ) from None
+
+
+@contextmanager
+def read_parquet(path: Path, folder: Path) -> Iterator[tuple[list[str], Iterator[Batch]]]:
+    """Column names and rows of somebody's Parquet file."""
+    with _explained(path.name), _closing(_connect(":memory:", folder)) as connection:
+        yield _result(connection, "select * from read_parquet(?)", [str(path)])
+
+
+@contextmanager
+def read_duckdb(
+    path: Path, folder: Path, table: str | None, query: str | None
+) -> Iterator[tuple[list[str], Iterator[Batch]]]:
+    """Column names and rows of a table or query in somebody's DuckDB file, which is opened read only."""
+    with _explained(path.name), _closing(_connect(str(path), folder, read_only=True)) as connection:
+        sql = _one_select(connection, query) if query else _whole_table(connection, table, path.name)
+        yield _result(connection, sql)
+
+
+@contextmanager
+def read_postgres(
+    address: str, folder: Path, table: str | None, query: str | None
+) -> Iterator[tuple[list[str], Iterator[Batch]]]:
+    """Column names and rows from PostgreSQL, through DuckDB's extension if it is installed; it is never fetched."""
+    with _closing(_connect(":memory:", folder)) as connection:
+        try:
+            connection.execute("load postgres")
+        except duckdb.Error:
+            raise OrdersError(
+                "Reading from PostgreSQL needs DuckDB's extension `postgres`, which is not installed here.",
+                next_step="Install it once (in DuckDB: `install postgres`), or export the orders to CSV or Parquet.",
+            ) from None
+        try:
+            connection.execute(f"attach {_text(address)} as shop (type postgres, read_only)")
+            connection.execute("use shop")
+        except duckdb.Error:
+            # DuckDB's own text repeats the whole address.
+            raise OrdersError(
+                "PostgreSQL cannot be reached at this address.",
+                where="postgres",
+                next_step="Check it with psql; put the password into PGPASSWORD or ~/.pgpass, not into the address.",
+            ) from None
+        with _explained("postgres"):
+            sql = _one_select(connection, query) if query else _whole_table(connection, table, "postgres")
+            yield _result(connection, sql)
+
+
+def _connect(database: str, folder: Path, *, read_only: bool = False) -> duckdb.DuckDBPyConnection:
+    connection = duckdb.connect(
+        database,
+        read_only=read_only,
+        config={
+            "memory_limit": MEMORY_LIMIT,
+            "temp_directory": str(folder),
+            "autoinstall_known_extensions": "false",
+            "autoload_known_extensions": "false",
+        },
+    )
+    connection.execute("set TimeZone = 'UTC'")
+    connection.execute("set python_enable_replacements = false")
+    connection.execute("set pandas_analyze_sample = 0")
+    return connection
+
+
+@contextmanager
+def _closing(connection: duckdb.DuckDBPyConnection) -> Iterator[duckdb.DuckDBPyConnection]:
+    try:
+        yield connection
+    finally:
+        connection.close()
+
+
+@contextmanager
+def _explained(name: str) -> Iterator[None]:
+    try:
+        yield
+    except duckdb.Error as error:
+        raise OrdersError(f"The orders cannot be read: {str(error).splitlines()[0][:300]}", where=name) from None
+
+
+def _result(
+    connection: duckdb.DuckDBPyConnection, sql: str, parameters: Sequence[Any] = ()
+) -> tuple[list[str], Iterator[Batch]]:
+    result = connection.execute(sql, list(parameters))
+
+    def rows() -> Iterator[Batch]:
+        while batch := result.fetchmany(BATCH_ROWS):
+            yield batch
+
+    return [column[0] for column in result.description], rows()
+
+
+def _one_select(connection: duckdb.DuckDBPyConnection, query: str) -> str:
+    statements = connection.extract_statements(query)
+    if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
+        raise OrdersError("The query must be one SELECT.", where=query[:100])
+    return query
+
+
+def _whole_table(connection: duckdb.DuckDBPyConnection, table: str | None, name: str) -> str:
+    """`select *` of the table that is named, or of the only one; its name is taken from the catalog."""
+    tables = connection.execute(
+        "select table_schema, table_name from information_schema.tables "
+        "where table_catalog = current_database() and table_schema not in ('information_schema', 'pg_catalog') "
+        "order by all"
+    ).fetchall()
+    wanted = [(schema, stored) for schema, stored in tables if table is None or table in (stored, f"{schema}.{stored}")]
+    if len(wanted) != 1:
+        raise OrdersError(
+            f"There is no table {table}." if table else "It must be said which table holds the orders.",
+            where=name,
+            next_step=f"Name it with --table: {', '.join('.'.join(t) for t in tables[:20]) or 'there is none'}.",
+        )
+    return f"select * from {_name(wanted[0][0])}.{_name(wanted[0][1])}"  # noqa: S608 - names from the catalog, quoted
+
+
+def _name(identifier: str) -> str:
+    return '"' + identifier.replace('"', '""') + '"'
+
+
+def _text(value: str) -> str:
+    """A text as SQL; ATTACH takes no parameter."""
+    return "'" + value.replace("'", "''") + "'"
