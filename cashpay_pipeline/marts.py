@@ -21,9 +21,6 @@ import duckdb
 import sqlglot
 from sqlglot import exp
 from sqlglot.lineage import lineage
-from sqlglot.optimizer.qualify import qualify
-from sqlglot.optimizer.scope import build_scope
-from sqlglot.schema import ensure_schema
 
 from cashpay_pipeline.errors import WarehouseError
 from cashpay_pipeline.sqlfiles import read_sql, sql_folder
@@ -107,18 +104,16 @@ def build_mart(warehouse: Warehouse, mart: Mart) -> int:
 
 def column_lineage(mart: Mart) -> dict[str, list[tuple[TableName, str]]]:
     """For each column, the columns of other tables that its values are made from."""
-    tables: dict[str, dict[str, dict[str, str]]] = {}
+    schema: dict[str, dict[str, dict[str, str]]] = {}
     for (schema_name, table), (_, columns) in data_dictionary().items():
-        tables.setdefault(schema_name, {})[table] = {column.name: column.type for column in columns}
-    schema = ensure_schema(tables, dialect="duckdb")
-    # Qualified once and not by `lineage` for every column, which takes seconds for a long SELECT.
-    query = qualify(sqlglot.parse_one(mart.sql, dialect="duckdb"), schema=schema, dialect="duckdb", identify=False)
-    scope = build_scope(query)
+        schema.setdefault(schema_name, {})[table] = {column.name: column.type for column in columns}
+    # All columns at once and nothing trimmed: one by one takes seconds for a long SELECT.
+    nodes = lineage(None, mart.sql, schema=schema, dialect="duckdb", trim_selects=False)
     return {
         name: sorted(
             {
                 ((node.expression.db, node.expression.name), node.name.rpartition(".")[2])
-                for node in lineage(name, query, schema=schema, scope=scope, dialect="duckdb", copy=False).walk()
+                for node in nodes[name].walk()
                 if isinstance(node.expression, exp.Table)
             }
         )
