@@ -1,0 +1,79 @@
+"""The data dictionary: every table and column has its text in both languages, and docs/ is what the database says."""
+
+from pathlib import Path
+
+import pytest
+
+from cashpay_pipeline.dictionary import FILES, english_texts, french_texts, pages, untranslated, write_pages
+
+DOCS = Path(__file__).parents[1] / "docs"
+
+
+def test_every_table_and_column_has_an_english_text() -> None:
+    assert not [table for table, (description, _) in english_texts().items() if not description]
+    assert not [
+        (table, name) for table, (_, columns) in english_texts().items() for name, text in columns.items() if not text
+    ]
+
+
+def test_every_table_and_column_has_a_french_text() -> None:
+    missing = list(untranslated(french_texts()))
+    assert not missing, f"mend sql/comments.fr.toml, then run `make docs`: {missing}"
+
+
+def test_no_french_text_is_the_english_one() -> None:
+    english = english_texts()
+    same = [
+        (table, name)
+        for table, (_, columns) in french_texts().items()
+        for name, text in columns.items()
+        if text == english[table][1][name]
+    ]
+    assert not same
+
+
+def test_french_names_the_same_states_kinds_and_columns() -> None:
+    """A column's name with an underscore is the same word in every language: none may be lost or misspelt."""
+    french = french_texts()
+    names = {name for _, columns in english_texts().values() for name in columns if "_" in name}
+    differing = {
+        (table, column): words ^ _names(french[table][1][column], names)
+        for table, (_, columns) in english_texts().items()
+        for column, text in columns.items()
+        if (words := _names(text, names)) != _names(french[table][1][column], names)
+    }
+    assert not differing
+
+
+def _names(text: str, known: set[str]) -> set[str]:
+    return {word.strip(".,;:()") for word in text.split()} & known
+
+
+def test_what_is_missing_or_too_much_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "comments.fr.toml"
+    path.write_text('[core.payments.columns]\namount = "Montant."\ncolour = "Couleur."\n[core.nothing]\n')
+    found = list(untranslated(french_texts(path)))
+    assert "core.payments: no text" in found
+    assert "core.payments.payment_number: no text" in found
+    assert "core.payments.amount: no text" not in found
+    assert "core.payments.colour: no such column" in found
+    assert "core.nothing: no such table" in found
+
+
+@pytest.mark.parametrize("name", FILES.values())
+def test_docs_are_what_the_database_says(name: str) -> None:
+    assert (DOCS / name).read_text(encoding="utf-8") == pages()[name], "run `make docs`"
+
+
+def test_a_page_has_each_table_with_its_columns(tmp_path: Path) -> None:
+    write_pages(tmp_path)
+    english, french = ((tmp_path / name).read_text(encoding="utf-8") for name in FILES.values())
+    for text in (english, french):
+        assert text.count("\n## ") == len(english_texts())
+        assert text.count("\n| `") == sum(len(columns) for _, columns in english_texts().values())
+    assert (
+        "## core.payments\n\nPayments that CashPay lists for a bill, one row each.\n\n"
+        "| Column | Type | |\n|---|---|---|\n"
+        "| `account` | varchar | Label of the merchant account. |\n" in english
+    )
+    assert "| `observed_at` | timestamptz | Première lecture de ce contenu, UTC. |\n" in french
