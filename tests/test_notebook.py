@@ -61,7 +61,8 @@ def test_it_runs(settings: Settings, is_published: bool, request: pytest.Fixture
         pytest.skip("marimo is not installed: .venv/bin/pip install marimo")
     if is_published:
         request.getfixturevalue("published")
-    page = tmp_path / "explore.html"
+    page, copy = tmp_path / "explore.html", tmp_path / "explore.py"
+    copy.write_bytes(NOTEBOOK.read_bytes())  # marimo leaves notes of a session beside a notebook
     environment = {
         "CASHPAY_BASE_URL": settings.base_url or "",
         "CASHPAY_DATA_DIR": str(settings.data_dir),
@@ -71,7 +72,7 @@ def test_it_runs(settings: Settings, is_published: bool, request: pytest.Fixture
         for name in ("username", "password", "client_id", "client_secret")
     }
     result = subprocess.run(
-        [sys.executable, "-m", "marimo", "export", "html", str(NOTEBOOK), "-o", str(page), "--no-include-code"],
+        [sys.executable, "-m", "marimo", "export", "html", str(copy), "-o", str(page), "--no-include-code"],
         env=os.environ | environment, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert result.returncode == 0, result.stderr

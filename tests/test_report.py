@@ -612,10 +612,10 @@ def test_the_command(settings: Settings, warehouse: Warehouse, tmp_path: Path, m
     assert '<html lang="fr">' in target.read_text(encoding="utf-8")
     elsewhere = CliRunner().invoke(app, ["report", "--to", str(tmp_path / "mine.html")])
     assert elsewhere.exit_code == 0 and '<html lang="en">' in (tmp_path / "mine.html").read_text(encoding="utf-8")
-    nowhere = CliRunner().invoke(app, ["report", "--to", str(tmp_path / "no" / "mine.html")])
+    nowhere = CliRunner().invoke(app, ["report", "--to", str(tmp_path / "mine.html" / "no.html")])
     assert nowhere.exit_code == 1 and "The report cannot be written" in nowhere.stderr
     assert CliRunner().invoke(app, ["report", "--language", "de"]).exit_code == 2
-    assert not list(tmp_path.glob("*.new")) and not list(settings.data_folder.glob("*.new.html"))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["data", "mine.html"]
 
 
 def test_the_command_line_starts_without_charts_and_templates() -> None:

@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from cashpay_pipeline.atomic import put_in_place, workshop
 from cashpay_pipeline.clock import Clock, SystemClock
 from cashpay_pipeline.errors import WarehouseError
 from cashpay_pipeline.report import charts
@@ -46,16 +47,16 @@ class CurrencyPart:
 
 
 def write_report(settings: Settings, target: Path, language: Language = "en", *, clock: Clock | None = None) -> None:
-    """Make the report from the published copy; the file is replaced as a whole.
+    """Make the report from the published copy; the file is replaced as a whole, and is its maker's alone.
 
     Raises:
         WarehouseError: there is no published copy, or the file cannot be written.
     """
     html = report_html(read_facts(settings), settings, language, (clock or SystemClock()).now())
-    new = target.with_name(f"{target.name}.new")
     try:
-        new.write_text(html, encoding="utf-8")
-        new.replace(target)
+        with workshop(target.parent) as folder:
+            (folder / target.name).write_text(html, encoding="utf-8")
+            put_in_place(folder / target.name, target)
     except OSError as error:
         raise WarehouseError(
             f"The report cannot be written: {error.strerror}.",
