@@ -4,7 +4,7 @@ PYTHON ?= python3
 PIP = .venv/bin/pip --disable-pip-version-check --quiet
 export DAGSTER_HOME ?= $(CURDIR)/.dagster
 
-.PHONY: setup sync ui test check lock clean
+.PHONY: setup sync ui test mutants matrix check lock clean
 
 setup: .venv/ready
 
@@ -18,6 +18,13 @@ ui: .venv/ready
 
 test: .venv/ready-dev
 	.venv/bin/pytest
+
+# The long tests are described in docs/testing.md.
+mutants: .venv/ready-dev
+	@.venv/bin/python tests/mutants/mutate.py $(ONLY)
+
+matrix: .venv/ready-dev
+	@.venv/bin/python tests/matrix.py $(ONLY)
 
 check: .venv/ready-dev
 	.venv/bin/ruff check .
@@ -34,7 +41,7 @@ lock: pyproject.toml
 	rm -rf .venv-lock
 
 clean:
-	rm -rf .venv .venv-lock .pytest_cache .mypy_cache .ruff_cache .hypothesis dist
+	rm -rf .venv .venv-lock .matrix .pytest_cache .mypy_cache .ruff_cache .hypothesis dist
 
 .venv/ready: requirements.lock pyproject.toml
 	@echo "Setting up .venv (once; a few minutes on a slow line)"

@@ -240,6 +240,17 @@ def test_Y16_a_gateway_that_goes_and_comes_back(shop):
     assert shop.rows(gone, FLOOZ) == [(False,)]
 
 
+@pytest.mark.parametrize("fault", [{"status": 204}, {"status": 200, "body": []}], ids=["204", "empty"])
+def test_H4_an_answer_without_gateways_marks_none_as_gone(fault, shop):
+    shop.sync()
+    shop.simulator.faults([{"path": "/gateways", "times": None, **fault}])
+    result = shop.sync()
+    assert result.status == "incomplete"
+    assert "CashPay shows no gateway, " in result.warnings[0]
+    assert gateway_history(shop) == [("Flooz (exemple)", True)]
+    assert shop.rows("select count(*) from core.gateways where missing_since is not null") == [(0,)]
+
+
 def test_Y16_a_gateway_listed_twice_is_one(shop):
     (first, *rest) = shop.simulator.truth()["gateways"]
     shop.simulator.faults([{"path": "/gateways", "status": 200, "times": None, "body": [first, *rest, first]}])

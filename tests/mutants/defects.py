@@ -1,0 +1,267 @@
+"""One-line defects that the tests must catch: the 30 of failure-cases.md, section 2.7, and those that once survived.
+
+Each is made in a copy of the repository, one at a time, by `mutate.py` (`make mutants`).
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Defect:
+    """A defect and who should notice.
+
+    Attributes:
+        name: for the table, and for `make mutants ONLY=name`.
+        file: the file, from the repository's root.
+        old: text that occurs in it exactly once.
+        new: what takes its place.
+        tests: what pytest is given: the smallest choice that should fail.
+    """
+
+    name: str
+    file: str
+    old: str
+    new: str
+    tests: str
+
+
+PACKAGE = "cashpay_pipeline/"
+WALKS = "tests/test_walks.py -k "
+
+DEFECTS = [
+    # The place of a walk is stored before the rows that were read up to there, not in one transaction with them.
+    Defect(
+        "cursor_before_data",
+        PACKAGE + "sync/batch.py",
+        "        readings, self._readings = self._readings, []\n",
+        "        progress and progress()\n        readings, self._readings = self._readings, []\n",
+        WALKS + "place",
+    ),
+    # We keep nothing in Dagster, whatever moves with it. The like of it here: the watermark is not in the file.
+    Defect(
+        "cursor_in_dagster_only",
+        PACKAGE + "sync/walks.py",
+        "        where account.account = ?\n",
+        "        where account.account = ? and false\n",
+        WALKS + "watermark",
+    ),
+    # A bill that was read in the very moment in which the walk began was met by this walk.
+    Defect(
+        "greater_instead_of_at_least",
+        PACKAGE + "sync/walks.py",
+        "where account = $1 and verified_at >= $2) + (",
+        "where account = $1 and verified_at > $2) + (",
+        WALKS + "P13",
+    ),
+    Defect(
+        "no_overlap",
+        PACKAGE + "sync/walks.py",
+        "horizon = watermark - timedelta(hours=session.settings.overlap_hours) if",
+        "horizon = watermark if",
+        WALKS + "P14_a_bill",
+    ),
+    Defect(
+        "watermark_is_now",
+        PACKAGE + "sync/walks.py",
+        "select max(created_at) from core.bills",
+        "select max(verified_at) from core.bills",
+        WALKS + "watermark",
+    ),
+    Defect(
+        "watermark_of_an_unfinished_walk",
+        PACKAGE + "sync/run.py",
+        "SystemExit):\n        session.save()",
+        "SystemExit):\n        session.save(lambda: walks._save_progress(session, session.begun, whole=False))",
+        WALKS + "watermark",
+    ),
+    Defect(
+        "stop_on_a_short_page",
+        PACKAGE + "pagination.py",
+        "elif not page.records:\n",
+        "elif len(page.records) < self.size:\n",
+        WALKS + "P6",
+    ),
+    Defect(
+        "stop_on_the_first_500",
+        PACKAGE + "verdicts.py",
+        "PASSING = (500, 502,",
+        "PASSING = (502,",
+        "tests/test_http_statuses.py -k H16",
+    ),
+    Defect(
+        "skip_a_page_after_retries",
+        PACKAGE + "pagination.py",
+        "            page = bills.ask_for_less(offset, error)\n            self.go_to",
+        "            page = self.next() if isinstance(error, UnavailableError) else bills.ask_for_less(offset, error)\n"
+        "            self.go_to",
+        WALKS + "H16",
+    ),
+    Defect(
+        "same_salt_on_retry",
+        PACKAGE + "attempts.py",
+        "            headers = self._auth.headers()\n",
+        '            headers = call.__dict__.setdefault("_headers", self._auth.headers())\n',
+        "tests/test_auth.py -k A8",
+    ),
+    Defect(
+        "salt_is_seconds",
+        PACKAGE + "auth.py",
+        "salt = str(secrets.randbelow(2**self._settings.salt_bits - 1) + 1)",
+        'salt = str(int(__import__("time").time()))',
+        "tests/test_auth.py -k A8",
+    ),
+    Defect(
+        "headers_once_a_run",
+        PACKAGE + "attempts.py",
+        "            headers = self._auth.headers()\n",
+        '            headers = self.__dict__.setdefault("_headers", self._auth.headers())\n',
+        "tests/test_auth.py -k A1",
+    ),
+    Defect(
+        "no_single_flight",
+        PACKAGE + "auth.py",
+        "        with self._lock:\n            if self._token is None",
+        "        if True:\n            if self._token is None",
+        "tests/test_auth.py -k A3",
+    ),
+    # Two lines forbid it, `allow_redirects` and this class; either alone would do, so both go.
+    Defect(
+        "follow_redirects",
+        PACKAGE + "client.py",
+        "    def get_redirect_target(self, resp: requests.Response) -> None:\n",
+        "    def send(self, request, **how):\n"
+        '        return super().send(request, **how | {"allow_redirects": True})\n\n'
+        "    def nothing(self):\n",
+        "tests/test_client.py tests/test_http_statuses.py -k N6",
+    ),
+    Defect(
+        "environment_trusted",
+        PACKAGE + "client.py",
+        "session.trust_env = False",
+        "session.trust_env = True",
+        "tests/test_client.py -k N8",
+    ),
+    Defect(
+        "204_on_page_1_empties_the_table",
+        PACKAGE + "sync/walks.py",
+        "    if known and not _count_met(session, started):",
+        "    if False:",
+        WALKS + "H4",
+    ),
+    # No table is ever replaced by a frame. Where an empty one would do harm: gateways would all be marked as gone.
+    Defect(
+        "empty_frame_replaces",
+        PACKAGE + "sync/walks.py",
+        "elif gateways.empty and known:",
+        "elif False:",
+        "tests/test_payloads.py -k H4",
+    ),
+    Defect(
+        "insert_by_position",
+        PACKAGE + "warehouse/store.py",
+        "insert into core.payments by name select * from payment_rows",
+        "insert into core.payments select * from payment_rows",
+        "tests/test_first_sync.py -k every_other_form",
+    ),
+    Defect(
+        "delete_and_insert_in_two_transactions",
+        PACKAGE + "warehouse/store.py",
+        "    if not payments.empty:\n",
+        "    warehouse.connection.commit()\n    warehouse.connection.begin()\n    if not payments.empty:\n",
+        "tests/test_crashes.py -k R2",
+    ),
+    Defect(
+        "key_on_code",
+        PACKAGE + "normalize.py",
+        'KEY_FIELDS = ("order_reference", "orderNum")',
+        'KEY_FIELDS = ("code", "order_reference", "orderNum")',
+        "tests/test_payloads.py -k Y3",
+    ),
+    Defect(
+        "key_without_account",
+        PACKAGE + "warehouse/store.py",
+        "on stored.account = incoming.account and stored.order_reference = incoming.order_reference",
+        "on stored.order_reference = incoming.order_reference",
+        "tests/test_accounts.py -k A14",
+    ),
+    Defect(
+        "state_alias_case_sensitive",
+        PACKAGE + "normalize.py",
+        "STATES.get(plain.strip().casefold(),",
+        "STATES.get(plain.strip()[:1].lower() + plain.strip()[1:],",
+        "tests/test_normalize.py -k state",
+    ),
+    Defect(
+        "paid_overwrites_history",
+        PACKAGE + "warehouse/store.py",
+        "insert into core.bill_versions by name",
+        "delete from core.bill_versions where order_reference in "
+        "(select order_reference from version_rows where state = 'Paid'); insert into core.bill_versions by name",
+        "tests/test_recheck.py -k two_months_ago",
+    ),
+    Defect(
+        "revenue_from_amount",
+        "sql/marts/daily_collections.sql",
+        "received_amount as moved_amount",
+        "amount as moved_amount",
+        "tests/test_marts.py -k daily_collections",
+    ),
+    Defect(
+        "money_through_float",
+        PACKAGE + "normalize.py",
+        "units = int(smallest)",
+        "units = int(float(smallest))",
+        "tests/test_money.py -k M1",
+    ),
+    Defect(
+        "naive_time_as_local",
+        PACKAGE + "normalize.py",
+        "zone = ZoneInfo(source_timezone)",
+        "zone = datetime.now().astimezone().tzinfo",
+        "tests/test_times.py -k T5",
+    ),
+    # The day is stored once, by Python, and every session of ours has UTC: it is the machine's that could creep in.
+    Defect(
+        "day_by_session_zone",
+        PACKAGE + "normalize.py",
+        "moment = moment.astimezone(_LOME)",
+        "moment = moment.astimezone()",
+        "tests/test_times.py -k T5",
+    ),
+    Defect(
+        "formula_guard_off",
+        PACKAGE + "export/text.py",
+        'return f"\'{text}" if text',
+        "return text if text",
+        "tests/test_export.py -k harmless",
+    ),
+    Defect(
+        "callback_signature_not_checked",
+        PACKAGE + "auth.py",
+        'algorithms=["HS256"])',
+        'algorithms=["HS256"], options={"verify_signature": False})',
+        "tests/test_auth.py -k X7",
+    ),
+    Defect(
+        "exception_keeps_the_request",
+        PACKAGE + "client.py",
+        "            broken = self._broken(error)\n",
+        "            raise self._broken(error) from error\n",
+        "tests/test_auth.py -k S2",
+    ),
+    # Two that survived until they were found by hand.
+    Defect(
+        "exclusive_horizon",
+        PACKAGE + "sync/walks.py",
+        "moment >= horizon",
+        "moment > horizon",
+        WALKS + "P13",
+    ),
+    Defect(
+        "early_stop_in_any_order",
+        PACKAGE + "sync/walks.py",
+        'if bills.order == "newest_first" and _is_known_ground',
+        "if _is_known_ground",
+        WALKS + "'P17 or P19'",
+    ),
+]
