@@ -26,10 +26,7 @@ class Home:
         self.instance, self.settings = instance, settings
         self.clock = SimulatedClock(settings.base_url or "")
         self.cursors: dict[str, str | None] = {}
-
-    @property
-    def defs(self) -> dg.Definitions:
-        return build_defs(settings=self.settings, clock=self.clock)
+        self.defs = build_defs(settings=settings, clock=self.clock)
 
     def _resources(self) -> dict[str, Any]:
         return dict(self.defs.resources or {})
@@ -56,12 +53,16 @@ class Home:
         return bool(data.run_requests), data.skip_message or ""
 
     def sense(self, sensor: str) -> str:
-        """What the sensor says it did."""
+        """What the sensor says it did, on the simulator's time."""
+        with freeze_time(self.clock.now()):
+            return self.sense_now(sensor)
+
+    def sense_now(self, sensor: str) -> str:
+        """The same in real time."""
         context = dg.build_sensor_context(
             instance=self.instance, cursor=self.cursors.get(sensor), resources=self._resources()
         )
-        with freeze_time(self.clock.now()):
-            data = self.defs.resolve_sensor_def(sensor).evaluate_tick(context)
+        data = self.defs.resolve_sensor_def(sensor).evaluate_tick(context)
         self.cursors[sensor] = data.cursor
         return data.skip_message or ""
 
@@ -79,7 +80,7 @@ class Home:
 @contextmanager
 def dagster_home(folder: Path, settings: Settings) -> Iterator[Home]:
     folder.mkdir()
-    with dg.instance_for_test(temp_dir=str(folder)) as instance:
+    with dg.DagsterInstance.ephemeral(tempdir=str(folder)) as instance:
         yield Home(instance, settings)
 
 

@@ -1,0 +1,203 @@
+"""What the sensors and schedules do by themselves: told once a cause, paused after three refusals, the dead found."""
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+from dagster._core.test_utils import freeze_time
+from dagster_home import Home, dagster_home, metadata
+from listeners import Webhook, webhook
+
+from cashpay_pipeline.definitions import build_defs
+from cashpay_pipeline.settings import Settings
+from cashpay_pipeline.simulator.process import SimulatorProcess
+from cashpay_pipeline.warehouse import open_warehouse
+
+DOWN = {"path": "*", "kind": "reply", "status": 503, "times": None}
+REFUSED = {"path": "/auth", "kind": "reply", "status": 401, "body": {"message": "Bad credentials"}, "times": None}
+
+
+@pytest.fixture
+def hook() -> Iterator[Webhook]:
+    with webhook() as found:
+        yield found
+
+
+@pytest.fixture
+def home(make_settings: Callable[..., Settings], hook: Webhook, tmp_path: Path) -> Iterator[Home]:
+    with dagster_home(tmp_path / "home", make_settings(alert_webhook=hook.url)) as found:
+        yield found
+
+
+def told(hook: Webhook) -> list[str]:
+    texts, hook.posts[:] = hook.texts, []
+    return texts
+
+
+def test_after_three_refusals_the_schedules_pause_and_say_so_until_a_login_is_good(
+    home: Home, hook: Webhook, simulator: SimulatorProcess
+) -> None:
+    """A5."""
+    simulator.faults([REFUSED])
+    messages = []
+    for _ in range(3):
+        assert home.tick("nightly_refresh")[0]
+        assert not home.run("refresh").success
+        home.sense("alerts")
+        messages.append(told(hook))
+    assert [len(texts) for texts in messages] == [1, 0, 1]
+    assert "[credentials_rejected]" in messages[0][0] and "Paused: " in messages[2][0]
+    logins = len([request for request in simulator.log() if request["path"].endswith("/auth")])
+    for schedule in ("nightly_refresh", "weekly_full_refresh", "frequent_recheck", "second_try"):
+        starts, why = home.tick(schedule)
+        assert not starts and "refused the login 3 times in a row" in why
+    assert len([request for request in simulator.log() if request["path"].endswith("/auth")]) == logins
+
+    simulator.faults([])
+    assert home.run("refresh").success
+    assert home.tick("nightly_refresh")[0]
+    assert home.sense("alerts") == "0 new causes told, 0 told before still hold."
+
+
+def test_a_second_try_only_after_an_outage(home: Home, simulator: SimulatorProcess) -> None:
+    assert home.run("refresh").success
+    assert home.tick("second_try") == (False, "The last sync needs no second try.")
+    simulator.faults([DOWN])
+    home.run("refresh")
+    assert home.tick("second_try")[0]
+
+
+def test_a_red_check_is_told_once_although_an_outage_hides_it_for_a_night(
+    home: Home, hook: Webhook, simulator: SimulatorProcess
+) -> None:
+    simulator.put_bill("bad-amount", amount="12.50")
+    home.run("refresh")
+    home.sense("alerts")
+    (message,) = told(hook)
+    assert "Red check no_open_data_issues on core/data_issues: 1 rows are wrong." in message
+    assert "12.50" not in message
+
+    simulator.faults([DOWN])
+    home.run("refresh")
+    home.sense("alerts")
+    (message,) = told(hook)
+    assert "[unavailable]" in message and "no_open_data_issues" not in message
+
+    simulator.faults([])
+    home.run("refresh")
+    assert home.sense("alerts") == "0 new causes told, 1 told before still hold."
+    assert told(hook) == []
+
+    simulator.put_bill("bad-amount", amount="1250")
+    home.run("refresh")
+    assert home.sense("alerts") == "0 new causes told, 0 told before still hold."
+
+
+def test_an_incomplete_sync_is_one_cause_and_not_two(home: Home, hook: Webhook, simulator: SimulatorProcess) -> None:
+    simulator.set(total="high")
+    home.run("full_refresh")
+    home.sense("alerts")
+    (message,) = told(hook)
+    assert message.count("last_sync_complete") == 1 and "Job full_refresh" not in message
+
+
+def test_what_was_not_taken_by_any_channel_is_told_later(
+    home: Home, hook: Webhook, simulator: SimulatorProcess
+) -> None:
+    simulator.faults([DOWN])
+    home.run("refresh")
+    hook.status = 500
+    with pytest.raises(Exception, match="No alert could be sent"):
+        home.sense("alerts")
+    hook.status = 200
+    home.sense("alerts")
+    assert len(told(hook)) == 1
+
+
+def test_with_nobody_to_tell_the_sensor_says_so(settings: Settings, tmp_path: Path) -> None:
+    with dagster_home(tmp_path / "home", settings) as home:
+        assert home.sense("alerts").startswith("Nobody wants to be told: set CASHPAY_ALERT_WEBHOOK")
+
+
+def started(home: Home, silent_for: timedelta) -> dg.DagsterRun:
+    """A run as its process leaves it when it is killed."""
+    run = home.instance.create_run_for_job(home.defs.resolve_job_def("refresh"), status=dg.DagsterRunStatus.STARTING)
+    with freeze_time(datetime.now(UTC) - silent_for):
+        home.instance.report_engine_event("Started", run)
+        home.instance.report_dagster_event(
+            dg.DagsterEvent(dg.DagsterEventType.RUN_START.value, job_name=run.job_name), run.run_id
+        )
+    return run
+
+
+def status(home: Home, run: dg.DagsterRun) -> Any:
+    found = home.instance.get_run_by_id(run.run_id)
+    return found and found.status
+
+
+def test_a_run_whose_process_died_is_marked_failed_within_ten_minutes(home: Home, hook: Webhook) -> None:
+    """R9: also with the default launcher, which cannot be asked."""
+    assert home.run("refresh").success
+    fresh = started(home, timedelta(minutes=4))
+    assert home.sense_now("dead_runs") == "No run has been silent for long."
+    dead = started(home, timedelta(minutes=6))
+    with open_warehouse(home.settings, owner="another run"):
+        assert home.sense_now("dead_runs").startswith("Another run is writing: another run")
+    assert status(home, dead) == dg.DagsterRunStatus.STARTED
+    assert home.sense_now("dead_runs") == f"Marked as failed: {dead.run_id[:8]}."
+    assert (status(home, dead), status(home, fresh)) == (dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.STARTED)
+    home.sense("alerts")
+    assert "its process died" in told(hook)[0]
+
+
+def test_a_dry_run_reads_a_little_stores_nothing_and_builds_nothing(home: Home, simulator: SimulatorProcess) -> None:
+    result = home.run("refresh", dry_run=True)
+    assert result.success and not result.get_asset_materialization_events()
+    assert not home.settings.warehouse_path.exists()
+    assert 0 < len(simulator.log()) < 10
+
+
+def test_the_numbers_of_a_run_can_be_plotted(home: Home, simulator: SimulatorProcess) -> None:
+    home.run("refresh")
+    simulator.advance(hours=5)
+    found = metadata(home.run("refresh"), "core", "bills")
+    numbers = {name for name, value in found.items() if isinstance(value, (int, float))}
+    assert numbers >= {
+        *("dagster/row_count", "bills_new", "bills_changed", "received_xof", "open_bills"),
+        *("oldest_unverified_open_hours", "requests", "retries", "waited_seconds", "pages", "rows_read"),
+    }
+    chart = metadata(home.run("refresh"), "marts", "daily_collections")["chart"]
+    assert chart.startswith("![Money received, by day and gateway](data:image/png;base64,iVBOR")
+
+
+def test_in_another_location_everything_has_the_prefix_and_runs(
+    settings: Settings, simulator: SimulatorProcess, tmp_path: Path
+) -> None:
+    """The three lines of docs/dagster.md."""
+
+    @dg.asset(group_name="core")
+    def warehouse() -> None:
+        """An asset, and a resource of that name, of the location's own."""
+
+    theirs = dg.Definitions([warehouse], resources={"warehouse": "theirs"}, executor=dg.multiprocess_executor)
+    defs = dg.Definitions.merge(theirs, build_defs(key_prefix=["finance", "cashpay"], settings=settings))
+    dg.Definitions.validate_loadable(defs)
+    keys = {spec.key for spec in defs.resolve_all_asset_specs()} - {dg.AssetKey("warehouse")}
+    assert {tuple(key.path[:2]) for key in keys} == {("finance", "cashpay")} and len(keys) > 10
+    job = defs.resolve_job_def("finance_cashpay_refresh")
+    assert dg.AssetKey("warehouse") not in job.asset_layer.executable_asset_keys
+    with dg.DagsterInstance.ephemeral() as instance:
+        result = job.execute_in_process(
+            instance=instance,
+            run_config={
+                "ops": {"finance_cashpay_sync": {"config": {"kind": "refresh"}}},
+                "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
+            },
+        )
+    assert result.success
+    assert all(check.passed for check in result.get_asset_check_evaluations())
+    lineage = metadata(result, "finance", "cashpay", "marts", "daily_collections")["dagster/column_lineage"]
+    assert lineage.deps_by_column["account"][0].asset_key.path[:3] == ["finance", "cashpay", "core"]
