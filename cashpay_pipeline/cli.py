@@ -121,6 +121,47 @@ def publish() -> None:
 
 
 @app.command()
+def verify(
+    file: Annotated[Path | None, typer.Argument(help="A database file; the published copy if none is named.")] = None,
+) -> None:
+    """Read every value of every column, to be sure that the file is whole."""
+    from cashpay_pipeline.warehouse.backup import verify as read_whole
+
+    tables = read_whole(file or load_settings().published_path)
+    for table in tables:
+        say(f"{'DAMAGED' if table.problem else 'ok     '}  {table.name}: {table.problem or f'{table.rows:,} rows'}")
+    raise typer.Exit(1 if any(table.problem for table in tables) else 0)
+
+
+@app.command()
+def backup(
+    to: Annotated[
+        Path | None, typer.Option(help="Folder for backups; `backups` in the data folder if not named.")
+    ] = None,
+    keep: Annotated[int, typer.Option(min=1, help="How many of the newest are kept there.")] = 2,
+) -> None:
+    """Copy the working file, and the key of customers, and read the copy whole."""
+    from cashpay_pipeline.warehouse.backup import backup as make_backup
+
+    say(f"Backup, read whole: {make_backup(load_settings(), folder=to, keep=keep)}")
+
+
+@app.command()
+def restore(
+    source: Annotated[Path | None, typer.Argument(help="Folder of a backup; the newest one if none is named.")] = None,
+) -> None:
+    """Put a backup in place of the working file, which is kept, and publish it."""
+    from cashpay_pipeline.warehouse import publish as publish_copy
+    from cashpay_pipeline.warehouse.backup import restore as put_back
+
+    settings = load_settings()
+    used, former = put_back(settings, source)
+    say(f"Restored {used}." + (f" What was there before is in {former}." if former else ""))
+    publish_copy(settings, owner="cashpay restore")
+    say("Published. Next: cashpay sync, which reads what has happened since.")
+
+
+@app.command()
 def rebuild() -> None:
     """Make all tables again from the payloads that are stored, without asking CashPay."""
     from cashpay_pipeline.sync.rebuild import rebuild as rebuild_tables

@@ -1,0 +1,98 @@
+"""Backup, restore and verify: whole or not at all, nothing lost on the way back."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from cashpay_pipeline.cli import app
+from cashpay_pipeline.errors import WarehouseError
+from cashpay_pipeline.settings import Settings
+from cashpay_pipeline.simulator.clock import SimulatedClock
+from cashpay_pipeline.simulator.process import SimulatorProcess
+from cashpay_pipeline.sync import run_sync
+from cashpay_pipeline.warehouse import open_warehouse, publish
+from cashpay_pipeline.warehouse.backup import backup, restore, verify
+
+
+def bills(settings: Settings) -> int:
+    with open_warehouse(settings) as warehouse:
+        return int(warehouse.rows("select count(*) as bills from core.bills")[0]["bills"])
+
+
+def damage(path: Path) -> None:
+    """Overwrite one block in the middle, as a bad disk does."""
+    with path.open("r+b") as file:
+        file.seek(path.stat().st_size // 2 // 4096 * 4096)
+        file.write(b"\xaa" * 262_144)
+
+
+def test_a_restored_backup_goes_on_where_it_was(settings: Settings, simulator: SimulatorProcess) -> None:
+    """R12: how far the reading had come travels with the file."""
+    clock = SimulatedClock(simulator.base_url)
+    run_sync(settings, clock=clock)
+    kept = bills(settings)
+    made = backup(settings, clock=clock)
+    assert {path.name for path in made.iterdir()} == {"warehouse.duckdb", "pii.key"}
+    assert {path.stat().st_mode & 0o077 for path in (made, *made.iterdir())} == {0}
+
+    simulator.advance(days=1)
+    run_sync(settings, clock=clock)
+    later = bills(settings)
+    (settings.data_folder / "pii.key").write_bytes(b"another key of somebody who started anew!")
+    used, former = restore(settings, clock=clock)
+    assert (used, bills(settings)) == (made, kept)
+    assert former and {path.name for path in former.iterdir()} == {"warehouse.duckdb", "pii.key"}
+
+    assert run_sync(settings, clock=clock).complete
+    assert bills(settings) == later > kept
+
+
+def test_the_newest_backups_are_kept(settings: Settings, simulator: SimulatorProcess) -> None:
+    clock = SimulatedClock(simulator.base_url)
+    run_sync(settings, clock=clock)
+    made = []
+    for _ in range(4):
+        simulator.advance(days=1)
+        made.append(backup(settings, clock=clock))
+    assert sorted(made[0].parent.iterdir()) == made[-2:]
+
+
+def test_a_damaged_file_is_told_and_never_restored(settings: Settings, simulator: SimulatorProcess) -> None:
+    """R13."""
+    clock = SimulatedClock(simulator.base_url)
+    run_sync(settings, clock=clock)
+    before = bills(settings)
+    good = publish(settings).path
+    assert not [table for table in verify(good) if table.problem]
+    assert sum(table.rows for table in verify(good) if table.name == "core.bills") == before
+    made = backup(settings, clock=clock)
+    damage(made / "warehouse.duckdb")
+    with pytest.raises(WarehouseError, match="cannot be"):
+        restore(settings, made, clock=clock)
+    assert bills(settings) == before
+
+
+def test_the_commands_say_what_they_did(
+    make_settings: Callable[..., Settings], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = make_settings()
+    for name, value in settings.model_dump(exclude_none=True).items():
+        text = value.get_secret_value() if hasattr(value, "get_secret_value") else str(value)
+        monkeypatch.setenv(f"CASHPAY_{name.upper()}", text)
+    runner = CliRunner()
+    assert runner.invoke(app, ["restore"]).exit_code == 1
+    assert runner.invoke(app, ["verify"]).exit_code == 1
+    run_sync(settings)
+    publish(settings)
+    result = runner.invoke(app, ["backup", "--to", str(tmp_path / "elsewhere"), "--keep", "1"])
+    assert result.exit_code == 0 and "Backup, read whole:" in result.output
+    (made,) = (tmp_path / "elsewhere").iterdir()
+    result = runner.invoke(app, ["restore", str(made)])
+    assert result.exit_code == 0 and "Published." in result.output
+    result = runner.invoke(app, ["verify"])
+    assert result.exit_code == 0 and "ok       core.bills: " in result.output
+    damage(settings.published_path)
+    result = runner.invoke(app, ["verify"])
+    assert result.exit_code == 1 and ("DAMAGED" in result.output or "cannot be opened" in result.output)
