@@ -5,10 +5,13 @@ Reads only, a handful of requests, and stores nothing. Every finding is one line
 
 import platform
 import shutil
+import subprocess
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from importlib.metadata import version
+from pathlib import Path
 
 from cashpay_pipeline.client import CashpayClient
 from cashpay_pipeline.errors import CashpayError, CredentialsRejectedError, RequestRefusedError
@@ -17,6 +20,8 @@ from cashpay_pipeline.settings import Settings
 
 TOLERATED_SKEW = timedelta(minutes=2)
 ENOUGH_BYTES = 1_000_000_000
+SHORTEST_TELLING = 12
+LARGEST_SEARCHED = 1_000_000
 PACKAGES = ("cashpay_pipeline", "dagster", "duckdb", "pandas")
 
 
@@ -33,6 +38,7 @@ def diagnose(settings: Settings) -> Iterator[Finding]:
     versions = ", ".join(f"{package} {version(package)}" for package in PACKAGES)
     yield Finding(True, f"Versions: {versions}, Python {platform.python_version()}.")
     yield _disk(settings)
+    yield from _tracked_secrets(settings)
     with CashpayClient(settings) as client:
         yield Finding(True, f"Address: {settings.environment}, account {settings.account}, scheme {settings.scheme}.")
         for look in (_ping, _gateways, _first_page, _page_zero, _clock):
@@ -49,6 +55,21 @@ def _disk(settings: Settings) -> Finding:
     folder = next(p for p in (settings.data_folder.resolve(), *settings.data_folder.resolve().parents) if p.exists())
     free = shutil.disk_usage(folder).free
     return Finding(free >= ENOUGH_BYTES, f"Disk: {free // 10**6:,} MB free for {settings.data_folder}.")
+
+
+def _tracked_secrets(settings: Settings) -> Iterator[Finding]:
+    """Files of the project here that hold a credential and that git hands on to everybody (S8)."""
+    with suppress(OSError):
+        listed = subprocess.run(["git", "ls-files", "-z"], capture_output=True, check=False, timeout=30).stdout
+        secrets = [s.encode() for s in settings.secrets() if len(s) >= SHORTEST_TELLING]
+        for name in filter(None, listed.decode(errors="replace").split("\0")):
+            file = Path(name)
+            if file.is_file() and file.stat().st_size < LARGEST_SEARCHED:
+                content = file.read_bytes()
+                if any(secret in content for secret in secrets):
+                    yield Finding(
+                        False, f"Secrets: git tracks {name}, which holds a credential: have CashPay renew it."
+                    )
 
 
 def _ping(settings: Settings, client: CashpayClient) -> Finding:

@@ -8,7 +8,7 @@ import hashlib
 import html
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from threading import Lock
 from urllib.parse import quote, quote_plus
 
@@ -57,12 +57,24 @@ def _forms(secret: str) -> Iterator[str]:
     """The ways in which a secret may come back: as it is, quoted, encoded, hashed."""
     raw = secret.encode()
     yield secret
+    yield quote(secret)
     yield quote(secret, safe="")
     yield quote_plus(secret)
     yield html.escape(secret)
     yield json.dumps(secret)[1:-1]
-    yield base64.b64encode(raw).decode().rstrip("=")
-    yield base64.urlsafe_b64encode(raw).decode().rstrip("=")
+    for encode in (base64.b64encode, base64.urlsafe_b64encode):
+        yield encode(raw).decode().rstrip("=")
+        if len(raw) >= SHORTEST_ANYWHERE:
+            yield from _inner_base64(raw, encode)
     yield raw.hex()
     for digest in (hashlib.md5, hashlib.sha1, hashlib.sha256):
         yield digest(raw, usedforsecurity=False).hexdigest()
+
+
+def _inner_base64(raw: bytes, encode: Callable[[bytes], bytes]) -> Iterator[str]:
+    """What stays the same of it inside something longer that is encoded as a whole, as `user:password` is.
+
+    It can begin at each of three places of a group; the letters at its two ends belong to its neighbours as well.
+    """
+    for before, mixed in ((0, 0), (1, 2), (2, 3)):
+        yield encode(b"\0" * before + raw).decode().rstrip("=")[mixed:-1]

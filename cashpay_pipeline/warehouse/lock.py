@@ -29,6 +29,7 @@ def run_lock(path: Path, owner: str, *, wait_seconds: float, clock: Clock) -> It
         WarehouseError: the file cannot be made.
     """
     try:
+        path.touch(mode=0o600)
         handle = path.open("a+", encoding="utf-8")
     except OSError as error:
         raise WarehouseError(
