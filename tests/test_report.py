@@ -269,7 +269,7 @@ def test_every_figure_in_english(settings: Settings, warehouse: Warehouse) -> No
         ["Paid in part", "2", "−7,000"],
         ["Paid too much", "1", "+500"],
     ]
-    assert found.tables["Paid, but not what was billed / XOF / The newest 3"] == [
+    assert found.tables["Paid, but not what was billed / XOF / The newest, at most 10"] == [
         ["Your reference", "What happened", "Created", "Billed", "Received", "Bill"],
         ["CMD-B-9", "Paid too much", "16 Mar 2026", "1,000", "1,500", "B-9"],
         ["–", "Paid in part", "9 Mar 2026", "10,000", "4,000", "B-8"],

@@ -9,6 +9,7 @@ from cashpay_pipeline.report.colours import OTHER, PALETTE, gateway_colours
 from cashpay_pipeline.report.formats import plain
 
 PERIOD_DAYS = 90
+LONGEST_NAME = 60
 
 
 @dataclass(frozen=True)
@@ -153,7 +154,8 @@ def _labels(rows: Sequence[Mapping[str, Any]], unknown: str) -> dict[str | None,
     names: dict[str | None, str] = {}
     for row in sorted(rows, key=lambda row: row["received_date"]):
         reference = row["gateway_reference"]
-        names[reference] = plain(row["gateway_name"] or reference or unknown)
+        name = plain(row["gateway_name"] or reference or unknown)
+        names[reference] = name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 1]}…"
     shared = list(names.values())
     return {
         reference: f"{name} ({plain(reference)[-4:]})" if reference and shared.count(name) > 1 else name

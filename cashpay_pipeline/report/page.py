@@ -16,7 +16,7 @@ from cashpay_pipeline.errors import WarehouseError
 from cashpay_pipeline.report import charts
 from cashpay_pipeline.report.figures import PERIOD_DAYS, Collections, collections, currencies
 from cashpay_pipeline.report.formats import Formats, plain
-from cashpay_pipeline.report.queries import Facts, read_facts
+from cashpay_pipeline.report.queries import NEWEST_DIFFERENCES, Facts, read_facts
 from cashpay_pipeline.report.texts import Language, Texts
 from cashpay_pipeline.report.trust import is_made_up, reservations
 from cashpay_pipeline.settings import BUSINESS_TIMEZONE, Settings
@@ -92,6 +92,7 @@ def report_html(facts: Facts, settings: Settings, language: Language, now: datet
         last=last,
         weekday_before=last - timedelta(days=7),
         period_days=PERIOD_DAYS,
+        newest_count=NEWEST_DIFFERENCES,
         is_yesterday=last == today - timedelta(days=1),
         is_made_up=is_made_up(facts, settings.has_credentials),
         is_empty=not facts.bills["bill_count"],

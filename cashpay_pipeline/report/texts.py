@@ -142,7 +142,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     "kind_kept": ("Canceled or expired, money kept", "Annulée ou expirée, argent gardé"),
     "kind_paid_twice_bill": ("Bill paid twice", "Facture payée deux fois"),
     "kind_paid_twice_order": ("Order paid twice", "Commande payée deux fois"),
-    "newest_differences": ("The newest {count}", "Les {count} plus récents"),
+    "newest_differences": ("The newest, at most {count}", "Les plus récents, {count} au plus"),
     "data_last_complete": ("Last complete sync", "Dernière synchronisation complète"),
     "data_last_full": ("Last full refresh", "Dernière lecture de toute la liste"),
     "data_latest": ("Latest sync", "Dernière synchronisation"),
