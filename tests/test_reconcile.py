@@ -10,6 +10,7 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import dagster as dg
 import duckdb
 import pytest
 from hypothesis import given
@@ -19,6 +20,9 @@ from truth import query
 from typer.testing import CliRunner
 
 from cashpay_pipeline.cli import app
+from cashpay_pipeline.defs.names import Names
+from cashpay_pipeline.defs.reconciliation import reconciliation_asset
+from cashpay_pipeline.defs.resources import WarehouseResource
 from cashpay_pipeline.errors import CashpayError, OrdersError, SettingsError
 from cashpay_pipeline.reconcile import CLASSES, Mapping, Reconciliation, load_mapping, reconcile, save_mapping
 from cashpay_pipeline.reconcile.orders import read_orders
@@ -657,3 +661,44 @@ def test_many_orders_in_bounded_memory(bills: Bills, settings: Settings, tmp_pat
     )
     assert [tuple(row.values()) for row in counted] == [("matched", 1), ("order_without_bill", count - 1)]
     assert peak_megabytes < 700
+
+
+def night(settings: Settings) -> dg.ExecuteInProcessResult:
+    return dg.materialize(
+        [reconciliation_asset(Names())],
+        resources={"cashpay_warehouse": WarehouseResource(settings)},
+        raise_on_error=False,
+    )
+
+
+def test_the_asset_reconciles_what_the_settings_name(bills: Bills, settings: Settings, found: Found) -> None:
+    bills(("CP-1", "A", "Paid", 5, 5), ("CP-2", "B", "Paid", 7, 7))
+    Path("orders.csv").write_text("reference;montant;etat\nA;5;traitée\n")
+    Path("shop.toml").write_text('paid_words = ["traitée"]\n')
+    configured = settings.model_copy(update={"orders": "orders.csv", "orders_mapping": Path("shop.toml")})
+    result = night(configured)
+    assert result.success
+    told = {
+        "/".join(event.asset_key.path): event.materialization.metadata
+        for event in result.get_asset_materialization_events()
+        if event.asset_key
+    }
+    assert set(told) == {"marts/reconciliation", "marts/reconciliation_runs"}
+    metadata = told["marts/reconciliation"]
+    assert (metadata["matched"].value, metadata["bill_without_order"].value, metadata["paid_twice"].value) == (1, 1, 0)
+    assert metadata["dagster/row_count"].value == 2
+    assert "Paid is: traitee." in str(metadata["assumed"].value)
+    assert found("class, reference") == [("matched", "A"), ("bill_without_order", "B")]
+
+
+def test_the_asset_is_skipped_where_no_export_is_set(bills: Bills, settings: Settings) -> None:
+    result = night(settings)
+    assert result.success and not result.get_asset_materialization_events()
+    assert not settings.published_path.exists()
+
+
+def test_the_asset_fails_in_plain_words(bills: Bills, settings: Settings) -> None:
+    result = night(settings.model_copy(update={"orders": "absent.csv"}))
+    (failure,) = [event for event in result.all_node_events if event.is_step_failure]
+    assert failure.step_failure_data.user_failure_data
+    assert "The orders cannot be opened" in str(failure.step_failure_data.user_failure_data.description)
