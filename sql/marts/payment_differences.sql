@@ -1,7 +1,7 @@
 -- Bills of which the money received is not the money billed, each once, under the first kind that fits:
 -- paid_twice_order: the order (merchant_reference, in one currency) has been paid by an earlier bill already; the whole
 -- received amount is the difference. A shop that bills in instalments under one reference finds them in here as well.
--- paid_twice_bill: the bill received twice its amount or more, or two payments of its full amount.
+-- paid_twice_bill: the bill received exactly twice its amount (three times, and so on), or two payments of all of it.
 -- excess: more came in than was billed. partial: part came in, the rest can still come. short: Paid, but with less than
 -- billed, as after a refund. kept: Canceled, Expired or Error, with money that CashPay still shows as received; nothing
 -- was due, so that all of it is the difference.
@@ -95,7 +95,11 @@ judged as (
                 then case when bills.received_amount > 0 then 'kept' end
             when
                 full_payments.order_reference is not null
-                or (bills.amount > 0 and bills.received_amount >= 2 * cast(bills.amount as hugeint))
+                or (
+                    bills.amount > 0
+                    and bills.received_amount > bills.amount
+                    and bills.received_amount % bills.amount = 0
+                )
                 then 'paid_twice_bill'
             when bills.state = 'Excess' or bills.received_amount > bills.amount then 'excess'
             when bills.state = 'Partial' then 'partial'

@@ -1,0 +1,20 @@
+-- en: Which bills were paid in part, and what is still owed on them?
+-- fr: Quelles factures ont été payées en partie, et que reste-t-il dû ?
+-- Without those whose order another bill has settled. An empty received_amount means that CashPay has not told.
+select
+    account,
+    merchant_reference,
+    order_reference,
+    currency,
+    billed_amount,
+    received_amount,
+    open_amount,
+    age_days,
+    client_key,
+    client_phone_masked,
+    missing_since
+from marts.unpaid_bills
+where
+    state = 'Partial'
+    and not is_order_paid
+order by account asc, currency asc, open_amount desc, order_reference asc

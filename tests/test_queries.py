@@ -1,0 +1,168 @@
+"""The example queries on a small shop: each answers what its comment asks."""
+
+import re
+from collections.abc import Iterator
+from datetime import date, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rows import FLOOZ, MIXX, at, bill, history, insert, payments, sync_row
+
+from cashpay_pipeline.marts import all_marts, build_mart
+from cashpay_pipeline.settings import load_settings
+from cashpay_pipeline.sqlfiles import read_sql, sql_folder
+from cashpay_pipeline.warehouse import Warehouse, open_warehouse, publish, read_published
+
+QUERIES = {path.stem: read_sql(path) for path in sorted((sql_folder() / "queries").glob("*.sql"))}
+NOW = at(10)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    folder = tmp_path_factory.mktemp("shop")
+    settings = load_settings(data_dir=folder)
+    with open_warehouse(settings) as warehouse:
+        fill(warehouse)
+        for mart in all_marts():
+            build_mart(warehouse, mart)
+    publish(settings)
+    yield folder
+
+
+def fill(warehouse: Warehouse) -> None:
+    """A shop on the morning of 10 March: what came in yesterday, what is open, and some older bills."""
+
+    def seen(day: int, hour: int = 1, month: int = 3) -> dict[str, datetime]:
+        """Created, then read in the following night."""
+        night = at(day + 1, month=month)
+        return {"created_at": at(day, hour, month=month), "first_seen_at": night, "changed_at": night}
+
+    now = {"verified_at": NOW}
+    mixx = {"gateway_reference": MIXX, "gateway_name": "Mixx by Yas"}
+    ama = {"client_key": "ama", "client_phone_masked": "******01"}
+    kofi = {"client_key": "kofi", "client_phone_masked": "******02"}
+    unpaid = ("Pending", 0)
+    history(warehouse, "yesterday-1", (*unpaid, at(9), None), ("Paid", 500, NOW, at(9)), created_at=at(8, 20), **ama,
+            **now, amount=500, paid_after=at(9), paid_before=NOW)  # fmt: skip
+    bill(warehouse, "yesterday-2", "Paid", 300, **seen(9, 10), **mixx, **kofi, **now, amount=300,
+         paid_after=at(9, 10), paid_before=NOW)  # fmt: skip
+    history(warehouse, "days-later", (*unpaid, at(2), None), ("Paid", 200, at(6), at(5)), **ama, amount=200,
+            paid_after=at(5), paid_before=at(6))  # fmt: skip
+    february = seen(5, month=2)
+    bill(warehouse, "in-february", "Paid", 400, **february, **kofi, amount=400,
+         paid_after=february["created_at"], paid_before=february["changed_at"])  # fmt: skip
+    late_february = seen(20, month=2)
+    bill(warehouse, "late-in-february", "Paid", 50, **late_february, amount=50,
+         paid_after=late_february["created_at"], paid_before=late_february["changed_at"])  # fmt: skip
+    bill(warehouse, "in-part", "Partial", 100, **seen(7), **now, **ama, amount=250)
+    bill(warehouse, "open", "Pending", 0, **seen(9, 12), **now, merchant_reference="ORDER-1")
+    bill(warehouse, "failed", "Error", 0, **seen(9, 11), **now, merchant_reference="ORDER-1")
+    for day, reference in enumerate(("once", "again"), start=3):
+        times = seen(day)
+        bill(warehouse, reference, "Paid", 60, **times, amount=60, merchant_reference="ORDER-2",
+             paid_after=times["created_at"], paid_before=times["changed_at"])  # fmt: skip
+    bill(warehouse, "gone", "Pending", 0, **seen(2), missing_since=at(5))
+    bill(warehouse, "euros", "Paid", 9, **seen(9, 15), **now, account="second", currency="EUR", amount=9,
+         paid_after=at(9, 15), paid_before=NOW)  # fmt: skip
+    payments(warehouse, "yesterday-1", (FLOOZ, 500))
+    sync_row(warehouse, "sync-0309", "full_refresh", at(9), "complete")
+    sync_row(warehouse, "sync-0310", "refresh", NOW, "incomplete", warnings=["slow"], reported_total=12)
+    sync_row(warehouse, "second-0310", "refresh", NOW, "complete", account="second")
+    insert(
+        warehouse, "core.data_issues", issue_id="i", account="main", sync_id="sync-0310", source="list",
+        reason="missing", field="amount", payload="{}", first_seen_at=NOW, last_seen_at=NOW,
+    )  # fmt: skip
+
+
+ANSWERS: dict[str, list[tuple[Any, ...]]] = {
+    "bill_over_time": [
+        (at(9), "main", "yesterday-1", 1, "Pending", "XOF", 1000, 0, None),
+        (NOW, "main", "yesterday-1", 2, "Paid", "XOF", 1000, 500, at(9)),
+    ],
+    "changed_last_night": [
+        ("main", "XOF", None, "Error", 1, 0),
+        ("main", "XOF", None, "Paid", 1, 300),
+        ("main", "XOF", None, "Pending", 1, 0),
+        ("main", "XOF", "Pending", "Paid", 1, 500),
+    ],
+    "conversion_by_weekday_and_hour": [
+        ("main", 1, 1, 1, 0, Decimal("0.0000")),
+        ("main", 1, 10, 1, 1, Decimal("1.0000")),
+        ("main", 1, 11, 1, 0, Decimal("0.0000")),
+        ("main", 1, 12, 1, 0, Decimal("0.0000")),
+        ("main", 2, 1, 1, 1, Decimal("1.0000")),
+        ("main", 3, 1, 1, 1, Decimal("1.0000")),
+        ("main", 4, 1, 1, 1, Decimal("1.0000")),
+        ("main", 5, 1, 1, 1, Decimal("1.0000")),
+        ("main", 6, 1, 1, 0, Decimal("0.0000")),
+        ("main", 7, 1, 1, 1, Decimal("1.0000")),
+        ("main", 7, 20, 1, 1, Decimal("1.0000")),
+        ("second", 1, 15, 1, 1, Decimal("1.0000")),
+    ],
+    "freshness": [
+        ("main", "refresh", "incomplete", at(10, 2, 16), at(9, 2, 16), 24, 1, 11, 12, 1, NOW, 1),
+        ("second", "refresh", "complete", at(10, 2, 16), at(10, 2, 16), 0, 0, 1, 60, 0, None, 0),
+    ],
+    "orders_paid_twice": [
+        ("main", "ORDER-2", "paid_twice_order", "once", "again", "XOF", 60, 60, 60, "Flooz", at(5)),
+    ],
+    "paid_after_more_than_a_day": [
+        ("main", "days-later", "Flooz", "XOF", 200, at(1, 1), at(5), at(6), 97, 121),
+    ],
+    "partial_payments_owed": [
+        ("main", None, "in-part", "XOF", 250, 100, 150, 3, "ama", "******01", None),
+    ],
+    "this_month_against_last": [
+        ("main", "XOF", date(2026, 3, 9), 1220, 400, 820),
+        ("second", "EUR", date(2026, 3, 9), 9, 0, 9),
+    ],
+    "top_customers": [
+        ("main", "XOF", 1, "ama", "******01", 800, 2, 3, date(2026, 3, 1), date(2026, 3, 8)),
+        ("main", "XOF", 2, "kofi", "******02", 700, 2, 2, date(2026, 2, 5), date(2026, 3, 9)),
+    ],
+    "totals_as_known_at": [
+        (at(1, 0, 0), "main", "XOF", "Paid", 2, 2000, 450),
+    ],
+    "unpaid_since_when": [
+        ("main", None, "in-part", "Partial", "XOF", 150, at(7, 1), 3, "1-7", None, "yes"),
+        ("main", "ORDER-1", "open", "Pending", "XOF", 1000, at(9, 12), 0, "0-1", NOW, None),
+    ],
+    "yesterday_by_gateway": [
+        ("main", date(2026, 3, 9), "Flooz", "XOF", 1, 500, 0, 0),
+        ("main", date(2026, 3, 9), "Mixx by Yas", "XOF", 1, 300, 0, 0),
+        ("second", date(2026, 3, 9), "Flooz", "EUR", 1, 9, 0, 0),
+    ],
+}
+
+
+def ask(folder: Path, name: str) -> list[tuple[Any, ...]]:
+    return read_published(load_settings(data_dir=folder), QUERIES[name][1])[1]
+
+
+@pytest.mark.parametrize("name", QUERIES)
+def test_a_query_answers_its_question(folder: Path, name: str) -> None:
+    assert ask(folder, name) == ANSWERS[name]
+
+
+@pytest.mark.parametrize("name", QUERIES)
+def test_a_query_says_its_question_in_english_and_french(name: str) -> None:
+    header, _ = QUERIES[name]
+    assert re.match(r"en: [A-Z].*\?\nfr: [A-ZÀ].* \?(\n|$)", header)
+
+
+@pytest.mark.parametrize("name", QUERIES)
+def test_a_query_never_adds_up_accounts_or_currencies(name: str) -> None:
+    _, sql = QUERIES[name]
+    assert "account" in sql and ("currency" in sql or "_amount" not in sql)
+
+
+def test_queries_work_on_an_empty_warehouse(tmp_path: Path) -> None:
+    settings = load_settings(data_dir=tmp_path)
+    with open_warehouse(settings) as warehouse:
+        for mart in all_marts():
+            build_mart(warehouse, mart)
+    publish(settings)
+    for name in QUERIES:
+        assert ask(tmp_path, name) == []
