@@ -4,7 +4,7 @@ PYTHON ?= python3
 PIP = .venv/bin/pip --disable-pip-version-check --quiet
 export DAGSTER_HOME ?= $(CURDIR)/.dagster
 
-.PHONY: setup sync ui test mutants matrix check lock clean
+.PHONY: setup sync ui test mutants matrix docs check lock clean
 
 setup: .venv/ready
 
@@ -26,10 +26,14 @@ mutants: .venv/ready-dev
 matrix: .venv/ready-dev
 	@.venv/bin/python tests/matrix.py $(ONLY)
 
+# The data dictionary, from the comments in sql/.
+docs: .venv/ready
+	.venv/bin/python -m cashpay_pipeline.dictionary
+
 check: .venv/ready-dev
 	.venv/bin/ruff check .
 	.venv/bin/mypy
-	.venv/bin/sqlfluff lint sql/marts sql/checks
+	.venv/bin/sqlfluff lint sql/marts sql/checks sql/queries
 
 # Exact versions, without the name of any registry: one lock for running, one for working on the code.
 lock: pyproject.toml

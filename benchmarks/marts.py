@@ -176,7 +176,8 @@ def measure(warehouse: Warehouse, total: int, path: Path) -> None:
         )
     whole, processor = sum(walls.values()), sum(processors.values())
     print(
-        f"All marts: {whole:.2f} s, {processor:.2f} s of processor; peak memory {before:,} MB before, {_peak():,} MB after"
+        f"All marts: {whole:.2f} s, {processor:.2f} s of processor; "
+        f"peak memory {before:,} MB before, {_peak():,} MB after"
     )
     asked, _ = _timed(partial(warehouse.rows, BY_MART))
     sql, sql_processor = _timed(partial(warehouse.rows, BY_HAND))
@@ -185,8 +186,8 @@ def measure(warehouse: Warehouse, total: int, path: Path) -> None:
     print(
         f"  from the mart, 1; from raw JSON in SQL, {sql / asked:,.0f}; from raw JSON in Python, {python / asked:,.0f}"
     )
-    print("Building all marts against this one question from raw JSON, processor time:")
-    print(f"  in SQL, {sql_processor / processor:.1f}; in Python, {python_processor / processor:.1f}")
+    print("The one question from raw JSON against building all marts, processor time:")
+    print(f"  in SQL, {sql_processor / processor:.2f}; in Python, {python_processor / processor:.2f}")
 
 
 def generate(warehouse: Warehouse, total: int) -> None:
