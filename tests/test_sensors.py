@@ -77,7 +77,7 @@ def test_a_red_check_is_told_once_although_an_outage_hides_it_for_a_night(
     home.run("refresh")
     home.sense("alerts")
     (message,) = told(hook)
-    assert "Red check no_open_data_issues on core/data_issues: 1 rows are wrong." in message
+    assert "Red check no_open_data_issues on core/data_issues: One row is wrong." in message
     assert "12.50" not in message
 
     simulator.faults([DOWN])

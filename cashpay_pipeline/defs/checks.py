@@ -58,7 +58,7 @@ def _table_checks(names: Names, table: TableName, checks: Sequence[Check]) -> dg
                 check_name=check.name,
                 passed=not verdict.bad_rows,
                 severity=SEVERITIES[check.severity],
-                description=f"{verdict.bad_rows:,} rows are wrong." if verdict.bad_rows else "Nothing is wrong.",
+                description=_words(verdict.bad_rows),
                 metadata={
                     "bad_rows": verdict.bad_rows,
                     **({"sample": rows_as_table(verdict.sample)} if verdict.sample else {}),
@@ -66,3 +66,9 @@ def _table_checks(names: Names, table: TableName, checks: Sequence[Check]) -> dg
             )
 
     return find_bad_rows
+
+
+def _words(bad_rows: int) -> str:
+    if bad_rows == 1:
+        return "One row is wrong."
+    return f"{bad_rows:,} rows are wrong." if bad_rows else "Nothing is wrong."
