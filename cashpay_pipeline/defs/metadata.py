@@ -5,7 +5,7 @@ who a customer is, or that open a page, are left out.
 """
 
 from collections.abc import Iterable, Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import dagster as dg
@@ -61,4 +61,6 @@ def rows_as_table(rows: Iterable[Mapping[str, Any]]) -> dg.TableMetadataValue:
 
 
 def _plain(value: Any) -> str | int | float | bool | None:
+    if isinstance(value, datetime):
+        return f"{value:%Y-%m-%d %H:%M:%S} UTC"
     return value if value is None or isinstance(value, (bool, int, float)) else str(value)
