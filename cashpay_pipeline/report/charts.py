@@ -156,4 +156,4 @@ def _svg(chart: Any, language: Formats) -> str:
 
 
 def _png(chart: Any) -> bytes:
-    return pack(vl_convert.vegalite_to_png(_described(chart), scale=1.5, allowed_base_urls=[]))
+    return pack(vl_convert.vegalite_to_png(_described(chart), scale=1.25, allowed_base_urls=[]))
