@@ -74,7 +74,7 @@ def test_daily_collections_puts_received_money_on_the_day_it_was_last_seen_missi
     ]
 
 
-def test_daily_collections_does_not_change_a_day_that_is_over(warehouse: Warehouse) -> None:
+def test_daily_collections_keeps_money_on_its_day(warehouse: Warehouse) -> None:
     """Money stays on the day it came in, and leaves on the day it left."""
     unpaid = ("Pending", 0, at(1), None)
     history(warehouse, "in-two-parts", unpaid, ("Partial", 200, at(2), at(1)), ("Paid", 1000, at(4), at(3)))

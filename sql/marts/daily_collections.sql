@@ -1,4 +1,4 @@
--- Money received, by day and gateway. A day that is over does not change any more.
+-- Money received, by day and gateway. What is counted on a day stays there; a day can only gain what is found late.
 -- Only what came in counts, never what was billed. Each increase of a bill's received amount that we saw counts once:
 -- what a Partial bill received stays on its day when the rest comes in later.
 -- CashPay does not tell when money came in. It counts on the Africa/Lome day on which it was last seen missing, or, if
