@@ -4,7 +4,7 @@ PYTHON ?= python3
 PIP = .venv/bin/pip --disable-pip-version-check --quiet
 export DAGSTER_HOME ?= $(CURDIR)/.dagster
 
-.PHONY: setup sync ui test mutants matrix docs check lock clean
+.PHONY: setup sync ui test chaos mutants matrix docs check lock clean
 
 setup: .venv/ready
 
@@ -20,6 +20,12 @@ test: .venv/ready-dev
 	.venv/bin/pytest
 
 # The long tests are described in docs/testing.md.
+# Random contracts, worlds, faults and kills; a failing seed again: make chaos SEEDS=1 FIRST=1234
+SEEDS ?= 1000
+FIRST ?= 1
+chaos: .venv/ready-dev
+	@.venv/bin/python tests/chaos --seeds $(SEEDS) --first $(FIRST)
+
 mutants: .venv/ready-dev
 	@.venv/bin/python tests/mutants/mutate.py $(ONLY)
 

@@ -159,11 +159,18 @@ def is_migration(sql: str) -> bool:
 
 
 @contextmanager
-def watched(watch: Watch, *, acknowledged: Path | None = None, batch_rows: int | None = None) -> Iterator[None]:
+def watched(
+    watch: Watch,
+    *,
+    answered: Callable[[], None] = lambda: None,
+    acknowledged: Path | None = None,
+    batch_rows: int | None = None,
+) -> Iterator[None]:
     """Wrap the package while the block runs.
 
     Args:
         watch: told of every moment.
+        answered: called after each answer.
         acknowledged: takes a line for each bill read, once it is stored.
         batch_rows: how many rows a batch has.
     """
@@ -174,7 +181,10 @@ def watched(watch: Watch, *, acknowledged: Path | None = None, batch_rows: int |
     def watched_exchange(client: CashpayClient, call: Any, headers: Any) -> Any:
         resource = {"/auth": "login", "/gateways": "gateways", "/orders": "page"}.get(call.path, "details")
         watch.reach(f"before {resource}")
-        answer = exchange(client, call, headers)
+        try:
+            answer = exchange(client, call, headers)
+        finally:
+            answered()
         watch.reach("answered")
         return answer
 

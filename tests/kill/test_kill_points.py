@@ -100,8 +100,8 @@ def test_K9_killed_inside_a_commit(repeats, night):
         death = {"moment": "in commit", "number": random.randint(2, 6), "delay": random.uniform(0, 0.006)}
         night.run("full_refresh", death=death)
         if random.random() < 0.1:
-            night.check_heals()
-    night.check_heals()
+            night.check_heals(days_later=True)
+    night.check_heals(days_later=True)
 
 
 @pytest.mark.parametrize("repeats", [4, pytest.param(200, marks=pytest.mark.long)])
@@ -116,8 +116,8 @@ def test_K11_killed_during_a_checkpoint(repeats, night):
         dead = night.run(kind, death={"moment": moment, "delay": random.uniform(0, 0.03)})
         assert digest(night.settings.published_path) == published or dead["outcome"] == "done"
         if random.random() < 0.1:
-            night.check_heals()
-    night.check_heals()
+            night.check_heals(days_later=True)
+    night.check_heals(days_later=True)
     assert night.run("publish")["outcome"] == "done"
 
 
