@@ -353,13 +353,14 @@ def test_P12_a_bill_met_twice_in_two_states_keeps_both(sync, simulator, settings
 
 
 def test_P13_bills_that_share_their_time_with_the_watermark_are_read(sync, simulator, settings):
-    simulator.set(total="missing")
+    simulator.reset(days=1, bills_per_day=1, switches={"total": "missing"})
     moment = newest_first(simulator)[0]["date_create"]
+    settled = {"date_create": moment, "state": "Canceled"}  # so that no re-check meets them by chance
     for number in range(120):
-        simulator.put_bill(f"SANDBOX-SAME-{number:03}", date_create=moment)
+        simulator.put_bill(f"SANDBOX-SAME-{number:03}", **settled)
     sync("full_refresh")
     for number in range(60):  # further down in the list than those that are known
-        simulator.put_bill(f"SANDBOX-0-SAME-{number:03}", date_create=moment)
+        simulator.put_bill(f"SANDBOX-0-SAME-{number:03}", **settled)
     simulator.put_bill(date_create=simulator.now() + timedelta(seconds=1))  # so that the order shows at once
     result = sync(overlap_hours=0)
     assert (state(result), result.bills_new) == (COMPLETE, 61)
@@ -432,6 +433,17 @@ def test_P17_a_list_that_loses_its_order_is_read_whole(order, sync, simulator, s
     result = sync()
     assert (result.status, result.bills_new, result.list_order) == ("complete", 7, "none")
     assert "The list has no order to rely on: the whole of it is read." in result.warnings
+    assert stored(settings) == references(simulator)
+
+
+def test_P17_a_first_page_of_bills_that_share_their_time_tells_no_order(sync, simulator, settings):
+    simulator.set(order="oldest_first", total="missing")
+    for _ in range(60):
+        simulator.put_bill(date_create=created(bills(simulator)[0]))
+    sync("full_refresh")
+    simulator.put_bill()
+    result = sync()
+    assert (result.status, result.bills_new, result.list_order) == ("complete", 1, "oldest_first")
     assert stored(settings) == references(simulator)
 
 
