@@ -46,22 +46,21 @@ def show_rows(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
 
 
 def show_amounts(columns: Sequence[str], rows: Sequence[Sequence[str]], texts: int) -> None:
-    """Print rows of which the first so many columns are texts and the rest are amounts: on a terminal or elsewhere."""
-    if sys.stdout.isatty():
+    """Print rows of which the first so many columns are texts and the rest amounts, which are never cut."""
+    lines = [tuple(map(printable, line)) for line in (columns, *rows)]
+    widths = [max(len(line[position]) for line in lines) for position in range(len(columns))]
+    if sys.stdout.isatty() and Console().width > sum(widths) + 3 * len(widths):
         table = Table()
-        for position, name in enumerate(columns):
-            table.add_column(Text(printable(name)), justify="left" if position < texts else "right")
-        for row in rows:
-            table.add_row(*(Text(printable(value)) for value in row))
+        for position, name in enumerate(lines[0]):
+            table.add_column(Text(name), justify="left" if position < texts else "right", no_wrap=True)
+        for line in lines[1:]:
+            table.add_row(*map(Text, line))
         Console().print(table)
         return
-    lines = [tuple(columns), *rows]
-    widths = [max(len(printable(line[position])) for line in lines) for position in range(len(columns))]
     for line in lines:
-        cells = (printable(value) for value in line)
         aligned = [
             value.ljust(width) if position < texts else value.rjust(width)
-            for position, (value, width) in enumerate(zip(cells, widths, strict=True))
+            for position, (value, width) in enumerate(zip(line, widths, strict=True))
         ]
         print("  ".join(aligned).rstrip())
 

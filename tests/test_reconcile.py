@@ -409,7 +409,8 @@ def test_messy_files_are_read_and_what_was_assumed_is_said(bills: Bills, shop: S
     ]
     for expected in (
         "not UTF-8 (line 1): read as Windows-1252", "separated by bars", "The amount is in column “Montant”",
-        "The paid is in column “Statut”", "1 rows repeat", "“FCFA” in 1 amounts is XOF", "1 amounts name no currency",
+        "The payment state is in column “Statut”", "1 rows repeat", "“FCFA” in 1 amounts is XOF",
+        "1 amounts name no currency",
         "A point in amounts groups thousands: “12.500 FCFA” (line 2)", "the day comes first: “14/03/2026 09:30”",
         "those of Africa/Lome", "Paid is: paye.", "Not paid is: en attente.", "the time that the orders span",
         "The bill list has never been read completely",

@@ -38,7 +38,7 @@ def decide_decimal_mark(sheet: Sheet, mapping: Mapping) -> tuple[str, list[str]]
     assumed: list[str] = []
     for mark in SIGNS:
         doubtful = kinds.get(f"{mark}_either")
-        if doubtful and mark not in roles:
+        if doubtful and roles.get(mark, ("groups",))[0] == "groups":
             reason = _reason_for_groups(sheet, kinds, roles, mark)
             if reason is None:
                 written = doubtful["written"]
@@ -50,7 +50,7 @@ def decide_decimal_mark(sheet: Sheet, mapping: Mapping) -> tuple[str, list[str]]
                     "amount",
                     ASK,
                 )
-            roles[mark] = ("groups", doubtful)
+            roles.setdefault(mark, ("groups", doubtful))
             assumed.append(
                 f"A {mark} in amounts groups thousands: “{doubtful['written']}” ({sheet.unit} {doubtful['line']:,}) "
                 f"has no decimals, because {reason}."
@@ -86,6 +86,9 @@ def _reason_for_groups(
     sheet: Sheet, kinds: Kinds, roles: dict[str, tuple[str, dict[str, Any]]], mark: str
 ) -> str | None:
     """Why a mark before exactly three digits groups thousands; None if nothing proves it."""
+    if mark in roles:
+        proof = roles[mark][1]
+        return f"“{proof['written'].strip()}” ({sheet.unit} {proof['line']:,}) can be read in one way only"
     if OTHER[mark] in roles and roles[OTHER[mark]][0] == "decimals":
         return f"decimals begin with a {OTHER[mark]} (“{roles[OTHER[mark]][1]['written']}”)"
     impossible = sheet.first(

@@ -8,7 +8,14 @@ from dataclasses import dataclass
 from cashpay_pipeline.errors import OrdersError
 from cashpay_pipeline.reconcile.mapping import NO_COLUMN, Mapping
 
-ROLES = ("reference", "amount", "paid", "date", "currency")
+ROLES = {
+    "reference": "reference",
+    "amount": "amount",
+    "paid": "payment state",
+    "date": "date",
+    "currency": "currency",
+}
+"""What a column can be, and how that is called in messages."""
 NAMES = {
     "reference": "reference ref commande numero_commande num_commande no_commande n_commande numero_de_commande "
     "reference_commande ref_commande id_commande order order_id order_number order_no order_ref order_reference "
@@ -46,7 +53,7 @@ def find_columns(header: Sequence[str], mapping: Mapping, where: str) -> tuple[d
     """
     found: dict[str, Column] = {}
     assumed = []
-    for role in ROLES:
+    for role, called in ROLES.items():
         told = getattr(mapping, role)
         if told == NO_COLUMN or (role == "paid" and mapping.all_paid):
             continue
@@ -56,13 +63,13 @@ def find_columns(header: Sequence[str], mapping: Mapping, where: str) -> tuple[d
         fitting = [Column(i, name) for i, name in enumerate(header) if plain_name(name) in NAMES[role].split()]
         if len(fitting) > 1:
             raise OrdersError(
-                f"Several columns could be the {role}: {_listed(c.name for c in fitting)}.",
+                f"Several columns could be the {called}: {_listed(c.name for c in fitting)}.",
                 where=f"{where}, line 1",
                 next_step=f"Choose one with --{role}.",
             )
         if fitting:
             found[role] = fitting[0]
-            assumed.append(f"The {role} is in column “{fitting[0].name}”.")
+            assumed.append(f"The {called} is in column “{fitting[0].name}”.")
     _require(header, found, mapping, where)
     if mapping.only:
         name, sign, _ = mapping.only.partition("=")

@@ -151,6 +151,7 @@ def _connect(database: str, folder: Path, *, read_only: bool = False) -> duckdb.
     )
     connection.execute("set TimeZone = 'UTC'")
     connection.execute("set python_enable_replacements = false")
+    connection.execute("set enable_progress_bar = false")
     connection.execute("set pandas_analyze_sample = 0")
     return connection
 
