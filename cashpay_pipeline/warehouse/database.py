@@ -198,6 +198,8 @@ def _connect(path: Path) -> duckdb.DuckDBPyConnection:
         raise explained(error, path) from None
     connection.execute("set TimeZone = 'UTC'")
     connection.execute("set python_enable_replacements = false")
+    # Where DuckDB takes Python for interactive, its bar would stand in the middle of what we print.
+    connection.execute("set enable_progress_bar = false")
     # Object columns are text here; without this an empty beginning makes DuckDB take them for integers.
     connection.execute("set pandas_analyze_sample = 0")
     return connection
