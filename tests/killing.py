@@ -148,9 +148,11 @@ class WatchedConnection:
         self._watch.reach("committed")
 
     def close(self) -> None:
-        if not self._watch.died_at:
-            self._watch.reach("in close")
-        self._connection.close()
+        try:
+            if not self._watch.died_at:
+                self._watch.reach("in close")
+        finally:
+            self._connection.close()
 
 
 def is_migration(sql: str) -> bool:
