@@ -14,7 +14,9 @@ SEEN = """
 create or replace temp table field_seen as
 with structures as (
     select json_structure(payload) as structure, count(*) filter (where version = 1 and source = 'list') as bill_count
-    from core.bill_versions where account = ? and sync_id = ? group by structure
+    from core.bill_versions
+    where account = ? and sync_id = ? and json_valid(payload) -- DuckDB reads no half of a surrogate pair (Y14)
+    group by structure
 ),
 fields as (
     select
