@@ -5,11 +5,12 @@ from collections.abc import Callable, Sequence
 import dagster as dg
 
 from cashpay_pipeline.clock import Clock
-from cashpay_pipeline.defs.assets import published_asset, sync_asset
+from cashpay_pipeline.defs.assets import sync_asset
 from cashpay_pipeline.defs.checks import asset_checks
 from cashpay_pipeline.defs.jobs import jobs, schedules
 from cashpay_pipeline.defs.marts import mart_assets
 from cashpay_pipeline.defs.names import Names
+from cashpay_pipeline.defs.published import published_asset
 from cashpay_pipeline.defs.reconciliation import reconciliation_asset
 from cashpay_pipeline.defs.resources import WarehouseResource
 from cashpay_pipeline.defs.sensors import sensors

@@ -5,10 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from outside import outside
 
 from cashpay_pipeline.settings import Settings, load_settings
 from cashpay_pipeline.simulator.credentials import DEMO_CREDENTIALS
 from cashpay_pipeline.simulator.process import SimulatorProcess
+
+__all__ = ["outside"]
 
 OAUTH2 = ("username", "password", "client_id", "client_secret")
 CASHPAY_AUTH = ("login", "api_key", "api_reference")

@@ -1,4 +1,4 @@
-"""The two ends of the flow: the sync that fills `core`, and the copy that analysts open."""
+"""The beginning of the flow: one step reads CashPay and fills the tables of `core`."""
 
 from collections.abc import Iterator
 from typing import Any, Literal
@@ -6,14 +6,13 @@ from typing import Any, Literal
 import dagster as dg
 from pydantic import Field
 
-from cashpay_pipeline.defs.metadata import OWNERS, rows_as_table, table_facts, table_spec
-from cashpay_pipeline.defs.names import CORE_TABLES, PUBLISHED, Names
+from cashpay_pipeline.defs.metadata import rows_as_table, table_facts, table_spec
+from cashpay_pipeline.defs.names import CORE_TABLES, Names
 from cashpay_pipeline.defs.resources import WRITER_POOL, WarehouseResource, plain_failures
 from cashpay_pipeline.demo import DEMO_NOTICE, with_demo
 from cashpay_pipeline.diagnosis import diagnose
-from cashpay_pipeline.marts import all_marts
 from cashpay_pipeline.sync import SyncResult, run_sync
-from cashpay_pipeline.warehouse import Warehouse, publish, read_published
+from cashpay_pipeline.warehouse import Warehouse
 
 OPEN_BILLS = """
 select count(*) as open_bills,
@@ -82,48 +81,6 @@ def sync_asset(names: Names) -> dg.AssetsDefinition:
                 yield dg.MaterializeResult(asset_key=names.key(("core", name)), metadata=facts)
 
     return sync
-
-
-def published_asset(names: Names) -> dg.AssetsDefinition:
-    """The copy that analysts open."""
-
-    @dg.asset(
-        key=names.key(PUBLISHED),
-        description="The copy of the warehouse that analysts open: replaced as a whole, never seen half done.",
-        group_name=names.name("published"),
-        deps=[names.key(("core", name)) for name in CORE_TABLES]
-        + [names.key(("marts", mart.name)) for mart in all_marts()],
-        kinds={"duckdb"},
-        owners=OWNERS,
-        tags={"domain": "payments"},
-        pool=WRITER_POOL,
-    )
-    def analytics(
-        context: dg.AssetExecutionContext, cashpay_warehouse: dg.ResourceParam[WarehouseResource]
-    ) -> Iterator[dg.MaterializeResult[Any]]:
-        """Publish; then, if this run's sync was incomplete, fail, so that nobody takes the figures for whole."""
-        with plain_failures():
-            settings = cashpay_warehouse.settings()
-            copy = publish(settings)
-            _, syncs = read_published(
-                settings, "select status, warnings from core.syncs where dagster_run_id = ?", [context.run.run_id]
-            )
-        yield dg.MaterializeResult(
-            metadata={
-                "path": dg.MetadataValue.path(str(copy.path)),
-                "bytes": copy.bytes,
-                "published_at": f"{copy.published_at:%Y-%m-%d %H:%M:%S} UTC",
-            }
-        )
-        for status, warnings in syncs:
-            if status != "complete":
-                raise dg.Failure(
-                    description="\n".join([f"The sync is {status}: figures can be too low.", *warnings]),
-                    metadata={"error_code": dg.MetadataValue.text(status)},
-                    allow_retries=False,
-                )
-
-    return analytics
 
 
 def _money(warehouse: Warehouse, account: str) -> dict[str, Any]:
