@@ -8,10 +8,9 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
 from cashpay_pipeline.normalize import PAID_STATES, Record, Source, parse_state
 
@@ -25,8 +24,7 @@ PAYMENT_FIELDS = ("received_amount", "payments")
 GIVEN_UP = ("Canceled", "Expired", "Error")
 
 
-@dataclass(frozen=True)
-class Reading:
+class Reading(NamedTuple):
     """One bill as it was read once.
 
     Attributes:
@@ -35,7 +33,8 @@ class Reading:
         source: where it was read.
         observed_at: when, UTC.
         state: our word for its state.
-        digest: fingerprint of the record exactly as read.
+        payload: the record exactly as read, as text.
+        digest: fingerprint of that text.
     """
 
     order_reference: str
@@ -43,24 +42,20 @@ class Reading:
     source: Source
     observed_at: datetime
     state: str
+    payload: str
     digest: str
 
 
 def read(order_reference: str, record: Record, source: Source, observed_at: datetime) -> Reading:
     """Make a reading of a masked record."""
-    return Reading(
-        order_reference,
-        record,
-        source,
-        observed_at,
-        parse_state(record.get("state"))[1],
-        digest(payload(record)),
-    )
+    text = payload(record)
+    state = parse_state(record.get("state"))[1]
+    return Reading(order_reference, record, source, observed_at, state, text, digest(text))
 
 
 def payload(record: Any) -> str:
     """The record as JSON text, keys sorted, ASCII; a number with a point becomes text, so that no digit is lost."""
-    return json.dumps(record, sort_keys=True, separators=(",", ":"), default=_digits)
+    return _ENCODER.encode(record)
 
 
 def digest(text: str) -> str:
@@ -126,3 +121,6 @@ _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]{0,17})(?:\.[0-9]{1,9})?", re.ASCII)
 def _digits(value: Any) -> str:
     """All digits of a number, without an exponent: 1.2E+7, as Java writes it, must be readable as an amount again."""
     return format(value, "f") if isinstance(value, Decimal) else str(value)
+
+
+_ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), default=_digits)

@@ -12,6 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import MAX_PREC, Context, Decimal
+from functools import lru_cache
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
@@ -191,7 +192,7 @@ def order_reference(record: Any) -> str:
     Raises:
         BadRecordError: there is none, or it is blank.
     """
-    if not isinstance(record, Mapping):
+    if not isinstance(record, dict):
         raise BadRecordError("record", "not_an_object")
     return _key(next((record[f] for f in KEY_FIELDS if f in record), None), "order_reference")
 
@@ -199,7 +200,7 @@ def order_reference(record: Any) -> str:
 def created_at(record: Any, zone: ZoneInfo) -> datetime | None:
     """When a bill was created, or None where that cannot be told."""
     try:
-        return parse_time(record.get("date_create"), zone) if isinstance(record, Mapping) else None
+        return parse_time(record.get("date_create"), zone) if isinstance(record, dict) else None
     except BadRecordError:
         return None
 
@@ -243,7 +244,7 @@ def _bill(record: Record, zone: ZoneInfo) -> Content:
 
 
 def _payment(key: str, number: int, payment: Any, currency: str) -> tuple[Any, ...]:
-    if not isinstance(payment, Mapping):
+    if not isinstance(payment, dict):
         raise BadRecordError("payments", "not_an_object")
     gateway = _object(payment.get("gateway"))
     amount = payment.get("amount")
@@ -297,6 +298,10 @@ def parse_amount(value: Any, currency: str, field: str) -> int:
     Raises:
         BadRecordError: with the reason.
     """
+    if type(value) is str and len(value) <= 15 and value.isascii() and value.isdigit():
+        value = int(value)
+    if type(value) is int and abs(value) < 10**15:  # nearly all there are, without a Decimal
+        return int(value * 10 ** CURRENCY_DECIMALS[currency])
     if isinstance(value, bool) or value is None or value == "":
         raise BadRecordError(field, "missing" if value is None or value == "" else "not_a_number")
     if isinstance(value, int):
@@ -322,7 +327,11 @@ def parse_state(value: Any) -> tuple[str | None, str]:
     """The wire's word and our state: spelling and accents are forgiven, a word we do not know is `Unknown`."""
     if value is None:
         return None, "Unknown"
-    raw = clean_text(value) or ""
+    return _state(clean_text(value) or "")
+
+
+@lru_cache(maxsize=1_000)
+def _state(raw: str) -> tuple[str, str]:
     plain = "".join(c for c in unicodedata.normalize("NFKD", raw) if not unicodedata.combining(c))
     return raw, STATES.get(plain.strip().casefold(), "Unknown")
 
@@ -361,6 +370,9 @@ def parse_time(value: Any, zone: ZoneInfo) -> datetime | None:
 
 
 def _text_time(text: str, zone: ZoneInfo) -> datetime:
+    if text[4:5] == "-":  # as ISO 8601 has it, and no other form
+        moment = _iso_time(text)
+        return _utc(moment if moment.tzinfo else moment.replace(tzinfo=zone))
     if _DIGITS.fullmatch(text):
         return _epoch_time(Decimal(text))
     if slashed := _SLASHED.fullmatch(text):
@@ -456,7 +468,7 @@ def _key(value: Any, field: str) -> str:
 
 
 def _object(value: Any) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}
+    return value if isinstance(value, dict) else {}
 
 
 def _list(value: Any, field: str) -> list[Any]:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
 from cashpay_pipeline import changes
 from cashpay_pipeline.changes import Reading
@@ -143,7 +143,9 @@ class Batch:
         )
         judged = [_judge(readings[key], known.get(key)) for key in readings if key not in same]
         zone = self._settings.source_timezone
-        before = normalize_bills([j.before for j in judged], source_timezone=zone).contents
+        stored = [p for p, j in enumerate(judged) if j.known]
+        typed = normalize_bills([judged[p].before for p in stored], source_timezone=zone).contents
+        before = {stored[place]: content for place, content in typed.items()}
         after = normalize_bills([j.merged for j in judged], source_timezone=zone)
         for issue in after.issues:
             reading = judged[issue.index].reading
@@ -206,8 +208,7 @@ class Batch:
         return self._new_bad >= BAD_AT_LEAST and self._new_bad > BAD_SHARE * self._record.rows_read
 
 
-@dataclass(frozen=True)
-class _Judgement:
+class _Judgement(NamedTuple):
     """A reading beside what is stored, and the two together."""
 
     reading: Reading
@@ -257,18 +258,20 @@ class _Judgement:
     def version_row(self, content: Content) -> tuple[Any, ...]:
         """As in `VERSION_DTYPES`."""
         key, _, _, state, state_raw, amount, received = content[0][:7]
-        payload = changes.payload(self.merged)
+        reading = self.reading
+        is_as_read = self.merged is reading.record
+        payload = reading.payload if is_as_read else changes.payload(self.merged)
         return (
             key,
             self._version,
-            self.reading.observed_at,
+            reading.observed_at,
             self.known.verified_at if self.known else None,
-            self.reading.source,
+            reading.source,
             state,
             state_raw,
             amount,
             received,
-            changes.digest(payload),
+            reading.digest if is_as_read else changes.digest(payload),
             payload,
         )
 

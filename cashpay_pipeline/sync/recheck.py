@@ -167,7 +167,7 @@ def _find_due(session: Session) -> int:
         FIND_DUE,
         {
             "account": session.account,
-            "now": session.now(),
+            "now": session.begun,  # what becomes due during the run waits for the next one
             "started": session.begun,
             "nightly": session.record.kind != "recheck",
         },
