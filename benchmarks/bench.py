@@ -1,0 +1,419 @@
+"""Our pipeline against what people would use instead, on the same server, in turn: A B C A B C ...
+
+    make bench [CASE=full|in_flight|nightly|scale|nothing_new|rate_limit] [QUICK=1] [PAIRS=3]
+
+Every copy is compared with the server (count, distinct keys, sum of the amounts, open bills) before its time counts.
+Ratios are the other's time by ours, within one round; above 1 means that ours is faster. The machine's own speed drops
+out of them. Results are kept in benchmarks/.data and written to benchmarks/RESULTS.md.
+"""
+
+import argparse
+import json
+import os
+import platform
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+HERE = Path(__file__).resolve().parent
+VENVS, DATA = HERE / ".venvs", HERE / ".data"
+PACKAGES = {
+    "script": ["requests==2.34.2", "pandas==3.1.1", "duckdb==1.5.6"],
+    "dlt": ["dlt[duckdb]==1.31.0", "duckdb==1.5.6", "pyarrow==26.0.1", "orjson==3.13.0", "requests==2.34.2"],
+    "singer": ["singer-sdk==0.54.9", "target-duckdb==0.8.0", "duckdb==1.5.6"],
+    "floor": ["pyarrow==26.0.1", "duckdb==1.5.6"],
+}
+SECONDS_ALLOWED = 3600
+
+
+@dataclass(frozen=True)
+class Tool:
+    """One way to copy the bills: its name, its virtual environment, its command, and the table it fills."""
+
+    name: str
+    venv: str
+    command: Callable[[str, Path, dict[str, Any]], list[str]]
+    table: str
+
+
+@dataclass(frozen=True)
+class Run:
+    """One finished and checked run of a tool."""
+
+    tool: str
+    wall: float
+    cpu: float
+    peak_mib: float
+    requests: int
+    problem: str = ""
+
+
+def python(venv: str) -> str:
+    return str(VENVS / venv / "bin" / "python")
+
+
+def dlt(mode: str) -> Tool:
+    return Tool(
+        f"dlt {mode}",
+        "dlt",
+        lambda url, folder, _: [python("dlt"), str(HERE / "peer_dlt.py"), url, str(folder / "copy.duckdb"), mode],
+        "cashpay.bills",
+    )
+
+
+OURS = Tool(
+    "ours",
+    "",
+    lambda url, folder, case: [
+        *(sys.executable, str(HERE / "ours.py"), url, str(folder)),
+        *(case["kind"], str(case["in_flight"]), str(case.get("per_second", 10_000))),
+    ],
+    "core.bills",
+)
+SCRIPT = Tool(
+    "script",
+    "script",
+    lambda url, folder, _: [python("script"), str(HERE / "peer_script.py"), url, str(folder / "copy.duckdb")],
+    "bills",
+)
+SINGER = Tool(
+    "Singer",
+    "singer",
+    lambda url, folder, _: [
+        *("sh", str(HERE / "peer_singer.sh"), str(VENVS / "singer"), url, str(folder / "copy.duckdb"))
+    ],
+    "cashpay.bills",
+)
+FLOOR = Tool(
+    "floor",
+    "floor",
+    lambda url, folder, case: [
+        *(python("floor"), str(HERE / "floor.py"), url, str(folder / "copy.duckdb")),
+        *(str(case["total"]), str(case["in_flight"])),
+    ],
+    "bills",
+)
+PEERS = [SCRIPT, dlt("default"), dlt("tuned"), dlt("arrow"), SINGER]
+TOOLS = {tool.name: tool for tool in (OURS, *PEERS, FLOOR)}
+
+FULL = {"kind": "full_refresh", "in_flight": 2, "bills": 100_000}
+CASES: dict[str, dict[str, Any]] = {
+    "full": FULL | {"title": "Full refresh of 100,000 bills, no latency"},
+    "in_flight": FULL
+    | {"title": "Full refresh of 100,000 bills, 20 ms a request, 8 in flight", "in_flight": 8, "latency_ms": 20},
+    "nightly": {
+        "title": "Nightly refresh at 1,000,000 bills: 8,000 new, 2,000 paid late, 1,370 a day before",
+        **{"kind": "refresh", "in_flight": 2, "bills": 1_000_000, "new": 8_000, "changed": 2_000},
+    },
+}
+
+
+def main() -> None:
+    options = arguments()
+    DATA.mkdir(exist_ok=True)
+    names = [options.case] if options.case else [*CASES, "scale", "nothing_new", "rate_limit"]
+    chosen = [TOOLS[name] for name in options.tools.split(",")] if options.tools else [*TOOLS.values()]
+    for tool in chosen:
+        make_venv(tool.venv)
+    for name in names:
+        if name in CASES:
+            found = compare(CASES[name] | quick(options, CASES[name]), chosen, options.pairs)
+        else:
+            found = {"scale": scale, "nothing_new": nothing_new, "rate_limit": rate_limit}[name](options)
+        keep(name, found | {"at": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC", "quick": options.quick})
+    write_results()
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--case", choices=[*CASES, "scale", "nothing_new", "rate_limit"])
+    parser.add_argument("--pairs", type=int, default=3)
+    parser.add_argument("--quick", action="store_true", help="a hundredth of the bills, one round")
+    parser.add_argument("--tools", help="only these, with commas: ours,script,...")
+    parser.add_argument("--bills", type=int, help="instead of the case's own number")
+    options = parser.parse_args()
+    if options.quick:
+        options.pairs = 1
+    return options
+
+
+def quick(options: argparse.Namespace, case: dict[str, Any]) -> dict[str, Any]:
+    bills = options.bills or (max(20_000, case["bills"] // 100) if options.quick else case["bills"])
+    return {"bills": bills, "new": case.get("new", 0) and bills // 125, "changed": case.get("changed", 0) and 1_000}
+
+
+def make_venv(name: str) -> None:
+    """A virtual environment for a peer, once."""
+    if not name or (VENVS / name / "ready").exists():
+        return
+    print(f"Making the environment of {name} ...", flush=True)
+    subprocess.run([sys.executable, "-m", "venv", str(VENVS / name)], check=True)
+    subprocess.run([str(VENVS / name / "bin" / "pip"), "install", "--quiet", *PACKAGES[name]], check=True)
+    (VENVS / name / "ready").touch()
+
+
+@contextmanager
+def serve(case: dict[str, Any]) -> Iterator[str]:
+    """The benchmark server in a process of its own; its address."""
+    words = [
+        f"--{name.replace('_', '-')}={case[name]}"
+        for name in ("bills", "per_day", "new", "changed", "latency_ms", "rate_limit", "page_cap")
+        if case.get(name)
+    ]
+    with subprocess.Popen(
+        [sys.executable, str(HERE / "server.py"), *words], stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout
+        yield process.stdout.readline().strip()
+        process.terminate()
+
+
+def stats(url: str, *, reset: bool = False) -> dict[str, Any]:
+    with urllib.request.urlopen(f"{url}/stats{'?reset=1' if reset else ''}") as reply:
+        return dict(json.load(reply))
+
+
+def measure(tool: Tool, url: str, folder: Path, case: dict[str, Any]) -> Run:
+    """Run a tool once as a whole process, and compare its copy with the server."""
+    truth = stats(url, reset=True)
+    command = tool.command(url, folder, case | {"total": truth["bills"]})
+    with tempfile.TemporaryFile() as output:
+        started = time.monotonic()
+        process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, cwd=folder)
+        _, status, used = os.wait4(process.pid, 0)
+        wall = time.monotonic() - started
+        process.returncode = os.waitstatus_to_exitcode(status)
+        output.seek(0)
+        said = output.read().decode(errors="replace")
+    problem = f"exit {process.returncode}: {said[-300:]}" if process.returncode else difference(tool, folder, truth)
+    run = Run(tool.name, wall, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024, stats(url)["requests"], problem)
+    print(
+        f"  {run.tool:14} {run.wall:7.2f} s wall {run.cpu:7.2f} s cpu {run.peak_mib:6.0f} MiB "
+        f"{run.requests:7,} requests {run.problem}",
+        flush=True,
+    )
+    return run
+
+
+def difference(tool: Tool, folder: Path, truth: dict[str, Any]) -> str:
+    """What is wrong with a copy; nothing if it agrees with the server."""
+    path = folder / ("warehouse.duckdb" if tool is OURS else "copy.duckdb")
+    with duckdb.connect(str(path), read_only=True) as connection:
+        found = connection.execute(
+            f"select count(*), count(distinct order_reference), sum(cast(amount as bigint)), "  # noqa: S608
+            f"count(*) filter (state in ('Pending', 'Partial')) from {tool.table}"
+        ).fetchone()
+    expected = (truth["bills"], truth["bills"], truth["amount"], truth["open"])
+    return "" if found == expected else f"has {found}, not {expected}"
+
+
+def compare(case: dict[str, Any], tools: list[Tool], pairs: int) -> dict[str, Any]:
+    """Rounds of all tools in turn. Where the case is a refresh, each begins with the copy of the evening before."""
+    print(case["title"], flush=True)
+    runs: list[list[Run]] = []
+    refresh = case["kind"] == "refresh"
+    tools = [tool for tool in tools if not (refresh and tool is FLOOR)]
+    bases = {tool.name: evening_before(tool, case) for tool in tools} if refresh else {}
+    with serve(case) as url:
+        for _ in range(pairs):
+            runs.append([])
+            for tool in tools:
+                with fresh_folder(bases.get(tool.name)) as folder:
+                    runs[-1].append(measure(tool, url, folder, case))
+    return {"title": case["title"], "rounds": [[asdict(run) for run in each] for each in runs], "bills": case["bills"]}
+
+
+AGED = """
+update core.bills set first_seen_at = least(created_at + interval 6 hours, first_seen_at),
+    changed_at = least(created_at + interval 6 hours, first_seen_at)
+"""
+"""As nightly refreshes leave a bill. After a first load all are as if settled that night, and due 1, 7, 30 nights on."""
+
+
+def evening_before(tool: Tool, case: dict[str, Any]) -> Path:
+    """A full copy of the day before, made once and kept."""
+    folder = DATA / f"{tool.name.replace(', ', '-')}-{case['bills']}"
+    if not (folder / "ready").exists():
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        print(f"  the evening before, {tool.name}:", flush=True)
+        with serve({"bills": case["bills"], "per_day": case.get("per_day")}) as url:
+            run = measure(tool, url, folder, case | {"kind": "full_refresh"})
+        if tool is OURS:
+            with duckdb.connect(str(folder / "warehouse.duckdb")) as connection:
+                connection.execute(AGED)
+        (folder / "ready").write_text(json.dumps(asdict(run)))
+    return folder
+
+
+@contextmanager
+def fresh_folder(base: Path | None = None) -> Iterator[Path]:
+    folder = Path(tempfile.mkdtemp(dir=DATA))
+    try:
+        if base:
+            shutil.copytree(base, folder, dirs_exist_ok=True)
+        yield folder
+    finally:
+        shutil.rmtree(folder)
+
+
+def scale(options: argparse.Namespace) -> dict[str, Any]:
+    """The nightly refresh with the same news, at 100,000 bills and at a hundred times as many."""
+    small, large = (20_000, 40_000) if options.quick else (100_000, options.bills or 10_000_000)
+    case = CASES["nightly"] | ({"new": 160, "changed": 1_000} if options.quick else {})
+    title = f"The same nightly refresh at {large:,} bills against {small:,}"
+    print(title, flush=True)
+    rounds = []
+    bases = {bills: enlarged(bills, case) for bills in (small, large)}
+    with serve(case | {"bills": small}) as one, serve(case | {"bills": large}) as other:
+        for _ in range(options.pairs):
+            rounds.append([])
+            for bills, url in ((small, one), (large, other)):
+                with fresh_folder(bases[bills]) as folder:
+                    run = measure(OURS, url, folder, case)
+                    problem = "" if run.problem.startswith("has") and bills == large else run.problem
+                    rounds[-1].append(asdict(run) | {"tool": f"ours at {bills:,}", "problem": problem})
+    return {"title": title, "rounds": rounds, "bills": large}
+
+
+def enlarged(bills: int, case: dict[str, Any]) -> Path:
+    """A warehouse of so many bills: the newest 100,000 read from the server, the older ones copied from them in SQL."""
+    base = evening_before(OURS, case | {"bills": min(bills, 100_000)})
+    folder = DATA / f"ours-{bills}"
+    if bills <= 100_000 or (folder / "ready").exists():
+        return base if bills <= 100_000 else folder
+    shutil.rmtree(folder, ignore_errors=True)
+    shutil.copytree(base, folder)
+    days = 100_000 / 1_370
+    with duckdb.connect(str(folder / "warehouse.duckdb"), config={"memory_limit": "2GB"}) as connection:
+        for table in ("bill_versions", "payments", "bills"):
+            connection.execute(f"create or replace temp table t as from core.{table}")
+            for n in range(1, bills // 100_000):
+                older = (
+                    f", t.created_at - interval '1 second' * {int(n * days * 86400)} as created_at"
+                    f", t.business_date - {int(n * days)} as business_date"
+                )
+                connection.execute(
+                    f"insert into core.{table} by name select t.* replace (t.order_reference || '-{n}' as "  # noqa: S608
+                    f"order_reference{older if table == 'bills' else ''}) from t"
+                )
+    (folder / "ready").touch()
+    return folder
+
+
+def nothing_new(options: argparse.Namespace) -> dict[str, Any]:
+    """A second refresh in the same night: which requests does it make?"""
+    case = CASES["nightly"] | {"bills": options.bills or 100_000}
+    title = f"A refresh with nothing new, at {case['bills']:,} bills"
+    print(title, flush=True)
+    with serve(case) as url, fresh_folder(enlarged(case["bills"], case)) as folder:
+        first, second = (measure(OURS, url, folder, case) for _ in range(2))
+        counted = stats(url)
+    rounds = [[asdict(first) | {"tool": "the night's refresh"}, asdict(second) | {"tool": "again at once"}]]
+    told = f"The second one asked for {counted['pages']} list pages and {counted['details']} details."
+    return {"title": title, "rounds": rounds, "bills": case["bills"], "told": told}
+
+
+def rate_limit(options: argparse.Namespace) -> dict[str, Any]:
+    """5 a second by our own limit, and 5 a second by the server's while we would go four times as fast."""
+    bills = 3_000 if options.quick else 15_000
+    case = FULL | {"bills": bills, "title": f"Rate limit of 5 a second, {bills:,} bills"}
+    print(case["title"], flush=True)
+    rounds, told = [], []
+    for name, limit, per_second in (("our limit", 0, 5), ("the server's limit", 5, 20)):
+        with serve(case | {"rate_limit": limit, "latency_ms": 20}) as url, fresh_folder() as folder:
+            run = measure(OURS, url, folder, case | {"per_second": per_second})
+            counted = stats(url)
+        span = counted["last_at"] - counted["first_at"]
+        accepted = counted["requests"] - counted["refused"]
+        told.append(
+            f"{name}: {accepted} requests answered in {span:.1f} s, "
+            f"{100 * (accepted - 1) / span / 5:.1f} % of 5 a second; {counted['refused']} refused, "
+            f"{counted['inside_retry_after']} sent inside Retry-After."
+        )
+        rounds.append([asdict(run) | {"tool": name}])
+    return {"title": case["title"], "rounds": rounds, "bills": bills, "told": " ".join(told)}
+
+
+def keep(name: str, found: dict[str, Any]) -> None:
+    path = DATA / "results.json"
+    known = json.loads(path.read_text()) if path.exists() else {}
+    path.write_text(json.dumps(known | {name: found}, indent=1))
+
+
+def write_results() -> None:
+    """The table of every case that was ever measured here."""
+    found = json.loads((DATA / "results.json").read_text())
+    cores, memory = os.cpu_count(), os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    lines = [
+        "# Measured",
+        "",
+        "By `make bench` (benchmarks/bench.py); each case says when. Ratio: the other's wall time by ours within",
+        "the same round, median (lowest to highest); above 1, ours is faster. Times are medians of one machine, which",
+        "was busy with other work: compare the ratios. CPU is user and system time of all processes, memory that of",
+        "the largest one.",
+        "Every copy agreed with the server in count, keys, amounts and open bills, unless a line says otherwise.",
+        "",
+        f"Python {platform.python_version()}, {cores} cores, {memory:.0f} GiB; ours: "
+        + ", ".join(f"{p} {version(p)}" for p in ("duckdb", "pandas", "requests"))
+        + ".",
+        *(f"{name}: {', '.join(packages)}." for name, packages in PACKAGES.items()),
+    ]
+    for case in [*CASES, "scale", "nothing_new", "rate_limit"]:
+        if case in found:
+            lines += section(found[case])
+    (HERE / "RESULTS.md").write_text("\n".join(lines) + "\n")
+
+
+def section(found: dict[str, Any]) -> Iterator[str]:
+    yield from ("", f"## {found['title']}", "")
+    yield f"{found['at']}, {len(found['rounds'])} rounds" + (", quick mode" if found["quick"] else "") + "."
+    yield from (
+        "",
+        "| | ratio | CPU ratio | wall, s | CPU, s | peak, MiB | requests |",
+        "|---|---|---|---|---|---|---|",
+    )
+    rounds = found["rounds"]
+    together = len({len(each) for each in rounds}) == 1 and len(rounds[0]) > 1
+    columns = list(zip(*rounds, strict=True)) if together else [(run,) for each in rounds for run in each]
+    for runs in columns:
+        ratios = [[run[key] / base[key] for run, base in zip(runs, columns[0], strict=True)] for key in ("wall", "cpu")]
+        is_base = runs is columns[0] or not together
+        yield (
+            "| "
+            + " | ".join(
+                [
+                    runs[0]["tool"],
+                    *("" if is_base else spread(each) for each in ratios),
+                    *(f"{statistics.median(run[key] for run in runs):.1f}" for key in ("wall", "cpu")),
+                    f"{statistics.median(run['peak_mib'] for run in runs):.0f}",
+                    f"{statistics.median(run['requests'] for run in runs):,.0f}",
+                ]
+            )
+            + " |"
+        )
+    if found.get("told"):
+        yield from ("", found["told"])
+    for problem in sorted({f"{run['tool']}: {run['problem']}" for each in rounds for run in each if run["problem"]}):
+        yield from ("", f"Not right: {problem}")
+
+
+def spread(ratios: list[float]) -> str:
+    return f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
+
+
+if __name__ == "__main__":
+    main()
