@@ -199,11 +199,12 @@ def watched(
         add(batch, records, *rest)
 
     def watched_save(batch: Batch, *rest: Any) -> None:
+        references = [*taken]
+        taken.clear()  # also of a batch that is refused: too many of its rows are bad
         save(batch, *rest)
-        if acknowledged and taken:
+        if acknowledged and references:
             with acknowledged.open("a") as file:
-                file.writelines(f"{reference}\n" for reference in taken)
-        taken.clear()
+                file.writelines(f"{reference}\n" for reference in references)
 
     def half_copy(source: Any, target: Any, length: int) -> None:
         content = io.BytesIO(source.read())
