@@ -6,10 +6,9 @@ import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import duckdb
-import pandas as pd
 
 from cashpay_pipeline.clock import Clock, SystemClock
 from cashpay_pipeline.errors import GuardError, WarehouseError
@@ -17,6 +16,9 @@ from cashpay_pipeline.settings import Settings
 from cashpay_pipeline.sqlfiles import sql_folder
 from cashpay_pipeline.warehouse.filesystem import refuse_shared_filesystem
 from cashpay_pipeline.warehouse.lock import describe_owner, run_lock
+
+if TYPE_CHECKING:
+    import pandas as pd  # half a second that `cashpay status` does not need
 
 MEMORY_LIMIT = "256MB"
 SPILL_LIMIT = "4GB"
@@ -40,7 +42,7 @@ class Warehouse:
         names = [column[0] for column in result.description]
         return [dict(zip(names, row, strict=True)) for row in result.fetchall()]
 
-    def execute(self, sql: str, parameters: Sequence[Any] = (), **frames: pd.DataFrame) -> int:
+    def execute(self, sql: str, parameters: Sequence[Any] = (), **frames: "pd.DataFrame") -> int:
         """Run a statement that may name the frames; the number of rows it wrote."""
         for name, frame in frames.items():
             self.connection.register(name, frame)

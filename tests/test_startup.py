@@ -1,0 +1,38 @@
+"""What people type every day answers at once: nothing heavy is imported for it."""
+
+from collections.abc import Callable
+
+import pytest
+from processes import finished
+
+from cashpay_pipeline.settings import Settings
+from cashpay_pipeline.sync import run_sync
+
+HEAVY = {"dagster", "pandas", "numpy", "sqlglot", "altair", "requests"}
+COMMAND = """
+import sys
+from cashpay_pipeline.cli import app
+try:
+    app(sys.argv[1:])
+finally:
+    print("imported:", *sys.modules, file=sys.stderr)
+"""
+
+
+def imported_by(settings: Settings, *words: str) -> set[str]:
+    done = finished(COMMAND, settings, *words)
+    assert "Traceback" not in done.stderr
+    return set(done.stderr.split("imported:")[-1].split())
+
+
+@pytest.mark.parametrize("words", [["--help"], ["sync", "--help"], ["status"]], ids=" ".join)
+def test_nothing_heavy_is_imported(words: list[str], make_settings: Callable[..., Settings]) -> None:
+    assert imported_by(make_settings(), *words) & HEAVY == set()
+
+
+def test_the_status_of_a_filled_warehouse_imports_nothing_heavy(settings: Settings) -> None:
+    run_sync(settings)
+    imported = imported_by(settings, "status")
+    assert "duckdb" in imported
+    # DuckDB itself imports pandas, and that numpy, as soon as a query has a parameter.
+    assert imported & HEAVY <= {"pandas", "numpy"}
