@@ -4,7 +4,7 @@ PYTHON ?= python3
 PIP = .venv/bin/pip --disable-pip-version-check --quiet
 export DAGSTER_HOME ?= $(CURDIR)/.dagster
 
-.PHONY: setup sync ui test chaos mutants matrix docs check lock clean
+.PHONY: setup sync ui test chaos mutants matrix docs check lock clean bench
 
 setup: .venv/ready
 
@@ -64,3 +64,7 @@ clean:
 .venv/ready-dev: .venv/ready requirements-dev.lock
 	@$(PIP) install --requirement requirements-dev.lock
 	@touch $@
+
+# Against what people would use instead: minutes to hours. QUICK=1 for a look, CASE=full for one case.
+bench: .venv/ready
+	.venv/bin/python benchmarks/bench.py $(if $(CASE),--case $(CASE)) $(if $(QUICK),--quick) $(if $(PAIRS),--pairs $(PAIRS))

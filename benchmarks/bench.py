@@ -240,7 +240,7 @@ AGED = """
 update core.bills set first_seen_at = least(created_at + interval 6 hours, first_seen_at),
     changed_at = least(created_at + interval 6 hours, first_seen_at)
 """
-"""As nightly refreshes leave a bill. After a first load all are as if settled that night, and due 1, 7, 30 nights on."""
+"""As nightly refreshes leave a bill; after a first load all count as settled that night, and are due 1, 7, 30 on."""
 
 
 def evening_before(tool: Tool, case: dict[str, Any]) -> Path:
