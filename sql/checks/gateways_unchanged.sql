@@ -1,5 +1,5 @@
 -- CashPay offers the same gateways as before the newest nightly sync. A new, renamed or vanished one is stored all the
--- same: does your checkout, and your accounting, know of it?
+-- same; your checkout and your accounting may have to know of it.
 -- asset: core/gateways
 -- severity: warn
 -- blocking: false
