@@ -1,11 +1,13 @@
 """What happens to one seed: a contract, a world, and a list of steps, all plain values that can be printed as JSON."""
 
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any
 
 from killing import MOMENTS
 
+START = datetime(2026, 3, 2, 10, tzinfo=UTC)
 FAMILIES = "NHAPY"
 TIMED = ("in commit", "in checkpoint", "in close")
 CANARY = {"phone": "+22890717273", "lastname": "CANARYLAST", "firstname": "Canaryfirst"}
@@ -54,7 +56,10 @@ def make_plan(seed: int) -> Plan:
     }
     rate = random.choice([0, 0.02, 0.1, 0.3])
     kills = random.choices(["none", "some", "all"], [20, 50, 30])[0]
-    steps = [_step(random, contract, rate, kills, days=10 if slow_shop else 1.5) for _ in range(random.randint(2, 5))]
+    steps: list[dict[str, Any]] = []
+    for _ in range(random.randint(2, 5)):
+        passed = timedelta(seconds=sum(step["advance"] for step in steps))
+        steps.append(_step(random, contract, rate, kills, days=10 if slow_shop else 1.5, begins=START + passed))
     return Plan(seed, contract, world, settings, seed % 5 == 0, steps)
 
 
@@ -98,7 +103,9 @@ def _contract(random: Random) -> dict[str, Any]:
     return contract
 
 
-def _step(random: Random, contract: dict[str, Any], rate: float, kills: str, days: float) -> dict[str, Any]:
+def _step(
+    random: Random, contract: dict[str, Any], rate: float, kills: str, days: float, begins: datetime
+) -> dict[str, Any]:
     kinds = ["refresh"] * 5 + ["full_refresh"] * 3 + ["recheck", "publish", "publish", "rebuild", "two"]
     do = random.choice(kinds)
     step: dict[str, Any] = {"do": do, "advance": round(random.random() ** 2 * days * 86_400)}
@@ -106,24 +113,24 @@ def _step(random: Random, contract: dict[str, Any], rate: float, kills: str, day
     if family:
         step |= {"family": family, **_faults(random, family, rate)}
     if random.random() < 0.7:
-        step["script"] = _script(random, may_delete=counts(contract))
+        step["script"] = _script(random, begins + timedelta(seconds=step["advance"]), may_delete=counts(contract))
     if kills == "all" or (kills == "some" and random.random() < 0.5):
         step["death"] = _death(random)
     return step
 
 
-def _script(random: Random, *, may_delete: bool) -> list[dict[str, Any]]:
+def _script(random: Random, now: datetime, *, may_delete: bool) -> list[dict[str, Any]]:
     return [
         {
             "at_request": random.randint(1, 9),
             "when": random.choice(["before", "after"]),
-            "do": [_change(random, may_delete=may_delete)],
+            "do": [_change(random, now, may_delete=may_delete)],
         }
         for _ in range(random.randint(1, 8))
     ]
 
 
-def _change(random: Random, *, may_delete: bool) -> dict[str, Any]:
+def _change(random: Random, now: datetime, *, may_delete: bool) -> dict[str, Any]:
     place = f"@{random.choice([1, -1]) * random.randint(1, 12)}"
     new = f"CHAOS-{random.randint(0, 10**9):09}"
     luck = random.random()
@@ -134,6 +141,9 @@ def _change(random: Random, *, may_delete: bool) -> dict[str, Any]:
                 "state": random.choice(["Paid", "Partial", "Excess", "Canceled", "Error"]),
             }
         }
+    if luck < 0.55:  # it appears late, with an old date (P14)
+        created = now + timedelta(hours=random.choice([-1, -20, -40]))
+        return {"put": {"order_reference": new, "date_create": created.isoformat(), "state": "Pending"}}
     if luck < 0.85:
         return {"put": {"order_reference": new, "client": CANARY, "amount": random.randint(1, 10**6)}}
     if luck < 0.93:

@@ -11,12 +11,11 @@ from typing import Any
 import jobs
 from children import Children
 from oracle import Oracle
-from plan import Plan, make_plan
+from plan import START, Plan, make_plan
 
 from cashpay_pipeline.simulator.credentials import DEMO_CREDENTIALS
 from cashpay_pipeline.simulator.process import SimulatorProcess
 
-START = "2026-03-02T10:00:00+00:00"
 OAUTH2, CASHPAY = ("username", "password", "client_id", "client_secret"), ("login", "api_key", "api_reference")
 
 
@@ -45,7 +44,7 @@ class Player:
 
     def _play(self, plan: Plan, home: Path) -> list[str]:
         simulator, data = self.simulator, home / "data"
-        simulator.reset(**plan.world, start=START, frozen=True, switches=plan.contract)
+        simulator.reset(**plan.world, start=START.isoformat(), frozen=True, switches=plan.contract)
         oracle = Oracle(plan, data, home / "acknowledged")
         for number, step in enumerate(plan.steps, start=1):
             simulator.advance(seconds=step["advance"])
