@@ -79,7 +79,9 @@ class Pacer:
                 pause = self._not_before - moment
                 start = max(moment, self._next_start, self._not_before)
                 if start <= moment:
-                    self._next_start = moment + self._interval
+                    # Waking up late must not add up: up to one interval is made good.
+                    due = max(self._next_start, self._not_before, moment - self._interval)
+                    self._next_start = due + self._interval
                     return
             if pause > LONGEST_WAIT_SECONDS:
                 raise self.too_long(pause)
