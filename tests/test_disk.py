@@ -311,7 +311,7 @@ def test_F7_a_file_that_is_mostly_free_space_is_written_anew(settings, simulator
 def test_F7_a_file_does_not_grow_by_being_written_over(settings, simulator):
     sync(settings)
     sizes = []
-    for _ in range(12):
+    for _ in range(8):
         simulator.advance(minutes=30)
         sync(settings, kind="full_refresh")
         with open_warehouse(settings) as warehouse:
