@@ -17,7 +17,7 @@ ui: .venv/ready
 	@.venv/bin/python -W ignore -m dagster dev --workspace workspace.yaml --log-level warning
 
 test: .venv/ready-dev
-	.venv/bin/pytest
+	.venv/bin/pytest --numprocesses auto --dist loadfile
 
 # The long tests are described in docs/testing.md.
 # Random contracts, worlds, faults and kills; a failing seed again: make chaos SEEDS=1 FIRST=1234
