@@ -24,6 +24,7 @@ DAY, NIGHT = timedelta(days=1), timedelta(hours=24, minutes=5)
 YOUNG_DAYS = 7
 OPEN_YOUNG, OPEN_OLD = 25, 2  # per cent
 AMOUNTS = 400
+FIRST_NUMBER = 50_000_000  # of the first bill after the first evening; a multiple of AMOUNTS
 SPREAD, UNSPREAD = 0x9E3779B97F4A7C15, pow(0x9E3779B97F4A7C15, -1, 2**64)
 PRELOADED = 200_000
 GATEWAYS = [("6513270e-269e-4d37-b2a7-4de452e6b438", "Flooz-Example"), ("d23f0824-128b-4f33-8c5c-7fd0a6a3a450", "Mixx")]
@@ -44,7 +45,10 @@ PAYMENT = (
 
 
 class Bills:
-    """The bills of a shop; number 0 is the oldest."""
+    """The bills of a shop; number 0 is the oldest. What a bill is depends on how many of the first evening are newer.
+
+    So the newest 100,000 bills of a large shop are those of a small one.
+    """
 
     def __init__(self, bills: int, per_day: int, new: int, changed: int) -> None:
         self.before, self.new, self.per_day = bills, new, per_day
@@ -68,10 +72,10 @@ class Bills:
     def find(self, reference: str) -> bytes | None:
         """One bill by its reference."""
         try:
-            number = int(reference.removeprefix("SANDBOX-"), 16) * UNSPREAD % 2**64
+            number = int(reference.removeprefix("SANDBOX-"), 16) * UNSPREAD % 2**64 - FIRST_NUMBER + self.before
         except ValueError:
             return None
-        return self.row(number) if number < self.total else None
+        return self.row(number) if 0 <= number < self.total else None
 
     def row(self, i: int) -> bytes:
         """One bill, serialized."""
@@ -79,18 +83,19 @@ class Bills:
             created = FIRST_EVENING + DAY * ((i - self.before + 1) / (self.new + 1))
         else:
             created = FIRST_EVENING - timedelta(seconds=(self.before - i) * 86400 // self.per_day)
-        spread = i * SPREAD % 2**64
-        amount = 500 + 25 * (i * 7919 % AMOUNTS)
+        number = i - self.before + FIRST_NUMBER
+        spread = number * SPREAD % 2**64
+        amount = 500 + 25 * (number * 7919 % AMOUNTS)
         if self.is_open(i):
             state, received = ("Partial", amount // 2) if spread >> 60 == 0 else ("Pending", 0)
         else:
             state = "Paid" if self._was_open(i) else CLOSED[(spread >> 20) % len(CLOSED)]
             received = {"Paid": amount, "Excess": amount + 100}.get(state, 0)
-        gateway = [text.encode() for text in GATEWAYS[i & 1]]
-        payment = PAYMENT % (i, received, *gateway) if received else b""
+        gateway = [text.encode() for text in GATEWAYS[number & 1]]
+        payment = PAYMENT % (number, received, *gateway) if received else b""
         when = created.strftime("%Y-%m-%dT%H:%M:%S+00:00").encode()
         customer = (spread >> 30) % 150_000
-        names = (spread, i, i % 1_000_000, state.encode(), when, amount, received, i, spread, spread)
+        names = (spread, number, number % 1_000_000, state.encode(), when, amount, received, number, spread, spread)
         return BILL % (*names, customer, customer, *gateway, payment)
 
     def is_open(self, i: int) -> bool:
@@ -98,12 +103,14 @@ class Bills:
         return self._was_open(i) and not self.first_changed <= i < self.before
 
     def _was_open(self, i: int) -> bool:
-        return (i * SPREAD % 2**64 >> 40) % 100 < (OPEN_YOUNG if i >= self.first_young else OPEN_OLD)
+        return ((i - self.before + FIRST_NUMBER) * SPREAD % 2**64 >> 40) % 100 < (
+            OPEN_YOUNG if i >= self.first_young else OPEN_OLD
+        )
 
     def truth(self) -> dict[str, int]:
         """What a right copy must agree with."""
         cycles, rest = divmod(self.total, AMOUNTS)
-        amounts = [25 * (i * 7919 % AMOUNTS) for i in range(AMOUNTS)]
+        amounts = [25 * ((i - self.before) * 7919 % AMOUNTS) for i in range(AMOUNTS)]
         return {
             "bills": self.total,
             "open": sum(map(self.is_open, range(self.total))),
