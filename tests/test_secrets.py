@@ -19,11 +19,12 @@ from urllib.parse import quote, quote_plus
 import dagster as dg
 import duckdb
 import pytest
-from conftest import CASHPAY_AUTH, OAUTH2
 
 from cashpay_pipeline.defs import assets, launch
 from cashpay_pipeline.diagnosis import diagnose
 from cashpay_pipeline.errors import CashpayError
+from cashpay_pipeline.settings import CASHPAY_AUTH_FIELDS as CASHPAY_AUTH
+from cashpay_pipeline.settings import OAUTH2_FIELDS as OAUTH2
 from cashpay_pipeline.settings import load_settings
 from cashpay_pipeline.simulator.clock import SimulatedClock
 from cashpay_pipeline.simulator.process import SimulatorProcess

@@ -18,7 +18,7 @@ from cashpay_pipeline.errors import (
 )
 from cashpay_pipeline.settings import Settings
 from cashpay_pipeline.simulator.process import SimulatorProcess
-from cashpay_pipeline.sync import SyncResult, run_sync
+from cashpay_pipeline.sync import SyncResult, batch, run_sync
 from cashpay_pipeline.warehouse import store
 
 OPEN = ("Pending", "Partial", "Unknown")
@@ -586,3 +586,18 @@ def test_H16_a_row_that_breaks_its_page_for_ever_stops_the_sync_and_is_never_ski
     simulator.faults()
     assert sync().status == "complete"
     assert_warehouse_equals_truth(settings.data_dir, simulator.truth())
+
+
+def test_N10_a_full_refresh_that_resumes_reads_what_was_passed_again(sync, simulator, settings, monkeypatch):
+    """A change on a page that the interrupted walk had passed is found by the full refresh that goes on from it."""
+    monkeypatch.setattr(batch, "BATCH_ROWS", 20)
+    simulator.set(total="stale")
+    simulator.faults([{"path": "/orders", "page": 4, "status": 503, "times": None}])
+    with pytest.raises(UnavailableError):
+        sync("full_refresh", page_size=20)
+    newest = simulator.truth()["bills"][-1]["order_reference"]
+    simulator.put_bill(newest, description="changed meanwhile")
+    simulator.faults([])
+    assert sync("full_refresh", page_size=20).complete
+    described = query(settings.warehouse_path, "select description from core.bills where order_reference = ?", newest)
+    assert described == [{"description": "changed meanwhile"}]

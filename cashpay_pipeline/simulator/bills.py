@@ -91,11 +91,11 @@ class Bill:
         self.events.sort(key=lambda event: event.at)
 
     def history(self, now: datetime) -> list[dict[str, Any]]:
-        """Return when state or money changed up to a moment, the creation first."""
+        """Return each change of state or money up to a moment, the creation first; two at the same moment are two."""
         rows: list[dict[str, Any]] = []
-        moments = sorted({self.created_at, *(event.at for event in self.events if event.at <= now)})
-        for at in moments:
-            content = self.fields_at(at)
+        content: dict[str, Any] = {}
+        for at, fields in ((self.created_at, self.first), *((e.at, e.fields) for e in self.events if e.at <= now)):
+            content = {**content, **fields}
             row = {name: content.get(name) for name in ("state", "amount", "received_amount")}
             if not rows or any(rows[-1][name] != value for name, value in row.items()):
                 rows.append({"at": at.isoformat(), **row})

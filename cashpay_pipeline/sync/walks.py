@@ -98,6 +98,8 @@ def read_whole_list(session: Session, *, pages: int | None = None) -> bool:
         bills = session.bill_list(count=lambda: _count_met(session, begun), size=account["walk_page_size"])
         if _walk(session, bills, begun, offset=account["walk_position"] - account["walk_page_size"], pages=pages):
             if bills.ended:
+                if session.record.kind == "full_refresh":
+                    _read_passed_part_again(session, bills, account["walk_position"])
                 _finish_whole_list(session, bills, begun)
             return bills.ended
     bills = session.bill_list(count=lambda: _count_met(session, now))
@@ -105,6 +107,15 @@ def read_whole_list(session: Session, *, pages: int | None = None) -> bool:
     if bills.ended:
         _finish_whole_list(session, bills, now)
     return bills.ended
+
+
+def _read_passed_part_again(session: Session, bills: BillList, position: int) -> None:
+    """A full refresh promises every bill as it is now: what an interrupted walk had passed can have changed since."""
+    passed = session.bill_list(count=bills.count, size=bills.size)
+    for page in passed.walk():
+        session.take_page(page)
+        if page.offset + passed.size >= position:
+            break
 
 
 def read_part_of_whole_list(session: Session) -> None:

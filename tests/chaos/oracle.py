@@ -90,7 +90,7 @@ class Oracle:
                 and (following is None or _moment(following["at"]) >= since)
             ]
             if not any(self._same(row, change) for change in found):
-                yield f"I1 {row['order_reference']} version {row['version']} was never served: {row}, only {found}"
+                yield f"I1 {row['order_reference']} version {row['version']} was never served, only {found}: {row}"
         self.versions_seen = len(rows)
 
     def _same(self, row: dict[str, Any], change: dict[str, Any]) -> bool:
