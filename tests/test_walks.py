@@ -595,9 +595,9 @@ def test_N10_a_full_refresh_that_resumes_reads_what_was_passed_again(sync, simul
     simulator.faults([{"path": "/orders", "page": 4, "status": 503, "times": None}])
     with pytest.raises(UnavailableError):
         sync("full_refresh", page_size=20)
-    newest = simulator.truth()["bills"][-1]["order_reference"]
-    simulator.put_bill(newest, description="changed meanwhile")
+    passed = simulator.truth()["bills"][-30]["order_reference"]
+    simulator.put_bill(passed, description="changed meanwhile")
     simulator.faults([])
     assert sync("full_refresh", page_size=20).complete
-    described = query(settings.warehouse_path, "select description from core.bills where order_reference = ?", newest)
+    described = query(settings.warehouse_path, "select description from core.bills where order_reference = ?", passed)
     assert described == [{"description": "changed meanwhile"}]
