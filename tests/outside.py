@@ -112,16 +112,22 @@ def outside(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Outside]:
         }
         log = folder / "log"
         with log.open("wb") as output:
-            processes = [
-                subprocess.Popen(
-                    [str(Path(sys.executable).parent / name), *options],
-                    env=environment, cwd=folder, stdout=output, stderr=output, start_new_session=True,
-                )
-                for name, options in programs.items()
-            ]  # fmt: skip
+            processes: list[subprocess.Popen[bytes]] = []
             client = Outside(f"http://127.0.0.1:{port}", processes, log)
+
+            def start(name: str) -> None:
+                command = [str(Path(sys.executable).parent / name), *programs[name]]
+                processes.append(
+                    subprocess.Popen(
+                        command, env=environment, cwd=folder, stdout=output, stderr=output, start_new_session=True
+                    )
+                )
+
             try:
+                # One after the other: both make Dagster's databases where there are none, and would collide.
+                start("dagster-webserver")
                 client.until("the interface answers", lambda: client.ask("{ version }"))
+                start("dagster-daemon")
                 client.until("the daemon runs", client.has_sensor_daemon)
                 yield client
             finally:

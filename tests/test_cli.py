@@ -1,12 +1,11 @@
 """The `cashpay` command as a person or a cron job meets it: what it prints, where, and its exit code."""
 
-import logging
 import os
 import socket
 import subprocess
 import sys
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -34,16 +33,6 @@ def environment(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Settings
     for name in ("username", "password", "client_id", "client_secret"):
         monkeypatch.setenv(f"CASHPAY_{name.upper()}", getattr(settings, name).get_secret_value())
     return settings
-
-
-@pytest.fixture(autouse=True)
-def logger_as_before() -> Iterator[None]:
-    """Dagster sets the logger that `deploy/dagster.yaml` names for the life of the process, which here is shared."""
-    logger = logging.getLogger("cashpay")
-    level, handlers = logger.level, list(logger.handlers)
-    yield
-    logger.setLevel(level)
-    logger.handlers = handlers
 
 
 def cashpay(*arguments: str) -> Any:
