@@ -148,7 +148,7 @@ def _stopped_by_sigterm(client: CashpayClient) -> Iterator[None]:
 
 @contextmanager
 def _rare_garbage_collections() -> Iterator[None]:
-    """Records are many small objects without cycles: to look for cycles among them takes a third of the time."""
+    """Records are many small objects without cycles: to look for cycles among them takes a quarter of the time."""
     before = gc.get_threshold()
     gc.set_threshold(COLLECT_AFTER, *before[1:])
     try:
