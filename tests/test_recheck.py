@@ -81,14 +81,28 @@ def test_open_bills_are_asked_for_by_age(days_old, nights_until_asked, sync, qui
 
 
 def test_settled_bills_are_read_once_more_after_1_7_and_30_days(sync, quiet_shop):
-    plant(quiet_shop, "SETTLED", days_old=30, state="Canceled")
+    plant(quiet_shop, "SETTLED", days_old=30)
     sync()
+    quiet_shop.put_bill("SETTLED", state="Canceled")
+    sync(kind="full_refresh")
     asked = []
     for night in range(1, 41):
         quiet_shop.advance(days=1, seconds=60)
         sync(kind="recheck")
         asked += [night] * details_asked(quiet_shop)["SETTLED"]
     assert asked == [1, 7, 30]
+
+
+def test_a_first_load_of_old_settled_bills_makes_none_of_them_due(sync, quiet_shop):
+    """When they settled is not known, but that it was long ago is: asking for each would cost a request a bill."""
+    plant(quiet_shop, "SETTLED", days_old=40, state="Canceled")
+    sync()
+    asked = Counter()
+    for days in (1, 6, 23):
+        quiet_shop.advance(days=days, seconds=60)
+        sync(kind="recheck")
+        asked += details_asked(quiet_shop)
+    assert asked["SETTLED"] == 0
 
 
 def test_bills_of_the_last_hour_are_read_at_every_recheck(sync, quiet_shop):

@@ -42,8 +42,10 @@ with aged as (
         state in ('Pending', 'Partial', 'Unknown') as is_open,
         (epoch_us($now) - epoch_us(coalesce(created_at, first_seen_at))) / 86_400_000_000 as age_days,
         (epoch_us($now) - epoch_us(verified_at)) / 86_400_000_000 as unverified_days,
-        (epoch_us($now) - epoch_us(changed_at)) / 86_400_000_000 as settled_days,
-        (epoch_us(verified_at) - epoch_us(changed_at)) / 86_400_000_000 as settled_days_then,
+        -- A bill that was settled when it was first read has been so for an unknown time: it counts from its creation.
+        epoch_us(case when version = 1 then coalesce(created_at, first_seen_at) else changed_at end) as settled_us,
+        (epoch_us($now) - settled_us) / 86_400_000_000 as settled_days,
+        (epoch_us(verified_at) - settled_us) / 86_400_000_000 as settled_days_then,
         details_digest is null and (
             received_amount is null
             or (state in ('Paid', 'Excess', 'Partial') and gateway_reference is null and gateway_name is null)
