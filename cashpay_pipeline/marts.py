@@ -104,11 +104,17 @@ def build_mart(warehouse: Warehouse, mart: Mart) -> int:
 
 def column_lineage(mart: Mart) -> dict[str, list[tuple[TableName, str]]]:
     """For each column, the columns of other tables that its values are made from."""
+    return _lineage(mart.sql, tuple(mart.comments))
+
+
+@cache
+def _lineage(sql: str, columns: tuple[str, ...]) -> dict[str, list[tuple[TableName, str]]]:
+    """Worked out once a process: the SQL of a mart does not change while it runs."""
     schema: dict[str, dict[str, dict[str, str]]] = {}
-    for (schema_name, table), (_, columns) in data_dictionary().items():
-        schema.setdefault(schema_name, {})[table] = {column.name: column.type for column in columns}
+    for (schema_name, table), (_, known) in data_dictionary().items():
+        schema.setdefault(schema_name, {})[table] = {column.name: column.type for column in known}
     # All columns at once and nothing trimmed: one by one takes seconds for a long SELECT.
-    nodes = lineage(None, mart.sql, schema=schema, dialect="duckdb", trim_selects=False)
+    nodes = lineage(None, sql, schema=schema, dialect="duckdb", trim_selects=False)
     return {
         name: sorted(
             {
@@ -117,7 +123,7 @@ def column_lineage(mart: Mart) -> dict[str, list[tuple[TableName, str]]]:
                 if isinstance(node.expression, exp.Table)
             }
         )
-        for name in mart.comments
+        for name in columns
     }
 
 

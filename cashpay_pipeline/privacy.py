@@ -137,13 +137,6 @@ def _client_keys(masked: Any) -> Iterator[str]:
             yield from _client_keys(value)
 
 
-@lru_cache(maxsize=1_000)
-def _known_field(name: str) -> str | None:
-    """The field that a name stands for whatever its letter case, if it takes any care at all."""
-    field = name.casefold()
-    return field if field in PERSONAL_OBJECTS or field in PERSONAL_FIELDS or field in FREE_TEXT_FIELDS else None
-
-
 def load_key(setting: str | None, folder: Path) -> bytes:
     """The key from the settings, else the one in the data folder, made at first use (readable by its owner only).
 

@@ -86,7 +86,7 @@ def test_settled_bills_are_read_once_more_after_1_7_and_30_days(sync, quiet_shop
     quiet_shop.put_bill("SETTLED", state="Canceled")
     sync(kind="full_refresh")
     asked = []
-    for night in range(1, 41):
+    for night in range(1, 33):
         quiet_shop.advance(days=1, seconds=60)
         sync(kind="recheck")
         asked += [night] * details_asked(quiet_shop)["SETTLED"]
