@@ -32,7 +32,7 @@ mutants: .venv/ready-dev
 matrix: .venv/ready-dev
 	@.venv/bin/python tests/matrix.py $(ONLY)
 
-# The data dictionary, from the comments in sql/.
+# The data dictionary and sql/catalog.json, from the SQL and its comments.
 docs: .venv/ready
 	.venv/bin/python -m cashpay_pipeline.dictionary
 

@@ -7,11 +7,13 @@ and `blocking:` (true where nothing may be built on data that fails it).
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from cashpay_pipeline.errors import WarehouseError
 from cashpay_pipeline.sqlfiles import read_sql, sql_folder
-from cashpay_pipeline.warehouse import Warehouse
+
+if TYPE_CHECKING:  # Dagster loads this module with every definition; DuckDB is for those who run a check.
+    from cashpay_pipeline.warehouse import Warehouse
 
 SAMPLE_ROWS = 10
 
@@ -67,7 +69,7 @@ def read_check(path: Path) -> Check:
     )
 
 
-def run_check(warehouse: Warehouse, check: Check) -> Verdict:
+def run_check(warehouse: "Warehouse", check: Check) -> Verdict:
     """Look for bad rows."""
     rows = warehouse.rows(check.sql)
     return Verdict(len(rows), rows[:SAMPLE_ROWS])

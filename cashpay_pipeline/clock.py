@@ -4,6 +4,9 @@ import time
 from datetime import UTC, datetime
 from typing import Protocol
 
+BUSINESS_TIMEZONE = "Africa/Lome"
+"""The days of the shop."""
+
 
 class Clock(Protocol):
     """Wall time, elapsed time and waiting."""

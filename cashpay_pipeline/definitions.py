@@ -1,6 +1,10 @@
-"""The one list of everything that Dagster knows. Loading it reads the SQL files and nothing else."""
+"""The one list of everything that Dagster knows. Loading it reads the SQL files and nothing else.
+
+What only a run needs (pandas, DuckDB, requests) is imported by the steps: it would take longer than Dagster itself.
+"""
 
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 import dagster as dg
 
@@ -14,14 +18,16 @@ from cashpay_pipeline.defs.published import published_asset
 from cashpay_pipeline.defs.reconciliation import reconciliation_asset
 from cashpay_pipeline.defs.resources import WarehouseResource
 from cashpay_pipeline.defs.sensors import sensors
-from cashpay_pipeline.settings import Settings
-from cashpay_pipeline.sync import Progress
+
+if TYPE_CHECKING:
+    from cashpay_pipeline.settings import Settings
+    from cashpay_pipeline.sync import Progress
 
 
 def build_defs(
     *,
-    settings: Settings | None = None,
-    progress: Callable[[Progress], None] | None = None,
+    settings: "Settings | None" = None,
+    progress: "Callable[[Progress], None] | None" = None,
     clock: Clock | None = None,
     key_prefix: str | Sequence[str] | None = None,
 ) -> dg.Definitions:

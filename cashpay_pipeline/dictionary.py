@@ -1,14 +1,17 @@
-"""The data dictionary in docs/, in English and French, from the comments that the database itself has.
+"""The data dictionary in docs/, in English and French, from the comments that the database itself has; and the catalog.
 
     python -m cashpay_pipeline.dictionary
 
 The English texts are the comments in `sql/`; the French ones are in `sql/comments.fr.toml`, table by table.
+`sql/catalog.json` is what `catalog.py` reads.
 """
 
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
+from cashpay_pipeline.catalog import catalog_path, catalog_text
+from cashpay_pipeline.lineage import derive
 from cashpay_pipeline.marts import TableName, data_dictionary
 from cashpay_pipeline.sqlfiles import sql_folder
 
@@ -99,4 +102,5 @@ def _cell(text: str) -> str:
 
 
 if __name__ == "__main__":
+    catalog_path().write_text(catalog_text(derive()), encoding="utf-8")
     write_pages(sql_folder().parent / "docs")

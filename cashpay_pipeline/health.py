@@ -2,10 +2,12 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from cashpay_pipeline.errors import WarehouseBusyError
-from cashpay_pipeline.settings import Settings
-from cashpay_pipeline.warehouse import open_warehouse
+
+if TYPE_CHECKING:
+    from cashpay_pipeline.settings import Settings
 
 REFUSALS = 3
 TRY_AGAIN = ("unavailable", "rate_limited", "killed")
@@ -51,7 +53,7 @@ class Health:
         )
 
 
-def read_health(settings: Settings) -> Health | None:
+def read_health(settings: "Settings") -> Health | None:
     """How the last syncs of the account went; None while a run is writing. Makes no file.
 
     Raises:
@@ -59,6 +61,8 @@ def read_health(settings: Settings) -> Health | None:
     """
     if not settings.warehouse_path.exists():
         return Health()
+    from cashpay_pipeline.warehouse import open_warehouse  # DuckDB: not for those who only load the definitions
+
     try:
         with open_warehouse(settings, owner="health", wait_seconds=0) as warehouse:
             errors = warehouse.rows(LAST_ERRORS, [settings.account, REFUSALS])

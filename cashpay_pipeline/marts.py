@@ -11,32 +11,22 @@ A file is one SELECT. The comment above it is the table's description, its grain
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import duckdb
-import sqlglot
-from sqlglot import exp
-from sqlglot.lineage import lineage
-
+from cashpay_pipeline.catalog import Column, Sources, TableName, catalog
 from cashpay_pipeline.errors import WarehouseError
 from cashpay_pipeline.sqlfiles import read_sql, sql_folder
-from cashpay_pipeline.warehouse import Warehouse
 
-TableName = tuple[str, str]
-"""Schema and table."""
+if TYPE_CHECKING:  # Dagster loads this module with every definition; DuckDB is for those who build.
+    import duckdb
 
+    from cashpay_pipeline.warehouse import Warehouse
 
-@dataclass(frozen=True)
-class Column:
-    """A column as the database knows it."""
-
-    name: str
-    type: str
-    comment: str
+__all__ = ["Column", "Mart", "TableName", "all_marts", "build_mart", "column_lineage", "data_dictionary", "read_mart"]
 
 
 @dataclass(frozen=True)
@@ -62,15 +52,31 @@ class Mart:
     path: Path
 
 
+def mart_files(folder: Path | None = None) -> list[Path]:
+    """The files of the marts, by name."""
+    return sorted((folder or sql_folder() / "marts").glob("*.sql"))
+
+
 def all_marts(folder: Path | None = None) -> list[Mart]:
     """Every mart, those first that others are made of."""
-    marts = {mart.name: mart for mart in map(read_mart, sorted((folder or sql_folder() / "marts").glob("*.sql")))}
-    graph = {name: [table for schema, table in mart.depends_on if schema == "marts"] for name, mart in marts.items()}
-    return [marts[name] for name in TopologicalSorter(graph).static_order()]
+    known = {} if folder else catalog().depends_on
+    return in_order(read_mart(path, known.get(path.stem)) for path in mart_files(folder))
 
 
-def read_mart(path: Path) -> Mart:
+def in_order(marts: Iterable[Mart]) -> list[Mart]:
+    """Those first that others are made of."""
+    by_name = {mart.name: mart for mart in marts}
+    graph = {name: [table for schema, table in mart.depends_on if schema == "marts"] for name, mart in by_name.items()}
+    return [by_name[name] for name in TopologicalSorter(graph).static_order()]
+
+
+def read_mart(path: Path, depends_on: tuple[TableName, ...] | None = None) -> Mart:
     """Read one file.
+
+    Args:
+        path: the file.
+        depends_on: what it is made of, where the catalog knows this file: it was looked at then. Otherwise the SQL is
+            parsed.
 
     Raises:
         WarehouseError: the header has no grain, or does not name exactly the columns of the SELECT.
@@ -82,74 +88,39 @@ def read_mart(path: Path) -> Mart:
         name: " ".join(comment.split())
         for name, comment in re.findall(r"^(\w+): (.*(?:\n +.*)*)", dictionary, flags=re.MULTILINE)
     }
-    query = sqlglot.parse_one(sql, dialect="duckdb")
-    columns = query.named_selects if isinstance(query, exp.Query) else []
-    if not grain or not columns or list(comments) != columns:
-        raise WarehouseError(
-            f"{path.name}: the header must give a grain and a line for each column of the SELECT "
-            f"({', '.join(columns)}), in this order; it names {', '.join(comments) or 'none'}.",
-            next_step="Mend the comment at the top of the file.",
-        )
-    tables = {(table.db, table.name) for table in query.find_all(exp.Table) if table.db}
-    return Mart(path.stem, sql, " ".join(description.split()), grain, comments, tuple(sorted(tables)), path)
+    if depends_on is None:
+        from cashpay_pipeline.lineage import read_select  # sqlglot
+
+        columns, depends_on = read_select(sql)
+        if not grain or not columns or list(comments) != columns:
+            raise WarehouseError(
+                f"{path.name}: the header must give a grain and a line for each column of the SELECT "
+                f"({', '.join(columns)}), in this order; it names {', '.join(comments) or 'none'}.",
+                next_step="Mend the comment at the top of the file.",
+            )
+    return Mart(path.stem, sql, " ".join(description.split()), grain, comments, depends_on, path)
 
 
-def build_mart(warehouse: Warehouse, mart: Mart) -> int:
+def build_mart(warehouse: "Warehouse", mart: Mart) -> int:
     """Make the table anew, with its comments, in one transaction; give its number of rows."""
     with warehouse.transaction():
-        _create(warehouse.connection, mart)
+        create_mart(warehouse.connection, mart)
     (counted,) = warehouse.rows(f"select count(*) as row_count from marts.{mart.name}")  # noqa: S608 - a file's name
     return int(counted["row_count"])
 
 
-def column_lineage(mart: Mart) -> dict[str, list[tuple[TableName, str]]]:
+def column_lineage(mart: Mart) -> Sources:
     """For each column, the columns of other tables that its values are made from."""
-    return _lineage(mart.sql, tuple(mart.comments))
+    return catalog().sources[mart.name]
 
 
-@cache
-def _lineage(sql: str, columns: tuple[str, ...]) -> dict[str, list[tuple[TableName, str]]]:
-    """Worked out once a process: the SQL of a mart does not change while it runs."""
-    schema: dict[str, dict[str, dict[str, str]]] = {}
-    for (schema_name, table), (_, known) in data_dictionary().items():
-        schema.setdefault(schema_name, {})[table] = {column.name: column.type for column in known}
-    # All columns at once and nothing trimmed: one by one takes seconds for a long SELECT.
-    nodes = lineage(None, sql, schema=schema, dialect="duckdb", trim_selects=False)
-    return {
-        name: sorted(
-            {
-                ((node.expression.db, node.expression.name), node.name.rpartition(".")[2])
-                for node in nodes[name].walk()
-                if isinstance(node.expression, exp.Table)
-            }
-        )
-        for name in columns
-    }
+def data_dictionary() -> Mapping[TableName, tuple[str, list[Column]]]:
+    """Comment and columns of every table, as DuckDB itself gives them for the DDL and the marts."""
+    return catalog().tables
 
 
-@cache
-def data_dictionary() -> dict[TableName, tuple[str, list[Column]]]:
-    """Comment and columns of every table, as DuckDB itself gives them for the DDL and the marts, in memory."""
-    with duckdb.connect() as connection:
-        for path in sorted((sql_folder() / "core").glob("*.sql")):
-            connection.execute(path.read_text(encoding="utf-8"))
-        for mart in all_marts():
-            _create(connection, mart)
-        tables: dict[TableName, tuple[str, list[Column]]] = {
-            (schema, table): (comment or "", [])
-            for schema, table, comment in connection.execute(
-                "select schema_name, table_name, comment from duckdb_tables() order by all"
-            ).fetchall()
-        }
-        for schema, table, *column in connection.execute(
-            "select schema_name, table_name, column_name, data_type, coalesce(comment, '') "
-            "from duckdb_columns() where not internal order by schema_name, table_name, column_index"
-        ).fetchall():
-            tables[schema, table][1].append(Column(*column))
-    return tables
-
-
-def _create(connection: duckdb.DuckDBPyConnection, mart: Mart) -> None:
+def create_mart(connection: "duckdb.DuckDBPyConnection", mart: Mart) -> None:
+    """Make the table anew, with its comments."""
     connection.execute(f"create or replace table marts.{mart.name} as {mart.sql}")
     connection.execute(f"comment on table marts.{mart.name} is {_text(f'{mart.description} Grain: {mart.grain}.')}")
     for name, comment in mart.comments.items():

@@ -1,10 +1,13 @@
-"""The data dictionary: every table and column has its text in both languages, and docs/ is what the database says."""
+"""Every table and column has its text in both languages; docs/ and the catalog are what the database says."""
 
+import shutil
 from pathlib import Path
 
 import pytest
 
+from cashpay_pipeline import catalog, lineage, marts
 from cashpay_pipeline.dictionary import FILES, english_texts, french_texts, pages, untranslated, write_pages
+from cashpay_pipeline.sqlfiles import sql_folder
 
 DOCS = Path(__file__).parents[1] / "docs"
 
@@ -63,6 +66,30 @@ def test_what_is_missing_or_too_much_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", FILES.values())
 def test_docs_are_what_the_database_says(name: str) -> None:
     assert (DOCS / name).read_text(encoding="utf-8") == pages()[name], "run `make docs`"
+
+
+def test_the_catalog_is_what_the_database_says() -> None:
+    derived = lineage.derive()
+    assert catalog.catalog_path().read_text(encoding="utf-8") == catalog.catalog_text(derived), "run `make docs`"
+    assert catalog.catalog() == derived
+
+
+def test_a_catalog_of_other_sql_is_not_believed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    changed = tmp_path / "sql"
+    shutil.copytree(sql_folder(), changed)
+    (changed / "marts" / "new_one.sql").write_text(
+        "-- A new one.\n-- grain: one row per bill\n--\n"
+        "-- key: Its key.\nselect order_reference as key from core.bills\n"
+    )
+    for module in (catalog, lineage, marts):
+        monkeypatch.setattr(module, "sql_folder", lambda: changed)
+    known = catalog.catalog.__wrapped__()
+    assert known.tables["marts", "new_one"] == (
+        "A new one. Grain: one row per bill.",
+        [catalog.Column("key", "VARCHAR", "Its key.")],
+    )
+    assert known.depends_on["new_one"] == (("core", "bills"),)
+    assert known.sources["new_one"] == {"key": [(("core", "bills"), "order_reference")]}
 
 
 def test_a_page_has_each_table_with_its_columns(tmp_path: Path) -> None:

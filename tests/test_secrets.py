@@ -20,7 +20,7 @@ import dagster as dg
 import duckdb
 import pytest
 
-from cashpay_pipeline.defs import assets, launch
+from cashpay_pipeline.defs import launch
 from cashpay_pipeline.diagnosis import diagnose
 from cashpay_pipeline.errors import CashpayError
 from cashpay_pipeline.settings import CASHPAY_AUTH_FIELDS as CASHPAY_AUTH
@@ -204,7 +204,11 @@ def test_S1_S2_S4_S5_S10_dagsters_memory_and_output_hold_no_secret_and_no_custom
     job(settings_for("oauth2"))
     shop.faults([])
     job(settings_for("oauth2"))
-    monkeypatch.setattr(assets, "run_sync", lambda settings, **options: {}[f"defect {settings!r} {settings.password}"])
+
+    def defect(settings, **options):
+        raise KeyError(f"defect {settings!r} {settings.password}")
+
+    monkeypatch.setattr("cashpay_pipeline.sync.run_sync", defect)
     job(settings_for("oauth2"))
     assert [bool(outcome.failures) for outcome in outcomes] == [True, True, False, True]
     assert "defect" in "".join(outcomes[3].failures)

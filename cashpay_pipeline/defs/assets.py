@@ -1,7 +1,7 @@
 """The beginning of the flow: one step reads CashPay and fills the tables of `core`."""
 
 from collections.abc import Iterator
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import dagster as dg
 from pydantic import Field
@@ -9,10 +9,10 @@ from pydantic import Field
 from cashpay_pipeline.defs.metadata import rows_as_table, table_facts, table_spec
 from cashpay_pipeline.defs.names import CORE_TABLES, Names
 from cashpay_pipeline.defs.resources import WRITER_POOL, WarehouseResource, plain_failures
-from cashpay_pipeline.demo import DEMO_NOTICE, with_demo
-from cashpay_pipeline.diagnosis import diagnose
-from cashpay_pipeline.sync import SyncResult, run_sync
-from cashpay_pipeline.warehouse import Warehouse
+
+if TYPE_CHECKING:
+    from cashpay_pipeline.sync import SyncResult
+    from cashpay_pipeline.warehouse import Warehouse
 
 OPEN_BILLS = """
 select count(*) as open_bills,
@@ -52,6 +52,10 @@ def sync_asset(names: Names) -> dg.AssetsDefinition:
         context: dg.AssetExecutionContext, config: SyncConfig, cashpay_warehouse: dg.ResourceParam[WarehouseResource]
     ) -> Iterator[dg.MaterializeResult[Any]]:
         """Run one sync and report what it found, table by table."""
+        from cashpay_pipeline.demo import DEMO_NOTICE, with_demo
+        from cashpay_pipeline.diagnosis import diagnose
+        from cashpay_pipeline.sync import run_sync
+
         with plain_failures():
             settings = cashpay_warehouse.settings()
             if not settings.has_credentials:
@@ -83,7 +87,7 @@ def sync_asset(names: Names) -> dg.AssetsDefinition:
     return sync
 
 
-def _money(warehouse: Warehouse, account: str) -> dict[str, Any]:
+def _money(warehouse: "Warehouse", account: str) -> dict[str, Any]:
     """Money by state, and what came in by currency as a number, which the interface plots."""
     rows = warehouse.rows(
         "select state, currency, count(*) as bills, cast(sum(amount) as bigint) as billed, "
@@ -100,13 +104,13 @@ def _money(warehouse: Warehouse, account: str) -> dict[str, Any]:
     return {"money_by_state": rows_as_table(rows), **received}
 
 
-def _open_bills(warehouse: Warehouse, account: str) -> dict[str, Any]:
+def _open_bills(warehouse: "Warehouse", account: str) -> dict[str, Any]:
     """How many bills can still be paid, and how long ago the one read longest ago was read."""
     (row,) = warehouse.rows(OPEN_BILLS, {"account": account})
     return {name: float(value) if name.endswith("hours") else value for name, value in row.items() if value is not None}
 
 
-def _effort(result: SyncResult) -> dict[str, Any]:
+def _effort(result: "SyncResult") -> dict[str, Any]:
     return {
         "account": dg.MetadataValue.text(result.account),
         "kind": dg.MetadataValue.text(result.kind),

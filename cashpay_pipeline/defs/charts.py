@@ -1,17 +1,19 @@
 """The picture that the interface shows of a table: a PNG inside Markdown, which needs no server of its own."""
 
 import base64
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from cashpay_pipeline.marts import TableName
-from cashpay_pipeline.warehouse import Warehouse
+from cashpay_pipeline.catalog import TableName
+
+if TYPE_CHECKING:
+    from cashpay_pipeline.warehouse import Warehouse
 
 COLLECTIONS: TableName = ("marts", "daily_collections")
 
 
-def chart_of(warehouse: Warehouse, table: TableName) -> dict[str, Any]:
+def chart_of(warehouse: "Warehouse", table: TableName) -> dict[str, Any]:
     """Metadata with a table's chart, if it has one."""
     if table != COLLECTIONS:
         return {}

@@ -8,11 +8,11 @@ from itertools import groupby
 
 import dagster as dg
 
+from cashpay_pipeline.catalog import TableName
 from cashpay_pipeline.checks import Check, all_checks, run_check
 from cashpay_pipeline.defs.metadata import rows_as_table
 from cashpay_pipeline.defs.names import Names
 from cashpay_pipeline.defs.resources import WRITER_POOL, WarehouseResource
-from cashpay_pipeline.marts import TableName
 
 SEVERITIES = {"error": dg.AssetCheckSeverity.ERROR, "warn": dg.AssetCheckSeverity.WARN}
 

@@ -9,19 +9,20 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
+from cashpay_pipeline.clock import BUSINESS_TIMEZONE
 from cashpay_pipeline.defs.assets import SyncConfig
 from cashpay_pipeline.defs.names import CORE_TABLES, PUBLISHED, RECONCILIATION, Names
 from cashpay_pipeline.defs.resources import WarehouseResource
 from cashpay_pipeline.errors import CashpayError
 from cashpay_pipeline.health import TRY_AGAIN, Health, read_health
 from cashpay_pipeline.marts import all_marts
-from cashpay_pipeline.settings import BUSINESS_TIMEZONE
-from cashpay_pipeline.sync import Kind
 
 if TYPE_CHECKING:
     from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
-JOBS: dict[str, tuple[Kind, str]] = {
+    from cashpay_pipeline.sync import Kind
+
+JOBS: dict[str, tuple["Kind", str]] = {
     "refresh": ("refresh", "The newest bills, and those that are due for another look. For every night."),
     "full_refresh": ("full_refresh", "The whole bill list, to its end. For every week."),
     "recheck_open_bills": ("recheck", "Only the bills that can still be paid. Every quarter of an hour, if wanted."),

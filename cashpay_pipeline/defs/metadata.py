@@ -6,14 +6,16 @@ who a customer is, or that open a page, are left out.
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
+from cashpay_pipeline.catalog import TableName, catalog
+from cashpay_pipeline.clock import BUSINESS_TIMEZONE
 from cashpay_pipeline.defs.names import Names
-from cashpay_pipeline.marts import TableName, data_dictionary
-from cashpay_pipeline.settings import BUSINESS_TIMEZONE
-from cashpay_pipeline.warehouse import Warehouse
+
+if TYPE_CHECKING:
+    from cashpay_pipeline.warehouse import Warehouse
 
 OWNERS = ["team:data"]
 EVERY_MORNING = dg.FreshnessPolicy.cron(
@@ -26,7 +28,7 @@ NEVER_SHOWN = {"client_key", "client_phone_masked", "description", "payload", "b
 
 def table_spec(names: Names, table: TableName, **fields: Any) -> dg.AssetSpec:
     """What is known of a table before anything is read: its comment, its columns, and when it must be new again."""
-    comment, columns = data_dictionary()[table]
+    comment, columns = catalog().tables[table]
     schema = dg.TableSchema([dg.TableColumn(c.name, c.type.lower(), c.comment) for c in columns])
     metadata = {"dagster/table_name": ".".join(table), "dagster/column_schema": schema}
     return dg.AssetSpec(
@@ -41,10 +43,10 @@ def table_spec(names: Names, table: TableName, **fields: Any) -> dg.AssetSpec:
     )
 
 
-def table_facts(warehouse: Warehouse, table: TableName) -> dict[str, Any]:
+def table_facts(warehouse: "Warehouse", table: TableName) -> dict[str, Any]:
     """What is true of a table now: how many rows, and the last ones that were written."""
     name = ".".join(table)
-    shown = ", ".join(c.name for c in data_dictionary()[table][1] if c.name not in NEVER_SHOWN)
+    shown = ", ".join(c.name for c in catalog().tables[table][1] if c.name not in NEVER_SHOWN)
     (counted,) = warehouse.rows(f"select count(*) as row_count from {name}")  # noqa: S608 - names from our own DDL
     newest = warehouse.rows(f"select {shown} from {name} order by rowid desc limit {PREVIEW_ROWS}")  # noqa: S608
     facts: dict[str, Any] = {"dagster/row_count": int(counted["row_count"])}

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import dagster as dg
 
-from cashpay_pipeline.marts import TableName
+from cashpay_pipeline.catalog import TableName
 
 CORE_TABLES = (
     *("gateways", "gateway_versions", "bills", "bill_versions", "payments"),

@@ -9,7 +9,6 @@ from cashpay_pipeline.defs.metadata import OWNERS
 from cashpay_pipeline.defs.names import CORE_TABLES, PUBLISHED, Names
 from cashpay_pipeline.defs.resources import WRITER_POOL, WarehouseResource, plain_failures
 from cashpay_pipeline.marts import all_marts
-from cashpay_pipeline.warehouse import publish, read_published
 
 
 def published_asset(names: Names) -> dg.AssetsDefinition:
@@ -30,6 +29,8 @@ def published_asset(names: Names) -> dg.AssetsDefinition:
         context: dg.AssetExecutionContext, cashpay_warehouse: dg.ResourceParam[WarehouseResource]
     ) -> Iterator[dg.MaterializeResult[Any]]:
         """Publish; then, if this run's sync was incomplete, fail, so that nobody takes the figures for whole."""
+        from cashpay_pipeline.warehouse import publish, read_published
+
         with plain_failures():
             settings = cashpay_warehouse.settings()
             copy = publish(settings)

@@ -4,14 +4,16 @@ After publishing, not before: an export that cannot be read must never keep last
 """
 
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
 from cashpay_pipeline.defs.metadata import rows_as_table, table_facts, table_spec
 from cashpay_pipeline.defs.names import PUBLISHED, RECONCILIATION, Names
 from cashpay_pipeline.defs.resources import WRITER_POOL, WarehouseResource, plain_failures
-from cashpay_pipeline.reconcile import CLASSES, Reconciliation, load_mapping, reconcile
+
+if TYPE_CHECKING:
+    from cashpay_pipeline.reconcile import Reconciliation
 
 
 def reconciliation_asset(names: Names) -> dg.AssetsDefinition:
@@ -42,6 +44,8 @@ def reconciliation_asset(names: Names) -> dg.AssetsDefinition:
             if not settings.orders:
                 context.log.info("CASHPAY_ORDERS names no export of orders: nothing to compare.")
                 return
+            from cashpay_pipeline.reconcile import load_mapping, reconcile
+
             found = reconcile(
                 settings,
                 settings.orders,
@@ -58,8 +62,10 @@ def reconciliation_asset(names: Names) -> dg.AssetsDefinition:
     return compare
 
 
-def _totals(found: Reconciliation) -> dict[str, Any]:
+def _totals(found: "Reconciliation") -> dict[str, Any]:
     """Numbers by class, which the interface plots; money by currency only."""
+    from cashpay_pipeline.reconcile import CLASSES
+
     rows = [
         {
             "class": CLASSES[total.name],

@@ -6,14 +6,17 @@ into the launchpad or be shown by the interface (S4, S5). Settings are read when
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import dagster as dg
 
 from cashpay_pipeline.clock import Clock, SystemClock
 from cashpay_pipeline.errors import CashpayError
-from cashpay_pipeline.settings import Settings, load_settings
-from cashpay_pipeline.sync import Progress
-from cashpay_pipeline.warehouse import Warehouse, open_warehouse
+
+if TYPE_CHECKING:
+    from cashpay_pipeline.settings import Settings
+    from cashpay_pipeline.sync import Progress
+    from cashpay_pipeline.warehouse import Warehouse
 
 WRITER_POOL = "duckdb_writer"
 
@@ -29,21 +32,25 @@ class WarehouseResource:
 
     def __init__(
         self,
-        settings: Settings | None = None,
-        progress: Callable[[Progress], None] | None = None,
+        settings: "Settings | None" = None,
+        progress: "Callable[[Progress], None] | None" = None,
         clock: Clock | None = None,
     ) -> None:
         self._settings = settings
         self.progress = progress
         self.clock = clock or SystemClock()
 
-    def settings(self) -> Settings:
+    def settings(self) -> "Settings":
         """The settings, read now."""
+        from cashpay_pipeline.settings import load_settings
+
         return self._settings or load_settings()
 
     @contextmanager
-    def open(self, run: dg.DagsterRun) -> Iterator[Warehouse]:
+    def open(self, run: dg.DagsterRun) -> Iterator["Warehouse"]:
         """The warehouse, for writing; a failure inside is told in plain words."""
+        from cashpay_pipeline.warehouse import open_warehouse
+
         with plain_failures(), open_warehouse(self.settings(), owner=f"Dagster run {run.run_id}") as warehouse:
             yield warehouse
 

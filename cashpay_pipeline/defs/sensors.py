@@ -5,7 +5,6 @@ from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 
-from cashpay_pipeline.alerts import has_channel, send
 from cashpay_pipeline.defs.causes import find_causes
 from cashpay_pipeline.defs.checks import check_keys
 from cashpay_pipeline.defs.jobs import JOBS
@@ -13,8 +12,6 @@ from cashpay_pipeline.defs.names import Names
 from cashpay_pipeline.defs.resources import WarehouseResource
 from cashpay_pipeline.errors import WarehouseBusyError
 from cashpay_pipeline.health import read_health
-from cashpay_pipeline.warehouse import open_warehouse
-from cashpay_pipeline.warehouse.store import mark_dead_syncs
 
 QUIET_FOR = timedelta(minutes=5)
 UNDER_WAY = [dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
@@ -38,6 +35,8 @@ def _alerts(names: Names) -> dg.SensorDefinition:
     def alerts(
         context: dg.SensorEvaluationContext, cashpay_warehouse: dg.ResourceParam[WarehouseResource]
     ) -> dg.SkipReason:
+        from cashpay_pipeline.alerts import has_channel, send
+
         settings = cashpay_warehouse.settings()
         if not has_channel(settings):
             return dg.SkipReason("Nobody wants to be told: set CASHPAY_ALERT_WEBHOOK, _MAIL_TO or _COMMAND.")
@@ -76,6 +75,9 @@ def _dead_runs(names: Names) -> dg.SensorDefinition:
         ]
         if not silent:
             return dg.SkipReason("No run has been silent for long.")
+        from cashpay_pipeline.warehouse import open_warehouse
+        from cashpay_pipeline.warehouse.store import mark_dead_syncs
+
         try:
             with open_warehouse(cashpay_warehouse.settings(), owner="sensor dead_runs", wait_seconds=0) as warehouse:
                 mark_dead_syncs(warehouse)
