@@ -33,10 +33,11 @@ log = logging.getLogger("cashpay")
 
 @dataclass(frozen=True)
 class Reply:
-    """What CashPay answered: `body` is None for a 204. `received_at` is by CashPay's clock if ours is wrong."""
+    """What CashPay answered, between two moments that are by CashPay's clock if ours is wrong; no `body` for a 204."""
 
     status: int
     body: JSON = field(repr=False)
+    asked_at: datetime
     received_at: datetime
     warnings: tuple[str, ...] = ()
 
@@ -98,8 +99,7 @@ class Attempts:
 
     def now(self) -> datetime:
         """The time in UTC: by CashPay's clock, which stamps the bills, where ours is more than 2 minutes off."""
-        skew = self.skew or timedelta()
-        return self._clock.now() + (skew if abs(skew) > TOLERATED_SKEW else timedelta())
+        return self._by_cashpay(self._clock.now())
 
     def call(self, call: Call) -> Reply:
         """Try until there is an answer, or a reason to stop."""
@@ -150,7 +150,7 @@ class Attempts:
 
     def _judged(self, call: Call, headers: Mapping[str, str], number: int) -> Reply:
         self._count(requests=1)
-        started = perf_counter()
+        asked_at, started = self._clock.now(), perf_counter()
         outcome: object = "failed"
         try:
             answer = self._exchange(call, headers)
@@ -163,7 +163,11 @@ class Attempts:
         self.pacer.went_well()
         if answer.date is not None:
             self._compare_clocks(answer.date)
-        return Reply(answer.status, body, self.now(), warnings)
+        return Reply(answer.status, body, self._by_cashpay(asked_at), self.now(), warnings)
+
+    def _by_cashpay(self, moment: datetime) -> datetime:
+        skew = self.skew or timedelta()
+        return moment + (skew if abs(skew) > TOLERATED_SKEW else timedelta())
 
     def _compare_clocks(self, date: datetime) -> None:
         """Keep the first measure while it holds: `Date` has whole seconds, and our time must not swing with them."""

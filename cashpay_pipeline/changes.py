@@ -31,7 +31,8 @@ class Reading(NamedTuple):
         order_reference: the key.
         record: the masked record.
         source: where it was read.
-        observed_at: when, UTC.
+        asked_at: when CashPay was asked for it, UTC: it is known as it stood then or later.
+        observed_at: when it came, UTC.
         state: our word for its state.
         payload: the record exactly as read, as text.
         digest: fingerprint of that text.
@@ -40,17 +41,18 @@ class Reading(NamedTuple):
     order_reference: str
     record: Record
     source: Source
+    asked_at: datetime
     observed_at: datetime
     state: str
     payload: str
     digest: str
 
 
-def read(order_reference: str, record: Record, source: Source, observed_at: datetime) -> Reading:
+def read(order_reference: str, record: Record, source: Source, asked_at: datetime, observed_at: datetime) -> Reading:
     """Make a reading of a masked record."""
     text = payload(record)
     state = parse_state(record.get("state"))[1]
-    return Reading(order_reference, record, source, observed_at, state, text, digest(text))
+    return Reading(order_reference, record, source, asked_at, observed_at, state, text, digest(text))
 
 
 def payload(record: Any) -> str:

@@ -51,6 +51,10 @@ class PageReply(Protocol):
         """What the JSON says; None where there is none."""
 
     @property
+    def asked_at(self) -> datetime:
+        """When it was asked for, UTC."""
+
+    @property
     def received_at(self) -> datetime:
         """When it arrived, UTC."""
 
@@ -63,13 +67,14 @@ class Page:
         offset: rows of the list before it, by the page number and size that were asked for.
         records: rows, in the list's order; a row that is not an object is passed on as it is.
         total: how many rows the API says there are, or None.
-        received_at: when it arrived, UTC; None for a page that does not exist (404).
+        asked_at, received_at: when it was asked for and when it came, UTC; None for a page that does not exist (404).
     """
 
     offset: int
     records: list[Any]
     total: int | None
-    received_at: datetime | None
+    asked_at: datetime | None = None
+    received_at: datetime | None = None
 
 
 class OrderWatch:
@@ -218,14 +223,15 @@ class BillList:
     def _is_end(self, page: Page) -> bool:
         """A page equal to the one before it: is the list at its end?
 
-        - As many rows as `total` says: the server shows its last page, or its only one, for ever.
+        - As many rows as `total` says, or so far down that `total` leaves none: the server shows its last page, or its
+          only one, for ever. Bills that came or went meanwhile are for the caller to look for.
         - Else one more is asked for: new bills can have shifted the list by just a page. If that one is equal too, a
           list without pages is whole where there is no `total` and nothing says that it is only the first page.
 
         Raises:
             PagingError: the list repeats itself and nothing can be said about the rows that are missing.
         """
-        if self.agrees():
+        if self.agrees() or (self.total is not None and page.offset >= self.total):
             return True
         further = self._read(page.offset + self.size)
         self.pages += 1
@@ -292,10 +298,10 @@ class BillList:
             reply = self.fetch(number, size)
         except RequestRefusedError as error:
             if error.status == 404 and number > self.first_page:
-                return Page(offset, [], None, None)
+                return Page(offset, [], None)
             raise
         if reply.status == 204:
-            return Page(offset, [], None, reply.received_at)
+            return Page(offset, [], None, reply.asked_at, reply.received_at)
         envelope, records, total = find_records(reply.body, where=f"bill list, page {number}")
         if self._envelope is None:
             self._envelope = envelope
@@ -306,7 +312,7 @@ class BillList:
             )
         if not records and offset:
             total = total or None  # counted over the page, not over the list
-        return Page(offset, records, total, reply.received_at)
+        return Page(offset, records, total, reply.asked_at, reply.received_at)
 
     def number(self, offset: int) -> int:
         """The number of the page that holds row `offset`."""

@@ -1,7 +1,7 @@
 """What is a change of a bill and what is only another way to show it (rows D1, D3, D6, Y7, M10 and M11)."""
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
@@ -21,6 +21,7 @@ from cashpay_pipeline.changes import (
 from cashpay_pipeline.decoding import decode_json
 
 MOMENT = datetime(2026, 3, 2, 10, tzinfo=UTC)
+EARLIER = MOMENT - timedelta(seconds=1)
 derandomized = settings(derandomize=True, database=None, deadline=None, max_examples=80)
 
 PAYMENTS = [{"amount": 500, "gateway": {"libelle": "Flooz-Example"}}]
@@ -36,7 +37,7 @@ KNOWN = {
 
 
 def reading(**record):
-    return read("A", {"order_reference": "A"} | record, "list", MOMENT)
+    return read("A", {"order_reference": "A"} | record, "list", EARLIER, MOMENT)
 
 
 def laid_over(known=KNOWN, **record):
@@ -50,7 +51,7 @@ def stored(record):
 
 def test_a_reading_tells_what_was_read():
     record = {"order_reference": "A", "state": "paid "}
-    one = read("A", record, "details", MOMENT)
+    one = read("A", record, "details", EARLIER, MOMENT)
     assert (one.order_reference, one.record, one.source, one.observed_at, one.state) == (
         *("A", record, "details", MOMENT, "Paid"),
     )
@@ -116,7 +117,7 @@ def test_objects_are_laid_over_field_by_field_lists_as_a_whole():
 
 def test_neither_side_is_touched():
     known, record = json.loads(json.dumps(KNOWN)), {"order_reference": "A", "state": "Paid", "client": {"phone": "x"}}
-    one = read("A", record, "list", MOMENT)
+    one = read("A", record, "list", EARLIER, MOMENT)
     overlay(known, one)
     assert known == KNOWN
     assert one.record == {"order_reference": "A", "state": "Paid", "client": {"phone": "x"}}

@@ -1,7 +1,7 @@
 """Payments that come late are found: each age class is read again as often as it promises, and no more."""
 
 from collections import Counter
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from truth import query
@@ -212,6 +212,63 @@ def test_H13_a_bill_whose_details_are_refused_is_set_aside_and_the_rest_goes_on(
     assert query(settings.warehouse_path, "select count(*) as n from core.data_issues where resolved_at is null") == [
         {"n": 0}
     ]
+
+
+def test_a_bill_paid_while_its_reply_was_under_way_was_paid_after_it_was_asked_for(settings, sync, quiet_shop):
+    plant(quiet_shop, "SLOW", days_old=0)
+    paid = {"put": {"order_reference": "SLOW", "state": "Paid", "received_amount": 5000}}
+    quiet_shop.script([{"at_request": 1, "do": [{"advance": 30}, paid, {"advance": 30}]}])
+    sync(kind="full_refresh")
+    quiet_shop.advance(hours=1)
+    sync()
+    (bill,) = query(settings.warehouse_path, "select * from core.bills where order_reference = 'SLOW'")
+    paid_at = next(h["at"] for h in quiet_shop.history()["SLOW"] if h["state"] == "Paid")
+    assert bill["paid_after"] < datetime.fromisoformat(paid_at) < bill["paid_before"]
+
+
+def issues_of(settings):
+    sql = "select order_reference, reason, resolved_at is null as is_open from core.data_issues order by 1"
+    return query(settings.warehouse_path, sql)
+
+
+def test_a_bill_set_aside_is_asked_for_every_night_until_it_can_be_counted(settings, sync, quiet_shop):
+    plant(quiet_shop, "DAMAGED", days_old=20, state="Canceled")
+    bad = {"mutate": {"references": ["DAMAGED"], "set": {"amount": "12 000"}}, "kind": "mutate", "times": None}
+    quiet_shop.faults([bad])
+    sync(kind="full_refresh")
+    open_issue = {"order_reference": "DAMAGED", "reason": "not_a_number", "is_open": True}
+    assert issues_of(settings) == [open_issue]
+    for _ in range(2):
+        quiet_shop.advance(days=1)
+        sync()
+        assert details_asked(quiet_shop)["DAMAGED"] == 1
+        sync(kind="recheck")
+        assert details_asked(quiet_shop)["DAMAGED"] == 0
+    quiet_shop.faults([])
+    quiet_shop.advance(days=1)
+    sync()
+    assert {(i["order_reference"], i["is_open"]) for i in issues_of(settings)} == {("DAMAGED", False)}
+    stored = query(settings.warehouse_path, "select amount from core.bills where order_reference = 'DAMAGED'")
+    assert stored == [{"amount": 5000}]
+    quiet_shop.advance(days=1)
+    sync()
+    assert details_asked(quiet_shop)["DAMAGED"] == 0
+
+
+def test_a_bill_set_aside_that_cashpay_no_longer_knows_is_asked_for_once(settings, sync, quiet_shop):
+    plant(quiet_shop, "DAMAGED", days_old=20, state="Canceled")
+    bad = {"mutate": {"references": ["DAMAGED"], "set": {"amount": "12 000"}}, "kind": "mutate", "times": None}
+    quiet_shop.faults([bad])
+    sync(kind="full_refresh")
+    quiet_shop.faults([])
+    quiet_shop.delete_bill("DAMAGED")
+    asked = []
+    for _ in range(2):
+        quiet_shop.advance(days=1)
+        sync()
+        asked.append(details_asked(quiet_shop)["DAMAGED"])
+    assert asked == [1, 0]
+    assert issues_of(settings) == [{"order_reference": "DAMAGED", "reason": "not_a_number", "is_open": False}]
 
 
 def test_a_poor_list_is_completed_by_details(settings, sync, quiet_shop):

@@ -76,7 +76,7 @@ class Batch:
         self._new_bad = 0
         self._opened = clock.monotonic()
 
-    def add(self, records: Sequence[Any], source: Source, observed_at: datetime) -> None:
+    def add(self, records: Sequence[Any], source: Source, asked_at: datetime, observed_at: datetime) -> None:
         """Take records as they came; set aside at once what has no key or is broken in itself."""
         self._record.rows_read += len(records)
         for record in records:
@@ -89,7 +89,7 @@ class Batch:
             except BadRecordError as bad:
                 self._set_aside(source, key, bad, masked, observed_at)
             else:
-                self._readings.append(changes.read(key, masked, source, observed_at))
+                self._readings.append(changes.read(key, masked, source, asked_at, observed_at))
 
     def set_aside_refused(self, reference: str, seen_at: datetime) -> None:
         """Note a bill whose details CashPay refuses to give (H13); what is stored of it stays."""
@@ -246,7 +246,7 @@ class _Judgement(NamedTuple):
         return (
             first_seen,
             reading.observed_at,
-            reading.observed_at,
+            reading.asked_at,
             paid_after,
             paid_before,
             None,
@@ -313,7 +313,7 @@ def _seen_row(reading: Reading) -> tuple[Any, ...]:
     listed = reading.source == "list"
     return (
         reading.order_reference,
-        reading.observed_at,
+        reading.asked_at,
         reading.digest if listed else None,
         None if listed else reading.digest,
     )

@@ -120,7 +120,7 @@ def _replace(warehouse: Warehouse) -> None:
         f"""
         create or replace temp table rebuilt_current as
         select r.account, {typed}, first.observed_at as first_seen_at, v.observed_at as changed_at,
-            greatest(coalesce(old.verified_at, v.observed_at), v.observed_at) as verified_at,
+            coalesce(old.verified_at, v.observed_at) as verified_at,
             case when r.state in ('Paid', 'Excess')
                 then coalesce(p.unpaid_at, least(r.created_at, p.paid_before)) end as paid_after,
             case when r.state in ('Paid', 'Excess') then p.paid_before end as paid_before,

@@ -1,7 +1,7 @@
 """Bills that may have changed where no walk looks: open ones by age, settled ones a few times more.
 
 CashPay tells of no change, so each open bill is asked for again: the younger, the more often. A settled bill is read
-once more after 1, 7 and 30 days. What changes most is asked first.
+once more after 1, 7 and 30 days; one whose row of the list was set aside, each night. What changes most comes first.
 """
 
 from collections.abc import Sequence
@@ -14,6 +14,7 @@ from cashpay_pipeline.sync.session import Session
 from cashpay_pipeline.warehouse import store
 
 LACKS_DETAILS = "gateway or sum not known"
+SET_ASIDE = "set aside"
 REFUSED_FOR_ONE_BILL = (200, 400, 422)
 CHUNK = 100
 FAILURES_IN_A_ROW = 3
@@ -25,6 +26,7 @@ AGE_CLASSES = (
     "open, under 1 hour",
     "open, under 7 days",
     LACKS_DETAILS,
+    SET_ASIDE,
     "open, under 90 days",
     "open, older",
     "settled",
@@ -33,7 +35,14 @@ AGE_CLASSES = (
 
 FIND_DUE = """
 create or replace temp table due as
-with aged as (
+with damaged as (
+    select order_reference, max(last_seen_at) as last_seen_at
+    from core.data_issues
+    where account = $account and source = 'list' and resolved_at is null and order_reference is not null and $nightly
+    group by order_reference
+    having max(last_seen_at) < $started
+),
+aged as (
     select
         order_reference,
         created_at,
@@ -72,6 +81,9 @@ classed as (
             ) then 'settled'
         end as age_class
     from aged
+    where order_reference not in (select order_reference from damaged)
+    union all
+    select order_reference, null, last_seen_at, 'set aside' from damaged
 )
 select order_reference, created_at, verified_at, age_class from classed where age_class is not null
 """
@@ -144,21 +156,26 @@ def read_details(session: Session, references: Sequence[str]) -> None:
     with ThreadPoolExecutor(max_workers=session.settings.max_in_flight) as pool:
         for start in range(0, len(references), CHUNK):
             chunk = references[start : start + CHUNK]
-            for reference, outcome, moment in pool.map(lambda r: _details(session, r), chunk):
+            for reference, outcome, asked_at, moment in pool.map(lambda r: _details(session, r), chunk):
                 failures = failures + 1 if isinstance(outcome, UnavailableError) else 0
                 if failures >= FAILURES_IN_A_ROW and isinstance(outcome, UnavailableError):
                     raise outcome
                 if outcome is None:
                     gone.append((reference, moment))
                 else:
-                    _take(session, reference, outcome, moment)
+                    _take(session, reference, outcome, asked_at, moment)
             if session.batch.is_due:
                 session.save()
             session.tell()
     if len(gone) > max(GONE_AT_LEAST, GONE_SHARE * len(references)):
         session.record.lacks(f"CashPay does not know {len(gone)} of {len(references)} bills: nothing was marked.")
         gone = []
-    session.save(lambda: store.mark_missing(session.warehouse, session.account, gone))
+
+    def mark_gone() -> None:
+        store.mark_missing(session.warehouse, session.account, gone)
+        store.resolve_issues(session.warehouse, session.account, [reference for reference, _ in gone], session.now())
+
+    session.save(mark_gone)
     if gone:
         session.record.warn(f"CashPay no longer knows {len(gone)} bills: see core.bills.missing_since.")
 
@@ -214,7 +231,8 @@ def _complete(session: Session, references: Sequence[str]) -> None:
         session.record.warn("CashPay names no gateway or no sum for some bills, neither listed nor in detail.")
 
 
-def _details(session: Session, reference: str) -> tuple[str, Any, datetime]:
+def _details(session: Session, reference: str) -> tuple[str, Any, datetime, datetime]:
+    asked_at = session.now()
     try:
         outcome: Any = session.client.fetch_bill(reference)
     except BillNotFoundError:
@@ -225,13 +243,13 @@ def _details(session: Session, reference: str) -> tuple[str, Any, datetime]:
         if error.status not in REFUSED_FOR_ONE_BILL:
             raise
         outcome = error
-    return reference, outcome, session.now()
+    return reference, outcome, asked_at, session.now()
 
 
-def _take(session: Session, reference: str, outcome: Any, moment: datetime) -> None:
+def _take(session: Session, reference: str, outcome: Any, asked_at: datetime, moment: datetime) -> None:
     if isinstance(outcome, RequestRefusedError):
         session.batch.set_aside_refused(reference, moment)
     elif isinstance(outcome, UnavailableError):
         session.record.lacks("Some bills could not be re-checked; they stay due.")
     else:
-        session.take([outcome], "details", moment)
+        session.take([outcome], "details", asked_at, moment)

@@ -83,14 +83,15 @@ class Session:
         """Take a page's records; store them with `save`'s progress when the batch is due."""
         if page.total is not None:
             self.record.reported_total = page.total
-        self.take(page.records, "list", page.received_at or self.now())
+        now = self.now()
+        self.take(page.records, "list", page.asked_at or now, page.received_at or now)
         if self.batch.is_due:
             self.save(save)
         self.tell()
 
-    def take(self, records: list[Any], source: Source, observed_at: datetime) -> None:
+    def take(self, records: list[Any], source: Source, asked_at: datetime, observed_at: datetime) -> None:
         """Take records read elsewhere."""
-        self.batch.add(records, source, observed_at)
+        self.batch.add(records, source, asked_at, observed_at)
 
     def save(self, progress: Callable[[], None] | None = None) -> None:
         """Store all that was taken so far."""

@@ -34,7 +34,7 @@ HISTORY_DTYPES = {
     "list_digest": TEXT,
     "details_digest": TEXT,
 }
-SEEN_DTYPES = {"order_reference": TEXT, "observed_at": TIME, "list_digest": TEXT, "details_digest": TEXT}
+SEEN_DTYPES = {"order_reference": TEXT, "verified_at": TIME, "list_digest": TEXT, "details_digest": TEXT}
 ISSUE_DTYPES = {
     "issue_id": TEXT,
     "source": TEXT,
@@ -105,7 +105,7 @@ def save_seen(warehouse: Warehouse, account: str, rows: Sequence[tuple[Any, ...]
         warehouse.execute(
             """
             update core.bills as bill
-            set verified_at = greatest(bill.verified_at, seen.observed_at), missing_since = null,
+            set verified_at = greatest(bill.verified_at, seen.verified_at), missing_since = null,
                 list_digest = coalesce(seen.list_digest, bill.list_digest),
                 details_digest = coalesce(seen.details_digest, bill.details_digest)
             from seen
