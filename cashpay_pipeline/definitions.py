@@ -12,7 +12,7 @@ from cashpay_pipeline.clock import Clock
 from cashpay_pipeline.defs.assets import sync_asset
 from cashpay_pipeline.defs.checks import asset_checks
 from cashpay_pipeline.defs.jobs import jobs, schedules
-from cashpay_pipeline.defs.marts import mart_assets
+from cashpay_pipeline.defs.marts import marts_asset
 from cashpay_pipeline.defs.names import Names
 from cashpay_pipeline.defs.published import published_asset
 from cashpay_pipeline.defs.reconciliation import reconciliation_asset
@@ -43,7 +43,7 @@ def build_defs(
     names = Names.under(key_prefix)
     every_job = jobs(names)
     return dg.Definitions(
-        assets=[sync_asset(names), *mart_assets(names), published_asset(names), reconciliation_asset(names)],
+        assets=[sync_asset(names), marts_asset(names), published_asset(names), reconciliation_asset(names)],
         asset_checks=asset_checks(names),
         jobs=list(every_job.values()),
         schedules=schedules(names, every_job),

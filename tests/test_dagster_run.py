@@ -1,6 +1,8 @@
 """The jobs for real: in process, with an instance of their own, against the simulator."""
 
+import logging
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +10,7 @@ import dagster as dg
 import pytest
 
 from cashpay_pipeline.definitions import build_defs
+from cashpay_pipeline.marts import all_marts, build_mart
 from cashpay_pipeline.settings import Settings
 from cashpay_pipeline.simulator.process import SimulatorProcess
 from cashpay_pipeline.warehouse import open_warehouse, read_published
@@ -183,6 +186,67 @@ def test_marts_are_not_built_on_bills_without_identity(
     assert not result.success
     assert verdicts(result)[check] is False
     assert "marts/bill_states" not in metadata(result) and "published/analytics" not in metadata(result)
+
+
+def materialize(settings: Settings, instance: dg.DagsterInstance, *key: str) -> Any:
+    return (
+        build_defs(settings=settings)
+        .resolve_implicit_global_asset_job_def()
+        .execute_in_process(
+            instance=instance, asset_selection=[dg.AssetKey(key)], raise_on_error=False, run_config=QUIET
+        )
+    )
+
+
+def test_one_mart_can_be_built_alone(settings: Settings, instance: dg.DagsterInstance) -> None:
+    run(settings, instance)
+    result = materialize(settings, instance, "marts", "monthly_summary")
+    assert result.success and set(metadata(result)) == {"marts/monthly_summary"}
+    assert not verdicts(result)
+
+
+def test_one_check_can_be_run_alone(settings: Settings, instance: dg.DagsterInstance) -> None:
+    run(settings, instance)
+    key = dg.AssetCheckKey(dg.AssetKey(["core", "gateways"]), "gateways_key_unique")
+    job = dg.define_asset_job("alone", selection=dg.AssetSelection.checks(key))
+    alone = dg.Definitions.merge(build_defs(settings=settings), dg.Definitions(jobs=[job])).resolve_job_def("alone")
+    assert verdicts(alone.execute_in_process(instance=instance, run_config=QUIET)) == {"gateways_key_unique": True}
+
+
+def test_a_mart_that_fails_is_named_and_nothing_is_published(
+    settings: Settings, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(settings, instance)
+    built = [mart.name for mart in all_marts()]
+    breaking = next(mart for mart in all_marts() if mart.name == "monthly_summary")
+    broken = replace(breaking, sql="select cast(state as bigint) as month from core.bills")
+    monkeypatch.setattr(
+        "cashpay_pipeline.defs.marts.build_mart",
+        lambda warehouse, mart: build_mart(warehouse, broken if mart == breaking else mart),
+    )
+    result = run(settings, instance, "recheck_open_bills")
+    assert not result.success
+    made = {key for key in metadata(result) if not key.startswith("core/")}
+    assert made == {f"marts/{name}" for name in built[: built.index("monthly_summary")]}
+    logged = [entry.user_message for entry in instance.all_logs(result.run_id) if entry.level == logging.ERROR]
+    assert "marts.monthly_summary was not built, nor were those after it." in logged
+    with open_warehouse(settings) as warehouse:
+        assert warehouse.rows("select count(*) > 0 as is_there from marts.monthly_summary") == [{"is_there": True}]
+
+
+def test_a_chart_is_drawn_again_only_when_its_rows_have_changed(
+    settings: Settings, simulator: SimulatorProcess, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: list[int] = []
+    monkeypatch.setattr(
+        "cashpay_pipeline.report.charts.collections_chart_png",
+        lambda rows: drawn.append(len(rows)) or b"picture %d" % len(drawn),
+    )
+    charts = [metadata(run(settings, instance))["marts/daily_collections"]["chart"] for _ in range(2)]
+    assert len(drawn) == 1 and charts[0] == charts[1]
+    simulator.put_bill("paid-late", state="Paid", amount=1_000_000, received_amount=1_000_000)
+    charts.append(metadata(run(settings, instance))["marts/daily_collections"]["chart"])
+    assert len(drawn) == 2 and charts[2] != charts[1]
 
 
 def test_a_record_set_aside_turns_its_check_red_but_not_the_run(

@@ -1,6 +1,7 @@
 """One asset check a file in `sql/checks`. The SQL says what is wrong; here is only how Dagster hears of it.
 
-The checks of one table are one step: it opens the warehouse once, and each can still be run alone.
+The checks of `core` are one step: it opens the warehouse once, and each can still be run alone. A step for each other
+table, so that none waits for itself by way of a blocking check.
 """
 
 from collections.abc import Iterator, Sequence
@@ -8,7 +9,6 @@ from itertools import groupby
 
 import dagster as dg
 
-from cashpay_pipeline.catalog import TableName
 from cashpay_pipeline.checks import Check, all_checks, run_check
 from cashpay_pipeline.defs.metadata import rows_as_table
 from cashpay_pipeline.defs.names import Names
@@ -19,8 +19,8 @@ SEVERITIES = {"error": dg.AssetCheckSeverity.ERROR, "warn": dg.AssetCheckSeverit
 
 def asset_checks(names: Names) -> list[dg.AssetChecksDefinition]:
     """Every check."""
-    by_table = sorted(all_checks(), key=lambda check: check.table)
-    return [_table_checks(names, table, list(checks)) for table, checks in groupby(by_table, lambda c: c.table)]
+    by_step = sorted(all_checks(), key=lambda check: (_step(check), check.table, check.name))
+    return [_checks_of_step(names, step, list(checks)) for step, checks in groupby(by_step, _step)]
 
 
 def check_keys(names: Names) -> list[dg.AssetCheckKey]:
@@ -28,20 +28,25 @@ def check_keys(names: Names) -> list[dg.AssetCheckKey]:
     return [dg.AssetCheckKey(names.key(check.table), check.name) for check in all_checks()]
 
 
-def _table_checks(names: Names, table: TableName, checks: Sequence[Check]) -> dg.AssetChecksDefinition:
-    key = names.key(table)
+def _step(check: Check) -> str:
+    schema, table = check.table
+    return "check_core" if schema == "core" else f"check_{schema}_{table}"
+
+
+def _checks_of_step(names: Names, step: str, checks: Sequence[Check]) -> dg.AssetChecksDefinition:
+    by_key = {dg.AssetCheckKey(names.key(check.table), check.name): check for check in checks}
 
     @dg.multi_asset_check(
-        name=names.name(f"check_{'_'.join(table)}"),
+        name=names.name(step),
         specs=[
             dg.AssetCheckSpec(
                 check.name,
-                asset=key,
+                asset=key.asset_key,
                 description=check.description,
                 blocking=check.blocking,
                 metadata={"source": dg.MetadataValue.text(f"sql/checks/{check.name}.sql")},
             )
-            for check in checks
+            for key, check in by_key.items()
         ],
         can_subset=True,
         pool=WRITER_POOL,
@@ -49,15 +54,16 @@ def _table_checks(names: Names, table: TableName, checks: Sequence[Check]) -> dg
     def find_bad_rows(
         context: dg.AssetCheckExecutionContext, cashpay_warehouse: dg.ResourceParam[WarehouseResource]
     ) -> Iterator[dg.AssetCheckResult]:
-        selected = {key.name for key in context.selected_asset_check_keys}
         with cashpay_warehouse.open(context.run) as opened:
-            verdicts = {check: run_check(opened, check) for check in checks if check.name in selected}
-        for check, verdict in verdicts.items():
+            verdicts = {
+                key: run_check(opened, by_key[key]) for key in by_key if key in context.selected_asset_check_keys
+            }
+        for key, verdict in verdicts.items():
             yield dg.AssetCheckResult(
-                asset_key=key,
-                check_name=check.name,
+                asset_key=key.asset_key,
+                check_name=key.name,
                 passed=not verdict.bad_rows,
-                severity=SEVERITIES[check.severity],
+                severity=SEVERITIES[by_key[key].severity],
                 description=_words(verdict.bad_rows),
                 metadata={
                     "bad_rows": verdict.bad_rows,

@@ -1,56 +1,81 @@
-"""One asset a file in `sql/marts`: dependencies, comments and column lineage come from the SQL."""
+"""One asset a file in `sql/marts`: dependencies, comments and column lineage come from the SQL.
 
-from typing import Any
+One step builds them all: it opens the warehouse once, and each can still be built alone. One that fails stops those
+after it; those before it are kept, and nothing is published.
+"""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from cashpay_pipeline.defs.charts import chart_of
+from cashpay_pipeline.defs.charts import chart_and_tags
 from cashpay_pipeline.defs.metadata import table_facts, table_spec
 from cashpay_pipeline.defs.names import Names
 from cashpay_pipeline.defs.resources import WRITER_POOL, WarehouseResource
 from cashpay_pipeline.marts import Mart, all_marts, build_mart, column_lineage
 
-
-def mart_assets(names: Names) -> list[dg.AssetsDefinition]:
-    """Every mart as an asset."""
-    return [_mart_asset(names, mart) for mart in all_marts()]
+if TYPE_CHECKING:
+    from cashpay_pipeline.warehouse import Warehouse
 
 
-def _mart_asset(names: Names, mart: Mart) -> dg.AssetsDefinition:
-    table = ("marts", mart.name)
+def marts_asset(names: Names) -> dg.AssetsDefinition:
+    """Every mart, built by one step."""
+    marts = all_marts()
 
     @dg.multi_asset(
-        name=names.name(f"build_{mart.name}"),
-        specs=[
-            table_spec(
-                names,
-                table,
-                deps=[names.key(name) for name in mart.depends_on],
-                kinds={"duckdb", "sql"},
-                metadata={
-                    "grain": dg.MetadataValue.text(mart.grain),
-                    "source": dg.MetadataValue.text(f"sql/marts/{mart.path.name}"),
-                    "sql": dg.MetadataValue.md(f"```sql\n{mart.sql}\n```"),
-                },
-            )
-        ],
+        name=names.name("build_marts"),
+        description="Builds the tables of sql/marts anew, each in a transaction, those first that others are made of.",
+        specs=[_spec(names, mart) for mart in marts],
+        can_subset=True,
         pool=WRITER_POOL,
     )
     def build(
         context: dg.AssetExecutionContext, cashpay_warehouse: dg.ResourceParam[WarehouseResource]
-    ) -> dg.MaterializeResult[Any]:
+    ) -> Iterator[dg.MaterializeResult[Any]]:
         with cashpay_warehouse.open(context.run) as opened:
-            build_mart(opened, mart)
-            facts = table_facts(opened, table) | chart_of(opened, table)
-        return dg.MaterializeResult(metadata={**facts, "dagster/column_lineage": _lineage(names, mart)})
+            for mart in marts:
+                key = names.key(("marts", mart.name))
+                if key in context.selected_asset_keys:
+                    try:
+                        build_mart(opened, mart)
+                    except Exception:
+                        context.log.error(f"marts.{mart.name} was not built, nor were those after it.")
+                        raise
+                    yield _result(context.instance, names, opened, mart)
 
     return build
 
 
-def _lineage(names: Names, mart: Mart) -> dg.TableColumnLineage:
-    return dg.TableColumnLineage(
-        {
-            column: [dg.TableColumnDep(asset_key=names.key(table), column_name=source) for table, source in sources]
-            for column, sources in column_lineage(mart).items()
-        }
+def _spec(names: Names, mart: Mart) -> dg.AssetSpec:
+    return table_spec(
+        names,
+        ("marts", mart.name),
+        deps=[names.key(name) for name in mart.depends_on],
+        kinds={"duckdb", "sql"},
+        skippable=True,
+        metadata={
+            "grain": dg.MetadataValue.text(mart.grain),
+            "source": dg.MetadataValue.text(f"sql/marts/{mart.path.name}"),
+            "sql": dg.MetadataValue.md(f"```sql\n{mart.sql}\n```"),
+        },
+    )
+
+
+def _result(instance: dg.DagsterInstance, names: Names, opened: "Warehouse", mart: Mart) -> dg.MaterializeResult[Any]:
+    """What is in the table now, and where it comes from."""
+    table = ("marts", mart.name)
+    chart, tags = chart_and_tags(instance, names.key(table), opened, table)
+    lineage = {
+        column: [dg.TableColumnDep(asset_key=names.key(source), column_name=name) for source, name in sources]
+        for column, sources in column_lineage(mart).items()
+    }
+    return dg.MaterializeResult(
+        asset_key=names.key(table),
+        metadata={
+            **table_facts(opened, table),
+            **chart,
+            "dagster/column_lineage": dg.TableColumnLineage(lineage),
+        },
+        tags=tags,
     )
