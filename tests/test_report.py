@@ -25,7 +25,7 @@ from cashpay_pipeline.marts import all_marts, build_mart
 from cashpay_pipeline.report import figures, page, queries, trust
 from cashpay_pipeline.report.charts import collections_chart_png
 from cashpay_pipeline.report.colours import OTHER, PALETTE, gateway_colours
-from cashpay_pipeline.report.figures import collection_bars
+from cashpay_pipeline.report.figures import AGE_CLASSES, collection_bars
 from cashpay_pipeline.report.formats import Formats
 from cashpay_pipeline.report.page import write_report
 from cashpay_pipeline.report.texts import LANGUAGES, TEXTS, Texts
@@ -331,7 +331,7 @@ def test_words_of_the_data_have_texts() -> None:
     for kind in (*differences.split(), "refresh", "full_refresh", "recheck"):
         assert f"kind_{kind}" in TEXTS
     assert {f"status_{status}" for status in ("complete", "incomplete", "failed", "dead")} <= set(TEXTS)
-    assert {f"age_{name}" for name in page.AGE_CLASSES} <= set(TEXTS)
+    assert {f"age_{name}" for name in AGE_CLASSES} <= set(TEXTS)
     assert Texts("fr").word("kind_", "one of later") == "one of later"
 
 

@@ -12,14 +12,17 @@ import altair as alt
 import vl_convert
 
 from cashpay_pipeline.report.colours import PALETTE
-from cashpay_pipeline.report.figures import PERIOD_DAYS, Bar, collection_bars
+from cashpay_pipeline.report.figures import PERIOD_DAYS, Bar, age_classes, collection_bars, currencies
 from cashpay_pipeline.report.formats import Formats, decimals
 from cashpay_pipeline.report.png import pack
+from cashpay_pipeline.report.texts import Texts
 
 WIDE, NARROW = 760, 280
 """Width of a chart's plane in CSS pixels, for a desk and for a phone."""
 FONT = "Liberation Sans, Arial, Helvetica, sans-serif"
 INK, GRID = "#1b1f24", "#d9dde2"
+ENGLISH = Formats("en")
+"""The language of the Dagster interface."""
 _UTC = partial(alt.Scale, type="utc")
 
 
@@ -42,15 +45,52 @@ def collections_chart_png(rows: Sequence[Mapping[str, Any]]) -> bytes:
         currency: collection_bars(rows, currency, first, last, "Other gateways", "Gateway not told")
         for currency in sorted({row["currency"] for row in rows})
     }
-    charts = [_collections(found, currency, first, last, WIDE) for currency, found in bars.items() if found]
-    if not charts:
-        nothing = _chart([{}]).mark_text(fontSize=14).encode(text=alt.value("No money received yet"))
-        return _png(nothing.properties(width=WIDE, height=80))
-    return _png(alt.vconcat(*charts).resolve_scale(color="independent"))
+    charts = [
+        _titled(_collections(found, currency, first, last, WIDE), "Money received, by day and gateway")
+        for currency, found in bars.items()
+        if found
+    ]
+    return _png(charts, "No money received yet")
 
 
 def conversion_chart(weeks: Sequence[Mapping[str, Any]], *, language: Formats, width: int = WIDE) -> str:
     """Share of bills paid by week of creation, as SVG; weeks that can still grow are pale."""
+    return _svg(_conversion(weeks, language, width), language)
+
+
+def conversion_chart_png(weeks: Sequence[Mapping[str, Any]]) -> bytes:
+    """The same for the Dagster interface.
+
+    Args:
+        weeks: week_start, bill_count, paid_count and is_unfinished, the newest last; they may be none.
+    """
+    chart = _titled(_conversion(weeks, ENGLISH, WIDE), "Share of bills paid, by week of creation (pale: not over yet)")
+    return _png([chart] if weeks else [], "No whole day has been read yet")
+
+
+def aging_chart(classes: Sequence[Mapping[str, Any]], currency: str, *, language: Formats, width: int = WIDE) -> str:
+    """Money still owed by age of the bill, as SVG."""
+    return _svg(_aging(classes, currency, language, width), language)
+
+
+def aging_chart_png(rows: Sequence[Mapping[str, Any]]) -> bytes:
+    """The same for the Dagster interface, each currency below the other.
+
+    Args:
+        rows: currency, age_class and still_owed_amount of `marts.unpaid_aging`; they may be none.
+    """
+    label = Texts("en")
+    charts = [
+        _titled(
+            _aging(age_classes(rows, currency, label), currency, ENGLISH, WIDE),
+            f"{currency} still owed, by age of the bill in days",
+        )
+        for currency in currencies(rows)
+    ]
+    return _png(charts, "Nothing is unpaid")
+
+
+def _conversion(weeks: Sequence[Mapping[str, Any]], language: Formats, width: int) -> Any:
     values = [
         {
             "week": language.day_and_month(week["week_start"]),
@@ -68,11 +108,10 @@ def conversion_chart(weeks: Sequence[Mapping[str, Any]], *, language: Formats, w
     )
     shares = base.mark_text(dy=-7, fontSize=11, color=INK).encode(text=alt.Text("share:Q", format=".0%"))
     layers = [bars, shares] if width == WIDE else [bars]
-    return _svg(alt.layer(*layers).properties(width=width, height=200), language)
+    return alt.layer(*layers).properties(width=width, height=200)
 
 
-def aging_chart(classes: Sequence[Mapping[str, Any]], currency: str, *, language: Formats, width: int = WIDE) -> str:
-    """Money still owed by age of the bill, as SVG."""
+def _aging(classes: Sequence[Mapping[str, Any]], currency: str, language: Formats, width: int) -> Any:
     scale = 10 ** decimals(currency)
     values = [
         {"age": row["label"], "amount": row["still_owed_amount"] / scale,
@@ -87,7 +126,7 @@ def aging_chart(classes: Sequence[Mapping[str, Any]], currency: str, *, language
     )
     bars = base.mark_bar(color=PALETTE[0], height=18)
     labels = base.mark_text(align="left", dx=5, fontSize=12, color=INK).encode(text="text:N")
-    return _svg(alt.layer(bars, labels).properties(width=width, height=alt.Step(28)), language)
+    return alt.layer(bars, labels).properties(width=width, height=alt.Step(28))
 
 
 def _collections(bars: Sequence[Bar], currency: str, first: date, last: date, width: int) -> alt.Chart:
@@ -155,5 +194,13 @@ def _svg(chart: Any, language: Formats) -> str:
     )
 
 
-def _png(chart: Any) -> bytes:
+def _titled(chart: Any, title: str) -> Any:
+    """With a title, where no page has it."""
+    return chart.properties(title=alt.Title(title, anchor="start", fontSize=12, color=INK))
+
+
+def _png(charts: Sequence[Any], nothing: str) -> bytes:
+    """The charts, one below the other, or a word where there is none."""
+    note = _chart([{}]).mark_text(fontSize=14).encode(text=alt.value(nothing)).properties(width=WIDE, height=80)
+    chart = alt.vconcat(*(charts or [note])).resolve_scale(color="independent")
     return pack(vl_convert.vegalite_to_png(_described(chart), scale=1.25, allowed_base_urls=[]))

@@ -1,6 +1,6 @@
 """What the report says, worked out from what the published copy has. No I/O, no clock; currencies never meet."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
@@ -10,6 +10,8 @@ from cashpay_pipeline.report.formats import plain
 
 PERIOD_DAYS = 90
 LONGEST_NAME = 60
+AGE_CLASSES = ("0-1", "1-7", "8-30", "31-90", "90+")
+"""As in marts.unpaid_aging, youngest first."""
 
 
 @dataclass(frozen=True)
@@ -147,6 +149,13 @@ def collection_bars(
             row["received_date"], label, colours.get(reference, OTHER), place, amount
         )
     return sorted(pieces.values(), key=lambda bar: (bar.day, bar.place))
+
+
+def age_classes(rows: Sequence[Mapping[str, Any]], currency: str, label: Callable[[str], str]) -> list[dict[str, Any]]:
+    """A row each age class, also the empty ones between; none at all when nothing is unpaid."""
+    found = {row["age_class"]: row for row in rows if row["currency"] == currency}
+    nothing = {"bill_count": 0, "open_amount": 0, "still_owed_count": 0, "still_owed_amount": 0}
+    return [{**nothing, **found.get(name, {}), "label": label(f"age_{name}")} for name in AGE_CLASSES if found]
 
 
 def _labels(rows: Sequence[Mapping[str, Any]], unknown: str) -> dict[str | None, str]:

@@ -14,15 +14,12 @@ from cashpay_pipeline.atomic import put_in_place, workshop
 from cashpay_pipeline.clock import Clock, SystemClock
 from cashpay_pipeline.errors import WarehouseError
 from cashpay_pipeline.report import charts
-from cashpay_pipeline.report.figures import PERIOD_DAYS, Collections, collections, currencies
+from cashpay_pipeline.report.figures import PERIOD_DAYS, Collections, age_classes, collections, currencies
 from cashpay_pipeline.report.formats import Formats, plain
 from cashpay_pipeline.report.queries import NEWEST_DIFFERENCES, Facts, read_facts
 from cashpay_pipeline.report.texts import Language, Texts
 from cashpay_pipeline.report.trust import is_made_up, reservations
 from cashpay_pipeline.settings import BUSINESS_TIMEZONE, Settings
-
-AGE_CLASSES = ("0-1", "1-7", "8-30", "31-90", "90+")
-"""As in marts.unpaid_aging, youngest first."""
 
 
 @dataclass(frozen=True)
@@ -107,7 +104,7 @@ def _currency_part(
     facts: Facts, currency: str, first: date, last: date, texts: Texts, formats: Formats
 ) -> CurrencyPart:
     money = collections(facts.collections, currency, last, other=texts("other_gateways"), unknown=texts("no_gateway"))
-    aging = _aging(facts, currency, texts)
+    aging = age_classes(facts.aging, currency, texts)
     return CurrencyPart(
         collections=money,
         collections_picture=_picture(
@@ -136,13 +133,6 @@ def _currency_part(
         difference_sums=[row for row in facts.difference_sums if row["currency"] == currency],
         newest_differences=[row for row in facts.newest_differences if row["currency"] == currency],
     )
-
-
-def _aging(facts: Facts, currency: str, texts: Texts) -> list[dict[str, Any]]:
-    """A row each age class, also the empty ones between; none at all when nothing is unpaid."""
-    found = {row["age_class"]: row for row in facts.aging if row["currency"] == currency}
-    nothing = {"bill_count": 0, "open_amount": 0, "still_owed_count": 0, "still_owed_amount": 0}
-    return [nothing | found.get(name, {}) | {"label": texts(f"age_{name}")} for name in AGE_CLASSES if found]
 
 
 def _weeks(facts: Facts, last: date) -> list[dict[str, Any]]:
