@@ -14,7 +14,15 @@ from typer.core import TyperGroup
 
 from cashpay_pipeline.errors import CashpayError, QueryError, SettingsError
 from cashpay_pipeline.settings import load_settings
-from cashpay_pipeline.terminal import complain, progress_bar, progress_display, say, show_amounts, show_rows
+from cashpay_pipeline.terminal import (
+    complain,
+    progress_bar,
+    progress_display,
+    say,
+    show_amounts,
+    show_rows,
+    warnings_shown,
+)
 
 
 class ReportLanguage(Enum):
@@ -29,7 +37,8 @@ class _Commands(TyperGroup):
 
     def invoke(self, ctx: Any) -> Any:
         try:
-            return super().invoke(ctx)
+            with warnings_shown():
+                return super().invoke(ctx)
         except CashpayError as error:
             complain(error)
             raise typer.Exit(2 if isinstance(error, (SettingsError, QueryError)) else 1) from None

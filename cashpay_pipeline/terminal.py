@@ -1,6 +1,7 @@
 """What a person at a terminal sees. All of it passes `printable`, so that no bill can steer the terminal (X4)."""
 
 import csv
+import logging
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -33,6 +34,24 @@ def say(text: object) -> None:
 def complain(text: object) -> None:
     """Print a line on standard error."""
     print(printable(text), file=sys.stderr)
+
+
+class _Complaints(logging.Handler):
+    """Complains of what is logged."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        complain(record.getMessage())
+
+
+@contextmanager
+def warnings_shown() -> Iterator[None]:
+    """Meanwhile, a warning that the pipeline logs is a line on standard error."""
+    log, handler = logging.getLogger("cashpay"), _Complaints(logging.WARNING)
+    log.addHandler(handler)
+    try:
+        yield
+    finally:
+        log.removeHandler(handler)
 
 
 def show_rows(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:

@@ -1,15 +1,21 @@
 """Table C of the failure cases: readers, overlapping runs, locks, and where the file lies. Real files and processes."""
 
 import json
+import logging
+import re
 import shutil
 import signal
 from pathlib import Path
 
+import dagster as dg
 import pytest
-from processes import HOLD, finished, started
+from processes import HOLD, environment_of, finished, started
 from truth import assert_warehouse_equals_truth, query
+from typer.testing import CliRunner
 from wire import FakeClock
 
+from cashpay_pipeline.cli import app
+from cashpay_pipeline.definitions import build_defs
 from cashpay_pipeline.errors import CredentialsRejectedError, WarehouseBusyError, WarehouseError
 from cashpay_pipeline.simulator.clock import SimulatedClock
 from cashpay_pipeline.sync import run_sync
@@ -139,6 +145,71 @@ def test_C2_a_second_run_goes_on_when_the_first_has_ended(settings):
         with open_warehouse(settings, clock=clock) as warehouse:
             assert warehouse.rows("select 1 as one") == [{"one": 1}]
     assert len(clock.slept) == 3
+
+
+def end_when_waited_for(holder):
+    """End the run that holds the lock as soon as somebody says that they wait for it."""
+
+    def emit(record):
+        if record.levelno == logging.WARNING:
+            holder.stdin.close()
+            holder.wait(timeout=30)
+
+    handler = logging.Handler()
+    handler.emit = emit
+    logging.getLogger("cashpay").addHandler(handler)
+
+
+def test_C2_who_waits_says_for_whom(settings, caplog):
+    caplog.set_level(logging.INFO, "cashpay")
+    with started(HOLD, settings, "Dagster run 4711") as holder:
+        assert holder.stdout.readline() == "holding\n"
+        end_when_waited_for(holder)
+        with open_warehouse(settings, clock=FakeClock()):
+            pass
+    said = [record.getMessage() for record in caplog.records if record.name == "cashpay.lock"]
+    assert re.fullmatch(
+        rf"Another run is writing: Dagster run 4711 on .+, process {holder.pid}, since .+ UTC\. "
+        r"Waiting for it, up to 600 s\.",
+        said[0],
+    )
+    assert said[1:] == ["Waited 1.0 s for the other run."]
+
+
+def test_C2_nobody_who_waits_for_a_moment_only_says_so(settings, caplog):
+    with started(HOLD, settings, "first") as holder:
+        assert holder.stdout.readline() == "holding\n"
+        with pytest.raises(WarehouseBusyError), open_warehouse(settings, wait_seconds=0, clock=FakeClock()):
+            pass
+    assert not [record for record in caplog.records if record.name == "cashpay.lock"]
+
+
+def test_C2_a_command_that_waits_says_for_whom(settings):
+    sync(settings)
+    with started(HOLD, settings, "Dagster run 4711") as holder:
+        assert holder.stdout.readline() == "holding\n"
+        end_when_waited_for(holder)
+        result = CliRunner().invoke(app, ["publish"], env=environment_of(settings))
+    assert result.exit_code == 0
+    assert re.search(
+        r"^Another run is writing: Dagster run 4711 on .+ Waiting for it, up to 600 s\.$", result.stderr, re.M
+    )
+
+
+def test_C2_a_dagster_run_that_waits_says_so_in_its_log(settings, tmp_path):
+    sync(settings)
+    shutil.copy(Path(__file__).parents[1] / "deploy" / "dagster.yaml", tmp_path)
+    with dg.DagsterInstance.from_config(str(tmp_path)) as instance, started(HOLD, settings, "by hand") as holder:
+        assert holder.stdout.readline() == "holding\n"
+        end_when_waited_for(holder)
+        result = (
+            build_defs(settings=settings)
+            .resolve_implicit_global_asset_job_def()
+            .execute_in_process(instance=instance, asset_selection=[dg.AssetKey(["marts", "bill_states"])])
+        )
+        said = [entry.user_message for entry in instance.all_logs(result.run_id) if not entry.is_dagster_event]
+    assert result.success
+    assert said[0].startswith("Another run is writing: by hand on ") and said[1].startswith("Waited ")
 
 
 def test_C2_the_owner_named_is_the_dagster_run(settings):

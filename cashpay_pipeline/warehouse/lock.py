@@ -2,6 +2,7 @@
 
 import fcntl
 import json
+import logging
 import os
 import socket
 from collections.abc import Iterator
@@ -14,6 +15,9 @@ from cashpay_pipeline.errors import WarehouseBusyError, WarehouseError
 
 POLL_SECONDS = 0.5
 
+log = logging.getLogger("cashpay.lock")
+"""Dagster shows in the run what `cashpay` loggers say (deploy/dagster.yaml), the command line its warnings."""
+
 
 def describe_owner(name: str) -> str:
     """This process, for people: what it is, where it runs, its number."""
@@ -22,7 +26,7 @@ def describe_owner(name: str) -> str:
 
 @contextmanager
 def run_lock(path: Path, owner: str, *, wait_seconds: float, clock: Clock) -> Iterator[None]:
-    """Hold the lock file at `path`; wait for another holder, then step aside and name it.
+    """Hold the lock file at `path`; wait for another holder and say for whom; then step aside and name it.
 
     Raises:
         WarehouseBusyError: somebody else held it all the time.
@@ -50,16 +54,24 @@ def run_lock(path: Path, owner: str, *, wait_seconds: float, clock: Clock) -> It
 
 
 def _take(handle: IO[str], path: Path, wait_seconds: float, clock: Clock) -> None:
-    give_up = clock.monotonic() + wait_seconds
-    while True:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return
-        except BlockingIOError:
-            pass
-        if clock.monotonic() >= give_up:
+    began, tries = clock.monotonic(), 0
+    while not _is_ours(handle):
+        tries += 1
+        if clock.monotonic() >= began + wait_seconds:
             raise WarehouseBusyError(f"Another run is writing: {_holder(path)}.", where=str(path.parent))
+        if tries == 2:  # Not for a moment's wait.
+            log.warning("Another run is writing: %s. Waiting for it, up to %.0f s.", _holder(path), wait_seconds)
         clock.sleep(min(POLL_SECONDS, wait_seconds))
+    if tries > 1:
+        log.info("Waited %.1f s for the other run.", clock.monotonic() - began)
+
+
+def _is_ours(handle: IO[str]) -> bool:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _holder(path: Path) -> str:
