@@ -483,6 +483,50 @@ def test_a_pause_that_grows_while_threads_wait_is_respected() -> None:
     assert clock.elapsed == pytest.approx(160)
 
 
+def test_a_refusal_slows_the_requests_down_and_answers_slowly_quicken_them_again() -> None:
+    clock = FakeClock()
+    pacer = Pacer(clock, clock.now, per_second=10, max_in_flight=1)
+
+    def interval() -> float:
+        pacer.wait_for_turn()
+        before = clock.elapsed
+        pacer.wait_for_turn()
+        return clock.elapsed - before
+
+    assert interval() == pytest.approx(0.1)
+    pacer.slow_down()
+    pacer.slow_down()
+    assert interval() == pytest.approx(0.15625)
+    for _ in range(20):
+        pacer.went_well()
+    assert interval() == pytest.approx(0.1546875)
+    for _ in range(2000):
+        pacer.went_well()
+    assert interval() == pytest.approx(0.1)  # never faster than the setting
+    for _ in range(1000):
+        pacer.slow_down()
+    assert interval() == pytest.approx(10)
+
+
+def test_requests_keep_below_a_limit_that_is_not_known() -> None:
+    clock = FakeClock()
+    pacer = Pacer(clock, clock.now, per_second=20, max_in_flight=1)
+    tokens, filled_at, answered, refused = 2.0, 0.0, 0, 0
+    while answered < 1000:
+        pacer.wait_for_turn()
+        tokens, filled_at = min(2.0, tokens + (clock.elapsed - filled_at) * 5), clock.elapsed
+        if tokens >= 1:
+            tokens -= 1
+            answered += 1
+            pacer.went_well()
+        else:
+            refused += 1
+            pacer.slow_down()
+            pacer.hold(1)
+    assert refused < 20
+    assert answered / clock.elapsed > 0.8 * 5
+
+
 def test_a_clock_that_rounds_cannot_stop_the_pacer() -> None:
     class Rounding(FakeClock):
         def sleep(self, seconds: float) -> None:
