@@ -4,7 +4,7 @@ PYTHON ?= python3
 PIP = .venv/bin/pip --disable-pip-version-check --quiet
 export DAGSTER_HOME ?= $(CURDIR)/.dagster
 
-.PHONY: setup sync ui test chaos mutants matrix docs check lock clean bench
+.PHONY: setup sync ui test postgres chaos mutants matrix docs check lock clean bench
 
 setup: .venv/ready
 
@@ -18,6 +18,15 @@ ui: .venv/ready
 
 test: .venv/ready-dev
 	.venv/bin/pytest --numprocesses auto --dist loadfile
+
+# Orders out of a PostgreSQL server. The extension comes from the package index, with the DuckDB that it is made for.
+postgres: .venv/ready-dev .matrix/postgres/ready
+	PYTHONPATH=.matrix/postgres .venv/bin/pytest -rs tests/test_postgres.py
+
+.matrix/postgres/ready: Makefile
+	@rm -rf .matrix/postgres
+	@$(PIP) install --no-deps --target .matrix/postgres duckdb==1.5.5 duckdb-extension-postgres-scanner==1.5.5
+	@touch $@
 
 # The long tests are described in docs/testing.md.
 # Random contracts, worlds, faults and kills; a failing seed again: make chaos SEEDS=1 FIRST=1234

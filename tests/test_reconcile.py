@@ -527,6 +527,27 @@ def test_other_sources(bills: Bills, settings: Settings, found: Found, tmp_path:
     ]
 
 
+def test_a_schema_named_as_its_database(bills: Bills, settings: Settings, found: Found, tmp_path: Path) -> None:
+    bills(("CP-1", "A", "Paid", 5, 5))
+    path = tmp_path / "shop.duckdb"
+    with duckdb.connect(str(path)) as connection:
+        connection.execute("create schema shop.shop")
+        connection.execute("create table shop.shop.orders as select 'A' as reference, 5 as amount")
+    reconcile(settings, str(path), Mapping(all_paid=True, table="shop.orders"))
+    assert found("class, reference") == [("matched", "A")]
+
+
+def test_floating_point_that_is_not_exact_stops(bills: Bills, settings: Settings, tmp_path: Path) -> None:
+    path = tmp_path / "orders.sqlite"
+    with sqlite3.connect(path) as stored:
+        stored.execute("create table orders (reference text, amount real)")
+        stored.execute("insert into orders values ('A', 5.0), ('B', 9007199254740993.0)")
+    stored.close()
+    with pytest.raises(OrdersError, match=r"too large to be exact.*\n.*orders\.sqlite, row 2, column “amount”"):
+        reconcile(settings, str(path), Mapping(all_paid=True))
+    assert not settings.published_path.exists()
+
+
 def test_databases_that_do_not_fit(settings: Settings, bills: Bills, tmp_path: Path) -> None:
     path = tmp_path / "shop.duckdb"
     with duckdb.connect(str(path)) as connection:
@@ -544,6 +565,33 @@ def test_databases_that_do_not_fit(settings: Settings, bills: Bills, tmp_path: P
         with pytest.raises(OrdersError, match="(?s)" + message) as caught:
             reconcile(settings, address, mapping)
         assert "secret" not in str(caught.value)
+
+
+def test_an_sqlite_file_is_read_by_table_and_never_written(
+    bills: Bills, settings: Settings, found: Found, tmp_path: Path
+) -> None:
+    path = tmp_path / "shop.sqlite"
+    with sqlite3.connect(path) as stored:
+        stored.execute('create table "or""ders" (reference text, amount integer)')
+        stored.execute("""insert into "or""ders" values ('007', 5)""")
+        stored.execute("create view others as select 1 as x")
+    stored.close()
+    before = path.read_bytes()
+    for mapping, message in (
+        (Mapping(all_paid=True), 'which table.*or"ders, others'),
+        (Mapping(all_paid=True, table="c"), "no table c"),
+        (Mapping(all_paid=True, query='drop table "or""ders"'), "readonly"),
+        (Mapping(all_paid=True, query="select 1; select 2"), "one statement"),
+        (Mapping(all_paid=True, query="select nothing"), "nothing"),
+    ):
+        with pytest.raises(OrdersError, match="(?s)" + message):
+            reconcile(settings, str(path), mapping)
+    assert not settings.published_path.exists()
+    reconcile(settings, str(path), Mapping(all_paid=True, table='or"ders'))
+    assert found("reference, ordered_amount") == [("007", 5)]
+    path.write_bytes(before[:200])
+    with pytest.raises(OrdersError, match="The orders cannot be read"):
+        reconcile(settings, str(path), Mapping(all_paid=True))
 
 
 def test_an_excel_file_is_named_as_such(bills: Bills, shop: Shop) -> None:

@@ -19,6 +19,8 @@ MAGIC = {b"PAR1": "parquet", b"SQLite format 3\x00": "sqlite", b"PK\x03\x04": "e
 DUCKDB_MAGIC, DUCKDB_MAGIC_AT = b"DUCK", 8
 POSTGRES = ("postgres:", "postgresql:")
 BATCH_ROWS = 20_000
+LARGEST_EXACT = 2**53
+"""From here on floating point leaves whole numbers out."""
 
 
 @dataclass(frozen=True)
@@ -88,6 +90,10 @@ def as_text(value: Any, where: str) -> str | None:
     """A value of a typed column as the text that a CSV would hold."""
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return None
+    if isinstance(value, float) and abs(value) >= LARGEST_EXACT:
+        raise OrdersError(
+            f"{value} is too large to be exact.", where=where, next_step="Store it as a decimal or a text."
+        )
     if isinstance(value, (bytes, list, dict, tuple)):
         raise OrdersError("The value is neither a text, a number nor a date.", where=where)
     return str(value)

@@ -15,6 +15,9 @@ MEMORY_LIMIT = "256MB"
 BATCH_ROWS = 20_000
 FULL = ("No space left", "File too large", "Could not write", "failed to offload", "Out of Memory")
 
+POSTGRES = "the shop's"
+"""What an attached PostgreSQL database is called: a name that none of its schemas has."""
+
 Batch = list[tuple[Any, ...]]
 
 
@@ -120,12 +123,14 @@ def read_postgres(
             connection.execute("load postgres")
         except duckdb.Error:
             raise OrdersError(
-                "Reading from PostgreSQL needs DuckDB's extension `postgres`, which is not installed here.",
-                next_step="Install it once (in DuckDB: `install postgres`), or export the orders to CSV or Parquet.",
+                f"Reading from PostgreSQL needs DuckDB's extension `postgres`, which is not installed here for DuckDB "
+                f"{duckdb.__version__}.",
+                next_step='Install it once, in the Python environment of `cashpay`: python -c "import duckdb; '
+                "duckdb.install_extension('postgres')\". Or export the orders to CSV or Parquet.",
             ) from None
         try:
-            connection.execute(f"attach {_text(address)} as shop (type postgres, read_only)")
-            connection.execute("use shop")
+            connection.execute(f"attach {_text(address)} as {_name(POSTGRES)} (type postgres, read_only)")
+            connection.execute(f"use {_name(POSTGRES)}")
         except duckdb.Error:
             # DuckDB's own text repeats the whole address.
             raise OrdersError(
@@ -194,18 +199,20 @@ def _one_select(connection: duckdb.DuckDBPyConnection, query: str) -> str:
 def _whole_table(connection: duckdb.DuckDBPyConnection, table: str | None, name: str) -> str:
     """`select *` of the table that is named, or of the only one; its name is taken from the catalog."""
     tables = connection.execute(
-        "select table_schema, table_name from information_schema.tables "
+        "select table_catalog, table_schema, table_name from information_schema.tables "
         "where table_catalog = current_database() and table_schema not in ('information_schema', 'pg_catalog') "
         "order by all"
     ).fetchall()
-    wanted = [(schema, stored) for schema, stored in tables if table is None or table in (stored, f"{schema}.{stored}")]
+    wanted = [path for path in tables if table is None or table in (path[-1], ".".join(path[1:]))]
     if len(wanted) != 1:
+        listed = ", ".join(f"{schema}.{stored}" for _, schema, stored in tables[:20])
         raise OrdersError(
             f"There is no table {table}." if table else "It must be said which table holds the orders.",
             where=name,
-            next_step=f"Name it with --table: {', '.join('.'.join(t) for t in tables[:20]) or 'there is none'}.",
+            next_step=f"Name it with --table: {listed or 'there is none'}.",
         )
-    return f"select * from {_name(wanted[0][0])}.{_name(wanted[0][1])}"  # noqa: S608 - names from the catalog, quoted
+    # With the catalog: a schema can have its name.
+    return f"select * from {'.'.join(map(_name, wanted[0]))}"  # noqa: S608 - names from the catalog, quoted
 
 
 def _name(identifier: str) -> str:
