@@ -29,6 +29,8 @@ from typing import Any
 
 import duckdb
 
+from cashpay_pipeline.warehouse.store import DUE_AT
+
 HERE = Path(__file__).resolve().parent
 VENVS, DATA = HERE / ".venvs", HERE / ".data"
 PACKAGES = {
@@ -243,9 +245,11 @@ def compare(case: dict[str, Any], tools: list[Tool], pairs: int) -> dict[str, An
 
 AGED = """
 update core.bills set first_seen_at = least(created_at + interval 6 hours, first_seen_at),
-    changed_at = least(created_at + interval 6 hours, first_seen_at)
+    changed_at = least(created_at + interval 6 hours, first_seen_at);
+update core.bill_versions as v set observed_at = bill.changed_at
+from core.bills as bill where bill.order_reference = v.order_reference
 """
-"""As nightly refreshes leave a bill; after a first load all count as settled that night, and are due 1, 7, 30 on."""
+"""As nightly refreshes leave a bill; after a first load all were first seen, and all versions written, that night."""
 
 
 def evening_before(tool: Tool, case: dict[str, Any]) -> Path:
@@ -313,16 +317,17 @@ def enlarged(bills: int, case: dict[str, Any]) -> Path:
 
 def enlarge(folder: Path, bills: int) -> None:
     days = 100_000 / 1_370
-    aged = "created_at", "first_seen_at", "changed_at"
+    aged = {"bills": ("created_at", "first_seen_at", "changed_at"), "bill_versions": ("observed_at",), "payments": ()}
     with duckdb.connect(str(folder / "warehouse.duckdb"), config={"memory_limit": "2GB"}) as connection:
-        for table in ("bill_versions", "payments", "bills"):
+        for table, times in aged.items():
             connection.execute(f"create or replace temp table t as from core.{table}")
+            due = f", {DUE_AT} as due_at" if table == "bills" else ""
             for n in range(1, bills // 100_000):
                 seconds = int(n * days * 86400)
-                older = "".join(f", t.{name} - interval '{seconds} seconds' as {name}" for name in aged)
+                older = "".join(f", {name} - interval '{seconds} seconds' as {name}" for name in times)
+                copied = f"select * replace (order_reference || '-{n}' as order_reference{older}) from t"  # noqa: S608
                 connection.execute(
-                    f"insert into core.{table} by name select t.* replace (t.order_reference || '-{n}' as "  # noqa: S608
-                    f"order_reference{older if table == 'bills' else ''}) from t"
+                    f"insert into core.{table} by name select * {due and 'exclude (due_at)'}{due} from ({copied})"  # noqa: S608
                 )
 
 

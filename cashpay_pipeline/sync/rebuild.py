@@ -14,6 +14,7 @@ from cashpay_pipeline.errors import TooManyBadRowsError
 from cashpay_pipeline.normalize import BILL_DTYPES, PAYMENT_DTYPES, NormalizedBills, normalize_bills
 from cashpay_pipeline.settings import Settings
 from cashpay_pipeline.warehouse import Warehouse, open_warehouse
+from cashpay_pipeline.warehouse.store import DUE_AT
 
 CHUNK = 10_000
 
@@ -137,7 +138,7 @@ def _replace(warehouse: Warehouse) -> None:
     )
     for statement in (
         "delete from core.bills",
-        "insert into core.bills by name select * from rebuilt_current",
+        f"insert into core.bills by name select *, {DUE_AT} as due_at from rebuilt_current",  # noqa: S608
         "delete from core.payments",
         """
         insert into core.payments by name

@@ -60,7 +60,7 @@ aged as (
             or (state in ('Paid', 'Excess', 'Partial') and gateway_reference is null and gateway_name is null)
         ) as lacks_details
     from core.bills
-    where account = $account and missing_since is null
+    where account = $account and missing_since is null and due_at <= $now
 ),
 classed as (
     select
@@ -98,7 +98,7 @@ CROWDED_PAGES = """
 with by_hour as (
     select date_trunc('hour', created_at) as hour, count(*) as bills
     from core.bills
-    where account = $account and missing_since is null and created_at is not null
+    where account = $account and missing_since is null and created_at {before} $edge
     group by hour
 ),
 before_hour as (
@@ -113,7 +113,7 @@ placed as (
             + row_number() over (partition by before_hour.hour order by bill.created_at {order}) as place
     from core.bills as bill
     join before_hour on before_hour.hour = date_trunc('hour', bill.created_at)
-    where bill.account = $account and bill.missing_since is null
+    where bill.account = $account and bill.missing_since is null and bill.created_at {before} $edge
         and before_hour.hour in (select date_trunc('hour', created_at) from due)
 )
 select cast(place // $size * $size as bigint) as page_offset
@@ -123,6 +123,11 @@ group by page_offset
 having count(*) >= $crowd
 order by page_offset
 """
+LIST_ORDERS = {
+    "newest_first": {"order": "desc", "before": ">=", "edge": "min(created_at)"},
+    "oldest_first": {"order": "asc", "before": "<", "edge": "max(created_at) + interval 1 hour"},
+}
+"""How the list is ordered, and what of it stands before the last bill that is due: only that is looked at."""
 
 
 def recheck_due_bills(session: Session, limit: int | None = None) -> None:
@@ -200,13 +205,18 @@ def _read_crowded_pages(session: Session, due: int) -> bool:
     Where a bill stands in the list is worked out from the creation times stored, if this run has seen the list keep
     to them. A bill that is not there after all stays due, and its details are asked for.
     """
-    orders = {"newest_first": "desc", "oldest_first": "asc"}
-    order = orders.get(session.record.list_order or "")
+    order = LIST_ORDERS.get(session.record.list_order or "")
     if session.list_size is None or order is None or due < CROWD:
         return False
     bills = session.bill_list(count=lambda: 0, in_flight=1)
     crowded = session.warehouse.rows(
-        CROWDED_PAGES.format(order=order), {"account": session.account, "size": bills.size, "crowd": CROWD}
+        CROWDED_PAGES.format(**order),
+        {
+            "account": session.account,
+            "size": bills.size,
+            "crowd": CROWD,
+            "edge": session.value(f"select date_trunc('hour', {order['edge']}) from due"),  # noqa: S608 - of ours
+        },
     )
     for row in crowded[: session.requests_left()]:
         session.take_page(bills.read_page(row["page_offset"]))
@@ -216,6 +226,8 @@ def _read_crowded_pages(session: Session, due: int) -> bool:
 
 def _complete(session: Session, references: Sequence[str]) -> None:
     """Ask the details of bills whose list row names no sum or no gateway; give up if the details do not either."""
+    if not references:
+        return
     sample, rest = references[:TRIED_FOR_MORE], references[TRIED_FOR_MORE:]
     read_details(session, sample)
     told = session.value(
@@ -227,7 +239,7 @@ def _complete(session: Session, references: Sequence[str]) -> None:
     )
     if told:
         read_details(session, rest)
-    elif sample:
+    else:
         session.record.warn("CashPay names no gateway or no sum for some bills, neither listed nor in detail.")
 
 

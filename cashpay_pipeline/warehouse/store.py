@@ -46,6 +46,46 @@ ISSUE_DTYPES = {
 }
 
 
+DUE_AT = """
+case
+    when details_digest is null and (
+        received_amount is null
+        or (state in ('Paid', 'Excess', 'Partial') and gateway_reference is null and gateway_name is null)
+    ) then timestamptz 'epoch'
+    when state in ('Pending', 'Partial', 'Unknown') then
+        case
+            when verified_at < coalesce(created_at, first_seen_at) + interval 168 hours then verified_at
+            else verified_at + interval 168 hours
+        end
+    else list_min(list_filter(
+        [case when version = 1 then coalesce(created_at, first_seen_at) else changed_at end + hours
+            for hours in [interval 24 hours, interval 168 hours, interval 720 hours]],
+        lambda moment: moment > verified_at
+    ))
+end
+"""
+"""Before that moment no rule of sync/recheck.py asks for the bill. So most of the table need not be looked at."""
+
+KNOWN_BILLS = """
+create or replace temp table known_bill as
+with stored as materialized ( -- only the keys are looked through; the rest is read where they are
+    select bill.rowid as place
+    from core.bills as bill
+    join reading on reading.order_reference = bill.order_reference
+    where bill.account = ?
+)
+select bill.rowid as place, bill.account, bill.order_reference, bill.state, bill.received_amount, bill.created_at,
+    bill.gateway_reference, bill.gateway_name, bill.payment_count, bill.first_seen_at, bill.changed_at,
+    bill.verified_at, bill.paid_after, bill.paid_before, bill.version, bill.list_digest, bill.details_digest,
+    reading.state = bill.state and reading.digest is not distinct from
+        case reading.source when 'list' then bill.list_digest else bill.details_digest end as is_same
+from stored
+join core.bills as bill on bill.rowid = stored.place
+join reading on reading.order_reference = bill.order_reference
+"""
+"""What is stored of the bills of a batch, and its `place` in the table: where a batch writes, until it is committed."""
+
+
 @dataclass(frozen=True)
 class Known:
     """What is stored about a bill that is read again."""
@@ -71,28 +111,16 @@ def known_bills(
         and the others that are stored, with their newest payload. What is in neither is new.
     """
     reading = frame(list(seen), {"order_reference": TEXT, "source": TEXT, "state": TEXT, "digest": TEXT})
-    warehouse.execute(
-        """
-        create or replace temp table known_bill as
-        select
-            bill.*,
-            reading.state = bill.state and reading.digest is not distinct from
-                case reading.source when 'list' then bill.list_digest else bill.details_digest end as is_same
-        from core.bills as bill
-        join reading on bill.order_reference = reading.order_reference
-        where bill.account = ?
-        """,
-        [account],
-        reading=reading,
-    )
+    warehouse.execute(KNOWN_BILLS, [account], reading=reading)
     same = {r["order_reference"] for r in warehouse.rows("select order_reference from known_bill where is_same")}
     others = warehouse.rows(
         """
         select k.order_reference, k.version, k.state, k.first_seen_at, k.verified_at, k.paid_after, k.paid_before,
             k.list_digest, k.details_digest, v.payload
         from known_bill as k
-        left join core.bill_versions as v
-            on v.account = k.account and v.order_reference = k.order_reference and v.version = k.version
+        left join core.bill_versions as v -- the time lets DuckDB pass over most of the history
+            on v.observed_at = k.changed_at
+            and v.account = k.account and v.order_reference = k.order_reference and v.version = k.version
         where not k.is_same
         """
     )
@@ -100,17 +128,27 @@ def known_bills(
 
 
 def save_seen(warehouse: Warehouse, account: str, rows: Sequence[tuple[Any, ...]]) -> None:
-    """Note that bills were read and found as they are stored; rows as in `SEEN_DTYPES`."""
+    """Note that bills which `known_bills` found were read as they are stored; rows as in `SEEN_DTYPES`."""
     if rows:
         warehouse.execute(
-            """
+            f"""
             update core.bills as bill
-            set verified_at = greatest(bill.verified_at, seen.verified_at), missing_since = null,
-                list_digest = coalesce(seen.list_digest, bill.list_digest),
-                details_digest = coalesce(seen.details_digest, bill.details_digest)
-            from seen
-            where bill.account = ? and bill.order_reference = seen.order_reference
-            """,
+            set verified_at = again.verified_at, list_digest = again.list_digest,
+                details_digest = again.details_digest, due_at = again.due_at, missing_since = null
+            from (
+                select *, {DUE_AT} as due_at
+                from (
+                    select known_bill.* replace (
+                        greatest(known_bill.verified_at, seen.verified_at) as verified_at,
+                        coalesce(seen.list_digest, known_bill.list_digest) as list_digest,
+                        coalesce(seen.details_digest, known_bill.details_digest) as details_digest
+                    )
+                    from known_bill
+                    join seen on seen.order_reference = known_bill.order_reference
+                )
+            ) as again
+            where bill.account = ? and bill.rowid = again.place
+            """,  # noqa: S608 - an expression of ours
             [account],
             seen=frame(rows, SEEN_DTYPES),
         )
@@ -128,6 +166,8 @@ def save_changes(
 ) -> None:
     """Store new and changed bills: a version each, the current row, and its payments in place of the former ones.
 
+    A bill is new unless the last `known_bills` found it.
+
     Args:
         warehouse: the open file.
         account: the merchant account.
@@ -142,19 +182,28 @@ def save_changes(
     version_rows = frame(versions, VERSION_DTYPES).assign(account=account, sync_id=sync_id)
     warehouse.execute("insert into core.bill_versions by name select * from version_rows", version_rows=version_rows)
     current = pd.concat([bills, frame(history, HISTORY_DTYPES)], axis=1).assign(account=account)
+    names = [*current.columns, "due_at"]
     warehouse.execute(
-        """
-        merge into core.bills as stored using current_rows as incoming
-        on stored.account = incoming.account and stored.order_reference = incoming.order_reference
-        when matched then update by name
-        when not matched then insert by name
-        """,
+        f"""
+        merge into core.bills as stored using (
+            select current_rows.*, {DUE_AT} as due_at, known_bill.place
+            from current_rows
+            left join (select order_reference, place from known_bill) as known_bill
+                on known_bill.order_reference = current_rows.order_reference
+        ) as incoming on stored.rowid = incoming.place
+        when matched then update set {", ".join(f"{c} = incoming.{c}" for c in names)}
+        when not matched then insert ({", ".join(names)}) values ({", ".join(f"incoming.{c}" for c in names)})
+        """,  # noqa: S608 - column names and an expression of ours
         current_rows=current,
     )
     warehouse.execute(
         """
         delete from core.payments
-        where account = ? and order_reference in (select order_reference from current_rows where version > 1)
+        where account = ? and order_reference in (
+            select order_reference from known_bill where payment_count > 0
+            intersect
+            select order_reference from current_rows
+        )
         """,
         [account],
         current_rows=current,
