@@ -4,12 +4,15 @@ import configparser
 import re
 import shutil
 import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 import pytest
 import yaml
+from dagster._core.test_utils import freeze_time
 
 from cashpay_pipeline.cli import app
 
@@ -46,6 +49,27 @@ def test_a_service_runs_as_nobody_special_and_writes_only_its_own(unit: Path) ->
     assert (service["User"], service["UMask"], service["ProtectSystem"]) == ("cashpay", "0077", "strict")
     assert service["ReadWritePaths"] == "/var/lib/cashpay" and service["NoNewPrivileges"] == "true"
     assert "dagster dev" not in service["ExecStart"] and "0.0.0.0" not in service["ExecStart"]
+
+
+def test_F5_old_runs_are_deleted_as_documented_with_their_files(tmp_path: Path) -> None:
+    program = "\n".join(re.findall(r"<<'PY'\n(.*?)\n    PY\n", DOCS, re.DOTALL)[0].split("\n    "))
+    shutil.copy(DEPLOY / "dagster.yaml", tmp_path)
+
+    @dg.job
+    def nothing() -> None: ...
+
+    def run(started_at: datetime) -> str:
+        with freeze_time(started_at):
+            return nothing.execute_in_process(instance=instance).run_id
+
+    with dg.DagsterInstance.from_config(str(tmp_path)) as instance:
+        old, new = run(datetime.now(UTC) - timedelta(days=91)), run(datetime.now(UTC) - timedelta(days=89))
+        subprocess.run(
+            [sys.executable, "-c", program.removeprefix("    ")], env={"DAGSTER_HOME": str(tmp_path)}, check=True
+        )
+        assert [record.run_id for record in instance.get_runs()] == [new]
+    files = {path.stem for path in (tmp_path / "history" / "runs").glob("*.db")}
+    assert new in files and old not in files
 
 
 def test_compose_publishes_the_interface_on_this_machine_only() -> None:
