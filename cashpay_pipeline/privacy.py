@@ -27,6 +27,10 @@ FREE_TEXT_FIELDS = frozenset({"description", "message", "comment", "note", "labe
 
 _NO_DIGIT = re.compile(r"\D")
 _PHONE_IN_TEXT = re.compile(r"\+\d[\d\s.\-]{6,18}\d|\b(?:(?:00[\s.\-]?)?228[\s.\-]?)?\d{2}(?:[\s.\-]?\d{2}){3}\b")
+_PHONE_AS_REFERENCE = re.compile(
+    r"\+\d[\d\s.\-]{6,18}\d|\b(?:(?:00[\s.\-]?)?228[\s.\-]?)?(?:2[2-7]|[79]\d)([\s.\-]?)\d{2}(?:\1\d{2}){2}\b"
+)
+"""International, or of Togo (landlines begin with 22 to 27, mobiles with 7 or 9) in pairs of digits."""
 
 
 class Masker:
@@ -135,6 +139,14 @@ def _client_keys(masked: Any) -> Iterator[str]:
     elif isinstance(masked, list):
         for value in masked:
             yield from _client_keys(value)
+
+
+def hide_phones(text: str) -> str:
+    """A reference as a screen or a log may show it: where it is a phone, its last two digits.
+
+    Narrower than for free text, so that CMD-2026-0042 stays what it is.
+    """
+    return _PHONE_AS_REFERENCE.sub(lambda found: f"******{_digits(found.group())[-2:]}", text)
 
 
 def load_key(setting: str | None, folder: Path) -> bytes:

@@ -1,7 +1,7 @@
 """What the interface shows about a table: schema, row count, a few rows. API text only as plain text (X3).
 
 A preview is Dagster's own table value and not Markdown, so that nothing in it can be rendered; columns that could tell
-who a customer is, or that open a page, are left out.
+who a customer is, or that open a page, are left out. Shops may use a phone as their reference: it is hidden.
 """
 
 from collections.abc import Iterable, Mapping
@@ -13,6 +13,7 @@ import dagster as dg
 from cashpay_pipeline.catalog import TableName, catalog
 from cashpay_pipeline.clock import BUSINESS_TIMEZONE
 from cashpay_pipeline.defs.names import Names
+from cashpay_pipeline.privacy import hide_phones
 
 if TYPE_CHECKING:
     from cashpay_pipeline.warehouse import Warehouse
@@ -24,6 +25,8 @@ EVERY_MORNING = dg.FreshnessPolicy.cron(
 """At six in the morning every table must have been made since two: turns red when a night was missed."""
 PREVIEW_ROWS = 5
 NEVER_SHOWN = {"client_key", "client_phone_masked", "description", "payload", "bill_url", "logo_url"}
+
+SHOPS_OWN = {"merchant_reference", "reference"}
 
 
 def table_spec(names: Names, table: TableName, **fields: Any) -> dg.AssetSpec:
@@ -57,12 +60,14 @@ def table_facts(warehouse: "Warehouse", table: TableName) -> dict[str, Any]:
 
 def rows_as_table(rows: Iterable[Mapping[str, Any]]) -> dg.TableMetadataValue:
     """Rows as a table value: numbers as they are, everything else as plain text."""
-    records = [dg.TableRecord({name: _plain(value) for name, value in row.items()}) for row in rows]
+    records = [dg.TableRecord({name: _plain(value, name) for name, value in row.items()}) for row in rows]
     columns = [dg.TableColumn(name) for name in records[0].data]
     return dg.MetadataValue.table(records, schema=dg.TableSchema(columns))
 
 
-def _plain(value: Any) -> str | int | float | bool | None:
+def _plain(value: Any, name: str) -> str | int | float | bool | None:
     if isinstance(value, datetime):
         return f"{value:%Y-%m-%d %H:%M:%S} UTC"
+    if isinstance(value, str) and name in SHOPS_OWN:
+        return hide_phones(value)
     return value if value is None or isinstance(value, (bool, int, float)) else str(value)

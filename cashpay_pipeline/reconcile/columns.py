@@ -30,6 +30,8 @@ NAMES = {
 }
 """What a column may be called in French and English exports, without accents, capitals and signs."""
 
+_VALUE = re.compile(r"[+-]?\d[\d\s.,:/+-]*")
+
 
 @dataclass(frozen=True)
 class Column:
@@ -83,13 +85,13 @@ def _require(header: Sequence[str], found: dict[str, Column], mapping: Mapping, 
     missing = [role for role in ("reference", "amount") if role not in found]
     if missing:
         raise OrdersError(
-            f"No column is recognised as the {' or the '.join(missing)}; the file has {_listed(header)}.",
+            f"No column is recognised as the {' or the '.join(missing)}; {_found(header)}.",
             where=f"{where}, line 1",
             next_step="Name the columns: " + " ".join(f"--{role} COLUMN" for role in missing) + ".",
         )
     if "paid" not in found and not mapping.all_paid:
         raise OrdersError(
-            f"No column tells whether an order is paid; the file has {_listed(header)}.",
+            f"No column tells whether an order is paid; {_found(header)}.",
             where=f"{where}, line 1",
             next_step="Name it with --paid COLUMN, or say --all-paid if every order in the file is.",
         )
@@ -100,8 +102,15 @@ def _named(header: Sequence[str], told: str, where: str) -> Column:
     fitting = exact or [Column(i, name) for i, name in enumerate(header) if plain_name(name) == plain_name(told)]
     if len(fitting) != 1:
         many = "There are several columns" if fitting else "There is no column"
-        raise OrdersError(f"{many} “{told}”; the file has {_listed(header)}.", where=f"{where}, line 1")
+        raise OrdersError(f"{many} “{told}”; {_found(header)}.", where=f"{where}, line 1")
     return fitting[0]
+
+
+def _found(header: Sequence[str]) -> str:
+    """What the file has, for a message. Without a header its first line is an order, perhaps with a customer in it."""
+    if any(_VALUE.fullmatch(name) for name in header):
+        return "its first line has values and no names of columns"
+    return f"the file has {_listed(header)}"
 
 
 def _listed(names: Iterable[str]) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from cashpay_pipeline.errors import OrdersError
+from cashpay_pipeline.privacy import hide_phones
 from cashpay_pipeline.reconcile.mapping import Mapping
 from cashpay_pipeline.reconcile.orders import Orders
 from cashpay_pipeline.settings import BUSINESS_TIMEZONE
@@ -36,7 +37,7 @@ def _refuse_lookalikes(warehouse: Warehouse, source: str) -> None:
             "group by reference_key(reference, true) having min(reference) != max(reference) order by one limit 1"
         ):
             raise OrdersError(
-                f"Read loosely, “{row['one']}” and “{row['other']}” are the same reference.",
+                f"Read loosely, “{hide_phones(row['one'])}” and “{hide_phones(row['other'])}” are the same reference.",
                 where=source if table == "shop_orders" else "core.bills",
                 next_step="Run without --loose, or mend the references in the export.",
             )

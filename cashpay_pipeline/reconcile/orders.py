@@ -12,6 +12,7 @@ import pandas as pd
 
 from cashpay_pipeline.errors import OrdersError
 from cashpay_pipeline.normalize import CURRENCY_DECIMALS
+from cashpay_pipeline.privacy import hide_phones
 from cashpay_pipeline.reconcile.amounts import decide_decimal_mark
 from cashpay_pipeline.reconcile.columns import find_columns
 from cashpay_pipeline.reconcile.dates import KNOWN, decide_date_order
@@ -172,7 +173,7 @@ def _check_cells(sheet: Sheet) -> None:
         sheet.stop(f"“{odd['date_text']}” is not a date.", odd["line"], "date", f"{KNOWN} Or: --date none.")
     if odd := sheet.first(r"select line, reference from read where regexp_matches(reference, '^\d[.,]\d+E\+\d+$')"):
         sheet.stop(
-            f"“{odd['reference']}” is what a spreadsheet makes of a long number: the reference is lost.",
+            f"“{hide_phones(odd['reference'])}” is what a spreadsheet makes of a long number: the reference is lost.",
             odd["line"],
             "reference",
             "Export again and open the file as text only.",
@@ -197,17 +198,19 @@ def _make_orders(sheet: Sheet, mapping: Mapping) -> Iterator[str]:
         (counted,) = scratch.rows("select count(*) as many from orders where row_count > 1")
         yield f"{counted['many']:,} references have several rows: {REPEATED[mapping.repeated]}, as was said."
     if odd := sheet.first("select line, reference from orders where amount is null order by line"):
-        sheet.stop(f"Order {odd['reference']} has no amount.", odd["line"], "amount", "Fill it in and run again.")
+        sheet.stop(
+            f"Order {hide_phones(odd['reference'])} has no amount.", odd["line"], "amount", "Fill it in and run again."
+        )
     if odd := sheet.first("select line, reference, amount from orders where amount < 0 order by line"):
         sheet.stop(
-            f"Order {odd['reference']} has a negative amount ({odd['amount']:,}).",
+            f"Order {hide_phones(odd['reference'])} has a negative amount ({odd['amount']:,}).",
             odd["line"],
             "amount",
             "Leave refunds and credit notes out: a reconciliation compares what was to be paid with what was paid.",
         )
     if odd := sheet.first("select line, reference from orders where is_paid is null order by line"):
         sheet.stop(
-            f"It is not said whether order {odd['reference']} is paid.",
+            f"It is not said whether order {hide_phones(odd['reference'])} is paid.",
             odd["line"],
             "paid",
             "Fill it in and run again.",
@@ -222,7 +225,7 @@ def _check_repeated(sheet: Sheet, mapping: Mapping, repeated: dict[str, Any]) ->
             "select line from read where reference = ? order by line limit 2", [repeated["reference"]]
         )
         sheet.stop(
-            f"Reference {repeated['reference']} has {repeated['row_count']:,} rows that differ "
+            f"Reference {hide_phones(repeated['reference'])} has {repeated['row_count']:,} rows that differ "
             f"({sheet.unit}s {lines[0]['line']:,} and {lines[1]['line']:,}).",
             lines[1]["line"],
             "reference",
@@ -236,7 +239,7 @@ def _check_repeated(sheet: Sheet, mapping: Mapping, repeated: dict[str, Any]) ->
     }[mapping.repeated]
     if odd := sheet.first(f"select line, reference from orders where {disagreeing} order by line"):  # noqa: S608
         sheet.stop(
-            f"The rows of {odd['reference']} do not agree.",
+            f"The rows of {hide_phones(odd['reference'])} do not agree.",
             odd["line"],
             "reference",
             f"With --repeated {mapping.repeated}, {REPEATED[mapping.repeated]}: mend the rows or choose another.",

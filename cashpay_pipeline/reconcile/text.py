@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from cashpay_pipeline.errors import OrdersError
+from cashpay_pipeline.privacy import hide_phones
 from cashpay_pipeline.reconcile.columns import NAMES, plain_name
 
 SEPARATORS = {";": "semicolons", ",": "commas", "\t": "tabs", "|": "bars"}
@@ -93,7 +94,7 @@ def _separator(path: Path, encoding: str) -> str:
     if not fitting:
         first = next(_lines(path, encoding), "").strip()
         raise OrdersError(
-            f"The file has one column only: “{first[:80]}”.",
+            f"The file has one column only: “{hide_phones(first)[:80]}”.",
             where=f"{path.name}, line 1",
             next_step="Export reference, amount and payment as columns, separated by semicolons, commas, tabs or bars.",
         )

@@ -4,6 +4,7 @@ from typing import Any
 
 from cashpay_pipeline.errors import OrdersError
 from cashpay_pipeline.normalize import CURRENCY_DECIMALS
+from cashpay_pipeline.privacy import hide_phones
 from cashpay_pipeline.reconcile.mapping import Mapping
 from cashpay_pipeline.reconcile.sheet import Sheet
 
@@ -90,7 +91,7 @@ def read_words(sheet: Sheet, mapping: Mapping) -> list[tuple[str, bool]]:
         )
         unknown = [row for row in found if row["paid_word"] not in meaning]
         if unknown:
-            listed = ", ".join(f"“{row['paid_word']}” ({row['many']:,} rows)" for row in unknown[:20])
+            listed = ", ".join(f"“{hide_phones(row['paid_word'])}” ({row['many']:,} rows)" for row in unknown[:20])
             sheet.stop(
                 f"It is not known whether these words mean paid: {listed}"
                 + (f" and {len(unknown) - 20:,} more." if len(unknown) > 20 else "."),

@@ -13,6 +13,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from cashpay_pipeline.atomic import put_in_place, workshop
 from cashpay_pipeline.clock import Clock, SystemClock
 from cashpay_pipeline.errors import WarehouseError
+from cashpay_pipeline.privacy import hide_phones
 from cashpay_pipeline.report import charts
 from cashpay_pipeline.report.figures import PERIOD_DAYS, Collections, age_classes, collections, currencies
 from cashpay_pipeline.report.formats import Formats, plain
@@ -81,6 +82,7 @@ def report_html(facts: Facts, settings: Settings, language: Language, now: datet
         t=texts,
         f=formats,
         plain=plain,
+        reference=plain if settings.pii == "keep" else lambda text: hide_phones(plain(text)),
         facts=facts,
         account=settings.account,
         zone=BUSINESS_TIMEZONE,
