@@ -196,6 +196,42 @@ def test_class_of_an_order(
     assert [name for name, reference in found("class, reference") if reference == "A"] == [expected]
 
 
+def test_old_runs_leave_but_for_the_last_of_each_month(
+    bills: Bills, shop: Shop, settings: Settings, found: Found
+) -> None:
+    """36 days ago is old, 401 days ago is gone; exports and accounts are looked at one by one."""
+    shop("reference;montant;paye\nA;1;oui\n")
+    now = datetime.now(UTC)
+    months_ago = [(now.replace(day=15) - timedelta(days=30 * n)).replace(hour=12) for n in range(14)]
+    old = {
+        "yesterday": (now - timedelta(days=1), "orders.csv"),
+        "34-days": (now - timedelta(days=34), "orders.csv"),
+        "early": (months_ago[3].replace(day=3), "orders.csv"),
+        "middle": (months_ago[3].replace(day=14), "orders.csv"),
+        "last": (months_ago[3].replace(day=27), "orders.csv"),
+        "other-export": (months_ago[3].replace(day=4), "other.csv"),
+        "a-year": (months_ago[12], "orders.csv"),
+        "too-old": (now - timedelta(days=401), "orders.csv"),
+        "too-old-other-account": (now - timedelta(days=401), "orders.csv"),
+    }
+    with open_warehouse(settings) as warehouse:
+        for name, (moment, source) in old.items():
+            account = "second" if "account" in name else "main"
+            run = {"run_id": f"{moment:%Y%m%dT%H%M%S}-{name}", "run_at": moment, "account": account, "source": source}
+            for table in ("reconciliation_runs", "reconciliation"):
+                warehouse.execute(
+                    f"insert into marts.{table} by name select * replace (? as run_id, ? as run_at, ? as account, "
+                    f"? as source) from marts.{table} limit 1",
+                    list(run.values()),
+                )
+    newest = shop("reference;montant;paye\nA;1;oui\n")
+    kept = {run_id.split("-", 1)[1] for (run_id,) in found("run_id")}
+    expected = {"yesterday", "34-days", "last", "other-export", "a-year", "too-old-other-account"}
+    assert kept >= expected and newest.run_id.split("-", 1)[1] in kept and len(kept) == len(expected) + 2
+    runs = query(settings.published_path, "select run_id from marts.reconciliation_runs")
+    assert {row["run_id"].split("-", 1)[1] for row in runs} == kept
+
+
 def test_currencies_are_never_added_up(bills: Bills, shop: Shop, found: Found) -> None:
     bills(
         ("CP-1", "A", "Paid", 1250, 1250, {"currency": "EUR"}),

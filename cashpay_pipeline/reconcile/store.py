@@ -32,6 +32,15 @@ DETAILS = (
     "difference_amount, run_id"
 )
 
+ALL_DAYS, MONTH_ENDS_DAYS = 35, 400
+"""How long every run is kept; and how long, after that, the last one of each month of each export."""
+OLD_RUNS = """
+select run_id from marts.reconciliation_runs
+where account = $account and run_at < $run_at - to_days($all_days)
+qualify run_at < $run_at - to_days($month_ends_days)
+    or row_number() over (partition by source, date_trunc('month', run_at) order by run_id desc) > 1
+"""
+
 
 @dataclass(frozen=True)
 class Total:
@@ -113,7 +122,16 @@ def store(
         )
         if made is not None:
             _write_details(warehouse, run_id, made)
+        _remove_old_runs(warehouse, account, run_at)
     return Reconciliation(run_id, orders.source, orders.count, _totals(warehouse, run_id), assumed, details)
+
+
+def _remove_old_runs(warehouse: Warehouse, account: str, run_at: datetime) -> None:
+    """A comparison every night would otherwise outgrow the bills."""
+    days = {"all_days": ALL_DAYS, "month_ends_days": MONTH_ENDS_DAYS}
+    old = [row["run_id"] for row in warehouse.rows(OLD_RUNS, {"account": account, "run_at": run_at, **days})]
+    for table in ("marts.reconciliation", "marts.reconciliation_runs") if old else ():
+        warehouse.execute(f"delete from {table} where list_contains(?, run_id)", [old])  # noqa: S608 - one of two names
 
 
 def _write_details(warehouse: Warehouse, run_id: str, path: Path) -> None:
