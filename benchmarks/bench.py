@@ -247,7 +247,9 @@ AGED = """
 update core.bills set first_seen_at = least(created_at + interval 6 hours, first_seen_at),
     changed_at = least(created_at + interval 6 hours, first_seen_at);
 update core.bill_versions as v set observed_at = bill.changed_at
-from core.bills as bill where bill.order_reference = v.order_reference
+from core.bills as bill where bill.order_reference = v.order_reference;
+update core.payments as p set observed_at = bill.changed_at
+from core.bills as bill where bill.order_reference = p.order_reference
 """
 """As nightly refreshes leave a bill; after a first load all were first seen, and all versions written, that night."""
 
@@ -317,7 +319,8 @@ def enlarged(bills: int, case: dict[str, Any]) -> Path:
 
 def enlarge(folder: Path, bills: int) -> None:
     days = 100_000 / 1_370
-    aged = {"bills": ("created_at", "first_seen_at", "changed_at"), "bill_versions": ("observed_at",), "payments": ()}
+    written = ("observed_at",)
+    aged = {"bills": ("created_at", "first_seen_at", "changed_at"), "bill_versions": written, "payments": written}
     with duckdb.connect(str(folder / "warehouse.duckdb"), config={"memory_limit": "2GB"}) as connection:
         for table, times in aged.items():
             connection.execute(f"create or replace temp table t as from core.{table}")

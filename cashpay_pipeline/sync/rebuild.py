@@ -142,7 +142,7 @@ def _replace(warehouse: Warehouse) -> None:
         "delete from core.payments",
         """
         insert into core.payments by name
-        select p.* exclude (version) from rebuilt_payment as p
+        select p.* exclude (version), b.changed_at as observed_at from rebuilt_payment as p
         join core.bills as b
             on b.account = p.account and b.order_reference = p.order_reference and b.version = p.version
         """,

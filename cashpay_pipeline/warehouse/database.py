@@ -38,16 +38,16 @@ class Warehouse:
 
     def rows(self, sql: str, parameters: Sequence[Any] | Mapping[str, Any] = ()) -> list[dict[str, Any]]:
         """The result of a query, one dict a row."""
-        result = self.connection.execute(sql, parameters if isinstance(parameters, Mapping) else list(parameters))
+        result = self.connection.execute(sql, _bound(parameters))
         names = [column[0] for column in result.description]
         return [dict(zip(names, row, strict=True)) for row in result.fetchall()]
 
-    def execute(self, sql: str, parameters: Sequence[Any] = (), **frames: "pd.DataFrame") -> int:
+    def execute(self, sql: str, parameters: Sequence[Any] | Mapping[str, Any] = (), **frames: "pd.DataFrame") -> int:
         """Run a statement that may name the frames; the number of rows it wrote."""
         for name, frame in frames.items():
             self.connection.register(name, frame)
         try:
-            counted = self.connection.execute(sql, list(parameters)).fetchall()
+            counted = self.connection.execute(sql, _bound(parameters)).fetchall()
         finally:
             for name in frames:
                 self.connection.unregister(name)
@@ -65,6 +65,10 @@ class Warehouse:
                 self.connection.rollback()
             raise
         self.connection.commit()
+
+
+def _bound(parameters: Sequence[Any] | Mapping[str, Any]) -> Any:
+    return parameters if isinstance(parameters, Mapping) else list(parameters)
 
 
 @contextmanager

@@ -68,11 +68,22 @@ end
 
 KNOWN_BILLS = """
 create or replace temp table known_bill as
-with stored as materialized ( -- only the keys are looked through; the rest is read where they are
-    select bill.rowid as place
+with near as materialized ( -- DuckDB passes over what was created at other times
+    select bill.rowid as place, bill.order_reference
     from core.bills as bill
     join reading on reading.order_reference = bill.order_reference
-    where bill.account = ?
+    where bill.account = $account
+        and bill.created_at between $first::timestamptz - interval 24 hours and $last::timestamptz + interval 24 hours
+),
+elsewhere as materialized (
+    select order_reference from reading except select order_reference from near
+),
+stored as materialized (
+    select place from near
+    union all
+    select bill.rowid from core.bills as bill
+    join elsewhere on elsewhere.order_reference = bill.order_reference
+    where bill.account = $account
 )
 select bill.rowid as place, bill.account, bill.order_reference, bill.state, bill.received_amount, bill.created_at,
     bill.gateway_reference, bill.gateway_name, bill.payment_count, bill.first_seen_at, bill.changed_at,
@@ -83,7 +94,10 @@ from stored
 join core.bills as bill on bill.rowid = stored.place
 join reading on reading.order_reference = bill.order_reference
 """
-"""What is stored of the bills of a batch, and its `place` in the table: where a batch writes, until it is committed."""
+"""What is stored of the bills of a batch, and its `place` in the table: where a batch writes, until it is committed.
+
+Only the keys are looked through, and first those where the bills should be; the rest is read at the places found.
+"""
 
 
 @dataclass(frozen=True)
@@ -102,16 +116,26 @@ class Known:
 
 
 def known_bills(
-    warehouse: Warehouse, account: str, seen: Sequence[tuple[str, str, str, str]]
+    warehouse: Warehouse,
+    account: str,
+    seen: Sequence[tuple[str, str, str, str]],
+    created: tuple[datetime, datetime] | None = None,
 ) -> tuple[set[str], dict[str, Known]]:
     """Look bills up by what was read of them: (order_reference, source, state, digest).
+
+    Args:
+        warehouse: the open file.
+        account: the merchant account.
+        seen: what was read.
+        created: between which moments most of them were created, if that is known: they are looked for there first.
 
     Returns:
         The references whose reading is the same as the last one from that source and agrees with the state stored;
         and the others that are stored, with their newest payload. What is in neither is new.
     """
     reading = frame(list(seen), {"order_reference": TEXT, "source": TEXT, "state": TEXT, "digest": TEXT})
-    warehouse.execute(KNOWN_BILLS, [account], reading=reading)
+    first, last = created or (None, None)
+    warehouse.execute(KNOWN_BILLS, {"account": account, "first": first, "last": last}, reading=reading)
     same = {r["order_reference"] for r in warehouse.rows("select order_reference from known_bill where is_same")}
     others = warehouse.rows(
         """
@@ -143,8 +167,7 @@ def save_seen(warehouse: Warehouse, account: str, rows: Sequence[tuple[Any, ...]
                         coalesce(seen.list_digest, known_bill.list_digest) as list_digest,
                         coalesce(seen.details_digest, known_bill.details_digest) as details_digest
                     )
-                    from known_bill
-                    join seen on seen.order_reference = known_bill.order_reference
+                    from known_bill join seen using (order_reference)
                 )
             ) as again
             where bill.account = ? and bill.rowid = again.place
@@ -188,31 +211,45 @@ def save_changes(
         merge into core.bills as stored using (
             select current_rows.*, {DUE_AT} as due_at, known_bill.place
             from current_rows
-            left join (select order_reference, place from known_bill) as known_bill
-                on known_bill.order_reference = current_rows.order_reference
+            left join (select order_reference, place from known_bill) as known_bill using (order_reference)
         ) as incoming on stored.rowid = incoming.place
         when matched then update set {", ".join(f"{c} = incoming.{c}" for c in names)}
         when not matched then insert ({", ".join(names)}) values ({", ".join(f"incoming.{c}" for c in names)})
         """,  # noqa: S608 - column names and an expression of ours
         current_rows=current,
     )
-    warehouse.execute(
-        """
-        delete from core.payments
-        where account = ? and order_reference in (
-            select order_reference from known_bill where payment_count > 0
-            intersect
-            select order_reference from current_rows
-        )
-        """,
-        [account],
-        current_rows=current,
-    )
+    _delete_payments(warehouse, account, current)
     if not payments.empty:
         warehouse.execute(
-            "insert into core.payments by name select * from payment_rows",
-            payment_rows=payments.assign(account=account),
+            """
+            insert into core.payments by name
+            select payment_row.*, current_rows.account, current_rows.changed_at as observed_at
+            from payment_row join current_rows using (order_reference)
+            """,
+            payment_row=payments,
+            current_rows=current,
         )
+
+
+def _delete_payments(warehouse: Warehouse, account: str, current: pd.DataFrame) -> None:
+    """Delete the payments that changed bills had: those written with the former content, or all if some are not."""
+    warehouse.execute(
+        """
+        create or replace temp table had_payments as
+        select * from known_bill semi join current_rows using (order_reference) where payment_count > 0
+        """,
+        current_rows=current,
+    )
+    (expected,) = warehouse.rows("select coalesce(sum(payment_count), 0) as n from had_payments")
+    for written in ("payment.observed_at = had.changed_at", "true"):
+        if expected["n"] > 0:
+            expected["n"] -= warehouse.execute(
+                f"""
+                delete from core.payments as payment using had_payments as had
+                where payment.account = ? and payment.order_reference = had.order_reference and {written}
+                """,  # noqa: S608 - conditions of ours
+                [account],
+            )
 
 
 def save_issues(warehouse: Warehouse, account: str, sync_id: str, rows: Sequence[tuple[Any, ...]]) -> int:
