@@ -13,7 +13,7 @@ from cashpay_pipeline.definitions import build_defs
 from cashpay_pipeline.marts import all_marts, build_mart
 from cashpay_pipeline.settings import Settings
 from cashpay_pipeline.simulator.process import SimulatorProcess
-from cashpay_pipeline.warehouse import open_warehouse, read_published
+from cashpay_pipeline.warehouse import database, open_warehouse, read_published
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
@@ -186,6 +186,21 @@ def test_marts_are_not_built_on_bills_without_identity(
     assert not result.success
     assert verdicts(result)[check] is False
     assert "marts/bill_states" not in metadata(result) and "published/analytics" not in metadata(result)
+
+
+def test_a_refresh_has_few_steps_and_opens_the_working_file_once_in_each(
+    settings: Settings, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a night without news costs: benchmarks/dagster_cost.py measures it."""
+    run(settings, instance)
+    opened: list[Path] = []
+    really_open = database._open
+    monkeypatch.setattr(database, "_open", lambda path: opened.append(path) or really_open(path))
+    result = run(settings, instance)
+    steps = {event.step_key for event in result.all_events if event.step_key}
+    assert steps == {"sync", "check_core", "build_marts", "published__analytics", "reconcile"}
+    # Reading, what it found, checks, marts, publishing.
+    assert len(opened) == 5
 
 
 def materialize(settings: Settings, instance: dg.DagsterInstance, *key: str) -> Any:
