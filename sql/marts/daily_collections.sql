@@ -54,9 +54,12 @@ simple_bills as (
 
 ),
 
-other_bills as (
+-- Numbered, so that what follows sorts and joins numbers and not two texts. Materialized, or each use would number
+-- anew.
+other_bills as materialized (
 
     select
+        row_number() over () as bill_number,
         account,
         order_reference,
         gateway_reference,
@@ -73,8 +76,7 @@ other_bills as (
 readings as (
 
     select
-        versions.account,
-        versions.order_reference,
+        other_bills.bill_number,
         versions.version,
         versions.observed_at,
         case
@@ -83,7 +85,7 @@ readings as (
             when versions.received_amount < 0 then 0
         end as counted_amount,
         lead(versions.changed_after) over (
-            partition by versions.account, versions.order_reference order by versions.version
+            partition by other_bills.bill_number order by versions.version
         ) as last_read_at
     from core.bill_versions as versions
     inner join other_bills
@@ -94,8 +96,7 @@ readings as (
 known_readings as (
 
     select
-        account,
-        order_reference,
+        bill_number,
         observed_at,
         counted_amount,
         lag(counted_amount, 1, 0) over of_bill as counted_before,
@@ -103,15 +104,16 @@ known_readings as (
         row_number() over of_bill = 1 as is_first_reading
     from readings
     where counted_amount is not null
-    window of_bill as (partition by account, order_reference order by version)
+    window of_bill as (partition by bill_number order by version)
 
 ),
 
 movements as (
 
     select
-        known_readings.account,
-        known_readings.order_reference,
+        known_readings.bill_number,
+        other_bills.account,
+        other_bills.order_reference,
         other_bills.gateway_reference,
         other_bills.gateway_name,
         other_bills.currency,
@@ -125,10 +127,7 @@ movements as (
         least(known_readings.counted_amount, known_readings.counted_before) as moved_from,
         greatest(known_readings.counted_amount, known_readings.counted_before) as moved_to
     from known_readings
-    inner join other_bills
-        on
-            known_readings.account = other_bills.account
-            and known_readings.order_reference = other_bills.order_reference
+    inner join other_bills on known_readings.bill_number = other_bills.bill_number
     where known_readings.counted_amount != known_readings.counted_before
 
 ),
@@ -136,15 +135,14 @@ movements as (
 payments as (
 
     select
-        payments.account,
-        payments.order_reference,
+        other_bills.bill_number,
         payments.gateway_reference,
         payments.gateway_name,
         payments.amount,
         other_bills.received_amount,
         cast(
             sum(payments.amount) over (
-                partition by payments.account, payments.order_reference order by payments.payment_number
+                partition by other_bills.bill_number order by payments.payment_number
             ) as bigint
         ) as amount_until,
         sum(payments.amount) over of_bill as total_amount,
@@ -154,15 +152,14 @@ payments as (
     inner join other_bills
         on payments.account = other_bills.account and payments.order_reference = other_bills.order_reference
     where other_bills.payment_count > 1
-    window of_bill as (partition by payments.account, payments.order_reference)
+    window of_bill as (partition by other_bills.bill_number)
 
 ),
 
 payment_shares as (
 
     select
-        account,
-        order_reference,
+        bill_number,
         gateway_reference,
         gateway_name,
         amount_until - amount as share_from,
@@ -197,8 +194,7 @@ shared as (
     from movements
     left join payment_shares
         on
-            movements.account = payment_shares.account
-            and movements.order_reference = payment_shares.order_reference
+            movements.bill_number = payment_shares.bill_number
             and movements.moved_to > payment_shares.share_from
             and movements.moved_from < payment_shares.share_to
 
@@ -211,7 +207,7 @@ dated as (
         order_reference,
         cast(timezone('Africa/Lome', least(received_after, received_before)) as date) as received_date,
         received_after is null as has_no_start,
-        coalesce(received_before - received_after > interval 26 hours, false) as is_wide,
+        coalesce(epoch_us(received_before) - epoch_us(received_after) > 93600000000, false) as is_wide,
         is_first_reading,
         is_received,
         gateway_reference,
@@ -225,7 +221,7 @@ dated as (
         order_reference,
         cast(timezone('Africa/Lome', least(received_after, received_before)) as date) as received_date,
         received_after is null as has_no_start,
-        coalesce(received_before - received_after > interval 26 hours, false) as is_wide,
+        coalesce(epoch_us(received_before) - epoch_us(received_after) > 93600000000, false) as is_wide,
         is_first_reading,
         is_received,
         gateway_reference,

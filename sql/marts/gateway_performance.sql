@@ -53,7 +53,8 @@ weekly as (
             when bills.paid_before < bills.created_at then 0
             else (epoch_us(bills.paid_before) - epoch_us(bills.created_at) + 59999999) // 60000000
         end as at_most_minutes,
-        bills.state in ('Paid', 'Excess') and bills.paid_before - bills.paid_after > interval 26 hours as is_wide
+        bills.state in ('Paid', 'Excess')
+        and epoch_us(bills.paid_before) - epoch_us(bills.paid_after) > 93600000000 as is_wide
     from core.bills as bills
     left join core.gateways as gateways
         on bills.account = gateways.account and bills.gateway_reference = gateways.gateway_reference

@@ -41,7 +41,7 @@ paid_bills as (
             when paid_before < created_at then 0
             else (epoch_us(paid_before) - epoch_us(created_at) + 59999999) // 60000000
         end as at_most_minutes,
-        paid_before - paid_after > interval 26 hours as is_wide
+        epoch_us(paid_before) - epoch_us(paid_after) > 93600000000 as is_wide
     from core.bills
     where
         state in ('Paid', 'Excess')
