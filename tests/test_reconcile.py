@@ -409,7 +409,13 @@ REFUSED = [
     ("long row", "reference;montant;paye\n1;5;oui;x\n", r"4 cells, the header 3.*line 2"),
     ("open quote", 'reference;montant;paye\n1;5;oui\n"2;5;oui\n3;5;oui\n', r"cannot be read.*line 3"),
     ("one column", "reference\n1\n", r"one column only: “reference”.*line 1"),
+    ("HTML", "<table><td>Afi</td></table>\n", r"one column only\..*line 1"),
+    ("JSON", '[{"client": "Afi", "tel": "90123456"}]\n', r"its first line has values and no names of columns.*line 1"),
+    ("no header", "A-1;1000;oui\n", r"its first line has values and no names of columns.*line 1"),
+    ("a day as a number", HEADER + "1;5;oui;46083\n", r"“46083” is not a date.*line 2, column “date”"),
+    ("no date", HEADER + "1;5;oui;2026-03-13\n" * 2 + "2;5;oui;hier\n", r"“hier” is not a date.*line 4, column “date”"),
     ("empty", "", r"The file is empty"),
+    ("only a mark", "\ufeff", r"The file is empty"),
     ("blank", "\n \n\n", r"The file is empty"),
     ("header only", "reference;montant;paye\n", r"no orders below the header"),
     ("binary", "reference\0;montant", r"not text"),
@@ -630,6 +636,56 @@ def test_an_sqlite_file_is_read_by_table_and_never_written(
         reconcile(settings, str(path), Mapping(all_paid=True))
 
 
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ("('A', '12', 'oui'), ('B', 'gratuit', 'oui')", r"“gratuit” is not an amount.*row 2, column “amount”"),
+        ("('A', 12.5, 'oui')", r"“12\.5” is not whole.*row 1, column “amount”"),
+        ("('A', null::bigint, 'oui')", r"Order A has no amount.*row 1, column “amount”"),
+        ("('A', [12], 'oui')", r"neither a text, a number nor a date.*row 1, column “amount”"),
+        ("(null, 12, 'oui')", r"1 rows have no reference.*row 1, column “reference”"),
+        ("('A', 12, 'peut-être')", r"“peut etre” \(1 rows\).*row 1, column “paid”"),
+    ],
+)
+def test_typed_columns_that_cannot_be_read(
+    bills: Bills, settings: Settings, tmp_path: Path, rows: str, message: str
+) -> None:
+    path = tmp_path / "orders.parquet"
+    duckdb.sql(f"from (values {rows}) as orders(reference, amount, paid)").write_parquet(str(path))
+    with pytest.raises(OrdersError, match="(?s)" + message):
+        reconcile(settings, str(path), Mapping())
+    assert not settings.published_path.exists()
+
+
+def test_files_that_are_broken_or_hold_nothing(bills: Bills, settings: Settings, tmp_path: Path) -> None:
+    before = settings.warehouse_path.read_bytes()
+    rows = "select 'A' as reference, 12 as amount, 'oui' as paid"
+    whole, empty, nameless = (tmp_path / f"{name}.parquet" for name in ("whole", "empty", "nameless"))
+    duckdb.sql(rows).write_parquet(str(whole))
+    duckdb.sql(f"{rows} where false").write_parquet(str(empty))
+    duckdb.sql("select 'A' as nom, 12 as prix").write_parquet(str(nameless))
+    cut = {
+        "cut.parquet": whole.read_bytes()[:60],
+        "cut.duckdb": b"\0" * 8 + b"DUCK" + b"\0" * 100,
+        "cut.csv": "reference;montant;paye\n1;5;oui\n".encode("utf-16")[:-1],
+        "mark.csv": "\n \n".encode("utf-16"),
+    }
+    for name, content in cut.items():
+        (tmp_path / name).write_bytes(content)
+    for path, message in (
+        (empty, "no orders below the header"),
+        (nameless, "reference or the amount; the file has “nom”, “prix”.*Where: nameless.parquet\n"),
+        (tmp_path / "cut.parquet", "The orders cannot be read"),
+        (tmp_path / "cut.duckdb", "The orders cannot be read"),
+        (tmp_path / "cut.csv", "not UTF-16: it is cut off or damaged.*cut.csv, line 2"),
+        (tmp_path / "mark.csv", "The file is empty"),
+        (tmp_path, "Is a directory"),
+    ):
+        with pytest.raises(OrdersError, match="(?s)" + message):
+            reconcile(settings, str(path), Mapping())
+    assert settings.warehouse_path.read_bytes() == before and not settings.published_path.exists()
+
+
 def test_an_excel_file_is_named_as_such(bills: Bills, shop: Shop) -> None:
     with pytest.raises(OrdersError, match="This is an Excel file"):
         shop(b"PK\x03\x04rest")
@@ -725,22 +781,59 @@ def big_export(path: Path, megabytes: int) -> int:
     return count
 
 
-@pytest.mark.parametrize("megabytes", [8, pytest.param(100, marks=pytest.mark.long)])
+IN_A_PROCESS_OF_ITS_OWN = """
+import resource, sys
+from cashpay_pipeline.errors import OrdersError
+from cashpay_pipeline.reconcile import Mapping, reconcile
+from cashpay_pipeline.settings import load_settings
+try:
+    print(reconcile(load_settings(data_dir=sys.argv[1]), sys.argv[2], Mapping()).orders)
+except OrdersError as error:
+    print(" ".join(str(error).split()))
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+"""
+
+
+def said_and_peak_megabytes(settings: Settings, path: Path) -> tuple[str, int]:
+    command = [sys.executable, "-c", IN_A_PROCESS_OF_ITS_OWN, str(settings.data_dir), str(path)]
+    said, peak = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+    return said, int(peak)
+
+
+SIZES = pytest.mark.parametrize("megabytes", [8, pytest.param(100, marks=pytest.mark.long)])
+
+
+@SIZES
+@pytest.mark.parametrize(
+    ("last", "message"),
+    [
+        ("last;gratuit;oui;2026-03-02;", "“gratuit” is not an amount."),
+        ("last;5;oui;31/13/2026;", "“31/13/2026” and “2026-03-01” (line 2) are not in the same form."),
+        ("last;5;oui", "The row has 3 cells, the header 5."),
+    ],
+)
+def test_one_bad_line_at_the_end_of_many_orders(
+    bills: Bills, settings: Settings, tmp_path: Path, megabytes: int, last: str, message: str
+) -> None:
+    before = settings.warehouse_path.read_bytes()
+    path = tmp_path / "orders.csv"
+    count = big_export(path, megabytes)
+    with path.open("a", encoding="utf-8") as handle:
+        handle.write(last)
+    said, peak_megabytes = said_and_peak_megabytes(settings, path)
+    assert said.startswith(message) and f"Where: orders.csv, line {count + 2:,}" in said
+    assert peak_megabytes < 700
+    assert settings.warehouse_path.read_bytes() == before and not settings.published_path.exists()
+    assert not list(settings.data_folder.glob(".cashpay*"))
+
+
+@SIZES
 def test_many_orders_in_bounded_memory(bills: Bills, settings: Settings, tmp_path: Path, megabytes: int) -> None:
     bills(("CP-1", "000000001", "Paid", 101, 101))
     path = tmp_path / "orders.csv"
     count = big_export(path, megabytes)
-    program = (
-        "import resource, sys; from cashpay_pipeline.reconcile import Mapping, reconcile; "
-        "from cashpay_pipeline.settings import load_settings; "
-        "found = reconcile(load_settings(data_dir=sys.argv[1]), sys.argv[2], Mapping()); "
-        "print(found.orders, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)"
-    )
-    result = subprocess.run(
-        [sys.executable, "-c", program, str(settings.data_dir), str(path)], capture_output=True, text=True, check=True
-    )
-    orders, peak_megabytes = map(int, result.stdout.split())
-    assert orders == count
+    said, peak_megabytes = said_and_peak_megabytes(settings, path)
+    assert said == str(count)
     counted = query(
         settings.published_path, "select class, count(*) as n from marts.reconciliation group by 1 order by 1"
     )

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from cashpay_pipeline.errors import OrdersError
+from cashpay_pipeline.privacy import hide_phones
 from cashpay_pipeline.reconcile.mapping import NO_COLUMN, Mapping
 
 ROLES = {
@@ -30,7 +31,8 @@ NAMES = {
 }
 """What a column may be called in French and English exports, without accents, capitals and signs."""
 
-_VALUE = re.compile(r"[+-]?\d[\d\s.,:/+-]*")
+_NO_NAME = re.compile(r"[+-]?\d[\d\s.,:/+-]*|.*[{}\[\]<>\"@].*", re.DOTALL)
+"""A number, a date, an address, a piece of JSON or HTML."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,7 @@ def find_columns(header: Sequence[str], mapping: Mapping, where: str) -> tuple[d
         if len(fitting) > 1:
             raise OrdersError(
                 f"Several columns could be the {called}: {_listed(c.name for c in fitting)}.",
-                where=f"{where}, line 1",
+                where=where,
                 next_step=f"Choose one with --{role}.",
             )
         if fitting:
@@ -86,13 +88,13 @@ def _require(header: Sequence[str], found: dict[str, Column], mapping: Mapping, 
     if missing:
         raise OrdersError(
             f"No column is recognised as the {' or the '.join(missing)}; {_found(header)}.",
-            where=f"{where}, line 1",
+            where=where,
             next_step="Name the columns: " + " ".join(f"--{role} COLUMN" for role in missing) + ".",
         )
     if "paid" not in found and not mapping.all_paid:
         raise OrdersError(
             f"No column tells whether an order is paid; {_found(header)}.",
-            where=f"{where}, line 1",
+            where=where,
             next_step="Name it with --paid COLUMN, or say --all-paid if every order in the file is.",
         )
 
@@ -102,13 +104,13 @@ def _named(header: Sequence[str], told: str, where: str) -> Column:
     fitting = exact or [Column(i, name) for i, name in enumerate(header) if plain_name(name) == plain_name(told)]
     if len(fitting) != 1:
         many = "There are several columns" if fitting else "There is no column"
-        raise OrdersError(f"{many} “{told}”; {_found(header)}.", where=f"{where}, line 1")
+        raise OrdersError(f"{many} “{told}”; {_found(header)}.", where=where)
     return fitting[0]
 
 
 def _found(header: Sequence[str]) -> str:
     """What the file has, for a message. Without a header its first line is an order, perhaps with a customer in it."""
-    if any(_VALUE.fullmatch(name) for name in header):
+    if any(_NO_NAME.fullmatch(name) or hide_phones(name) != name for name in header):
         return "its first line has values and no names of columns"
     return f"the file has {_listed(header)}"
 

@@ -72,7 +72,8 @@ def read_orders(address: str, mapping: Mapping, folder: Path) -> Iterator[Orders
     """
     with open_scratch(folder) as scratch:
         with open_source(address, mapping, folder) as source:
-            columns, assumed = find_columns(source.header, mapping, source.name)
+            header_at = f"{source.name}, line 1" if source.unit == "line" else source.name
+            columns, assumed = find_columns(source.header, mapping, header_at)
             assumed = [*source.assumed, *assumed]
             sheet = Sheet(scratch, source.name, source.unit, columns, _load(scratch, source, columns))
         assumed += _clean(sheet, mapping)

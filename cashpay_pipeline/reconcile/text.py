@@ -19,6 +19,8 @@ SEPARATORS = {";": "semicolons", ",": "commas", "\t": "tabs", "|": "bars"}
 SAMPLE_ROWS = 100
 CHUNK_BYTES = 1 << 20
 
+_NAME = re.compile(r"[\w .°#-]{1,60}")
+"""What may be a column's name. Anything else may be a customer's order, and is not repeated."""
 _NOT_WINDOWS = re.compile(rb"[\x81\x8d\x8f\x90\x9d]")
 
 Line = tuple[int, list[str]]
@@ -50,17 +52,14 @@ def _encoding(path: Path) -> tuple[str, list[str]]:
     """UTF-8 if every byte agrees; else what a byte order mark says; else Windows-1252, which is Latin-1 and more."""
     with path.open("rb") as handle:
         start = handle.read(4)
-        if not start:
-            raise OrdersError("The file is empty.", where=path.name, next_step="Export the orders again.")
         if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
             return "utf-16", ["The file is UTF-16."]
         handle.seek(0)
         utf8 = codecs.getincrementaldecoder("utf-8")()
-        is_utf8, is_windows, is_blank, line = True, True, True, 1
+        is_utf8, is_windows, line = True, True, 1
         while chunk := handle.read(CHUNK_BYTES):
             if b"\x00" in chunk:
                 raise OrdersError("The file is not text.", where=path.name, next_step="Save it as CSV and run again.")
-            is_blank = is_blank and not chunk.strip()
             if is_utf8:
                 try:
                     utf8.decode(chunk)
@@ -75,8 +74,6 @@ def _encoding(path: Path) -> tuple[str, list[str]]:
                 utf8.decode(b"", final=True)
             except UnicodeDecodeError:
                 is_utf8 = False
-    if is_blank:
-        raise OrdersError("The file is empty.", where=path.name, next_step="Export the orders again.")
     if is_utf8:
         return "utf-8-sig", []
     known_as = "Windows-1252, which is Latin-1 and more" if is_windows else "Latin-1"
@@ -92,9 +89,11 @@ def _separator(path: Path, encoding: str) -> str:
             known = sum(plain_name(name) in names.split() for name in sample[0] for names in NAMES.values())
             fitting[sign] = (known, is_whole and all(len(row) == len(sample[0]) for row in sample))
     if not fitting:
-        first = next(_lines(path, encoding), "").strip()
+        first = next((line.strip() for line in _lines(path, encoding) if line.strip()), "")
+        if not first:
+            raise OrdersError("The file is empty.", where=path.name, next_step="Export the orders again.")
         raise OrdersError(
-            f"The file has one column only: “{hide_phones(first)[:80]}”.",
+            "The file has one column only" + (f": “{hide_phones(first)}”." if _NAME.fullmatch(first) else "."),
             where=f"{path.name}, line 1",
             next_step="Export reference, amount and payment as columns, separated by semicolons, commas, tabs or bars.",
         )
@@ -120,8 +119,19 @@ def _sample(path: Path, encoding: str, separator: str) -> tuple[list[list[str]],
 
 
 def _lines(path: Path, encoding: str) -> Iterator[str]:
+    """The lines of the file; one in UTF-16 may end or break anywhere, other character sets have been looked at."""
+    number = 0
     with path.open(encoding=encoding, newline="") as handle:
-        yield from handle
+        try:
+            for line in handle:
+                number += 1
+                yield line
+        except UnicodeError:
+            raise OrdersError(
+                "From here on the file is not UTF-16: it is cut off or damaged.",
+                where=f"{path.name}, line {number + 1:,}",
+                next_step="Export the orders again.",
+            ) from None
 
 
 def _rows(path: Path, encoding: str, separator: str, skipped: int) -> Iterator[Line]:
@@ -131,7 +141,7 @@ def _rows(path: Path, encoding: str, separator: str, skipped: int) -> Iterator[L
     while True:
         try:
             row = next(reader, None)
-        except (csv.Error, UnicodeDecodeError) as error:
+        except csv.Error as error:
             raise OrdersError(
                 f"The row cannot be read ({error}).",
                 where=f"{path.name}, line {begins:,}",
