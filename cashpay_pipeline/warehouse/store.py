@@ -66,38 +66,33 @@ end
 """
 """Before that moment no rule of sync/recheck.py asks for the bill. So most of the table need not be looked at."""
 
-KNOWN_BILLS = """
-create or replace temp table known_bill as
-with near as materialized ( -- DuckDB passes over what was created at other times
-    select bill.rowid as place, bill.order_reference
-    from core.bills as bill
-    join reading on reading.order_reference = bill.order_reference
-    where bill.account = $account
-        and bill.created_at between $first::timestamptz - interval 24 hours and $last::timestamptz + interval 24 hours
-),
-elsewhere as materialized (
-    select order_reference from reading except select order_reference from near
-),
-stored as materialized (
-    select place from near
-    union all
-    select bill.rowid from core.bills as bill
-    join elsewhere on elsewhere.order_reference = bill.order_reference
-    where bill.account = $account
-)
-select bill.rowid as place, bill.account, bill.order_reference, bill.state, bill.received_amount, bill.created_at,
-    bill.gateway_reference, bill.gateway_name, bill.payment_count, bill.first_seen_at, bill.changed_at,
-    bill.verified_at, bill.paid_after, bill.paid_before, bill.version, bill.list_digest, bill.details_digest,
-    reading.state = bill.state and reading.digest is not distinct from
-        case reading.source when 'list' then bill.list_digest else bill.details_digest end as is_same
-from stored
-join core.bills as bill on bill.rowid = stored.place
-join reading on reading.order_reference = bill.order_reference
+KNOWN_COLUMNS = """
+bill.rowid as place, bill.account, bill.order_reference, bill.state, bill.received_amount, bill.created_at,
+bill.gateway_reference, bill.gateway_name, bill.payment_count, bill.first_seen_at, bill.changed_at, bill.verified_at,
+bill.paid_after, bill.paid_before, bill.version, bill.list_digest, bill.details_digest,
+reading.state = bill.state and reading.digest is not distinct from
+    case reading.source when 'list' then bill.list_digest else bill.details_digest end as is_same
 """
-"""What is stored of the bills of a batch, and its `place` in the table: where a batch writes, until it is committed.
+"""What is stored of the bills of a batch, and its `place` in the table: where a batch writes, until it is committed."""
 
-Only the keys are looked through, and first those where the bills should be; the rest is read at the places found.
+FIND_NEAR = f"""
+create or replace temp table known_bill as
+select {KNOWN_COLUMNS}
+from core.bills as bill join reading using (order_reference)
+where bill.account = $account -- DuckDB passes over what was created at other times
+    and bill.created_at between $first::timestamptz - interval 24 hours and $last::timestamptz + interval 24 hours
+"""  # noqa: S608 - columns of ours
+FIND_ELSEWHERE = """
+create or replace temp table elsewhere as
+select bill.rowid as place
+from core.bills as bill join (from reading anti join known_bill using (order_reference)) using (order_reference)
+where bill.account = ?
 """
+ADD_ELSEWHERE = f"""
+insert into known_bill
+select {KNOWN_COLUMNS}
+from core.bills as bill join elsewhere on elsewhere.place = bill.rowid join reading using (order_reference)
+"""  # noqa: S608
 
 
 @dataclass(frozen=True)
@@ -135,7 +130,9 @@ def known_bills(
     """
     reading = frame(list(seen), {"order_reference": TEXT, "source": TEXT, "state": TEXT, "digest": TEXT})
     first, last = created or (None, None)
-    warehouse.execute(KNOWN_BILLS, {"account": account, "first": first, "last": last}, reading=reading)
+    found = warehouse.execute(FIND_NEAR, {"account": account, "first": first, "last": last}, reading=reading)
+    if found < len(reading) and warehouse.execute(FIND_ELSEWHERE, [account], reading=reading):
+        warehouse.execute(ADD_ELSEWHERE, reading=reading)
     same = {r["order_reference"] for r in warehouse.rows("select order_reference from known_bill where is_same")}
     others = warehouse.rows(
         """
@@ -151,7 +148,7 @@ def known_bills(
     return same, {r.pop("order_reference"): Known(**r) for r in others}
 
 
-def save_seen(warehouse: Warehouse, account: str, rows: Sequence[tuple[Any, ...]]) -> None:
+def save_seen(warehouse: Warehouse, rows: Sequence[tuple[Any, ...]]) -> None:
     """Note that bills which `known_bills` found were read as they are stored; rows as in `SEEN_DTYPES`."""
     if rows:
         warehouse.execute(
@@ -170,9 +167,8 @@ def save_seen(warehouse: Warehouse, account: str, rows: Sequence[tuple[Any, ...]
                     from known_bill join seen using (order_reference)
                 )
             ) as again
-            where bill.account = ? and bill.rowid = again.place
+            where bill.rowid = again.place
             """,  # noqa: S608 - an expression of ours
-            [account],
             seen=frame(rows, SEEN_DTYPES),
         )
 
