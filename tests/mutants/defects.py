@@ -159,8 +159,8 @@ DEFECTS = [
     Defect(
         "insert_by_position",
         PACKAGE + "warehouse/store.py",
-        "insert into core.payments by name select * from payment_rows",
-        "insert into core.payments select * from payment_rows",
+        "insert into core.payments by name\n            select payment_row",
+        "insert into core.payments\n            select payment_row",
         "tests/test_first_sync.py -k every_other_form",
     ),
     Defect(
@@ -180,8 +180,8 @@ DEFECTS = [
     Defect(
         "key_without_account",
         PACKAGE + "warehouse/store.py",
-        "on stored.account = incoming.account and stored.order_reference = incoming.order_reference",
-        "on stored.order_reference = incoming.order_reference",
+        "where bill.account = $account\n        and bill.created_at between",
+        "where bill.created_at between",
         "tests/test_accounts.py -k A14",
     ),
     Defect(
