@@ -66,7 +66,8 @@ def test_sync_reads_publishes_and_sums_up(environment: Settings, simulator: Simu
 
 def test_sync_chooses_the_job(environment: Settings, tmp_path: Path) -> None:
     for arguments in ([], ["--full"], ["--recheck", "--limit", "5"]):
-        assert cashpay("sync", *arguments).exit_code == 0
+        result = cashpay("sync", *arguments)
+        assert result.exit_code == 0, result.output
     with dg.DagsterInstance.from_config(str(tmp_path / ".dagster")) as instance:
         assert [run.job_name for run in instance.get_runs()] == ["recheck_open_bills", "full_refresh", "refresh"]
     assert cashpay("sync", "--full", "--recheck").exit_code == 2
