@@ -64,6 +64,8 @@ def _serve() -> None:
     """The nursery: one question a line, one answer a line; ends with its standard input."""
     from jobs import run
 
+    # As a service manager starts it; an ignored signal would be inherited from whatever ran the tests before.
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     for line in sys.stdin:
         question = json.loads(line)
         if "start" in question:
