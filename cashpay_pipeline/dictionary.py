@@ -10,9 +10,8 @@ import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
-from cashpay_pipeline.catalog import catalog_path, catalog_text
+from cashpay_pipeline.catalog import TableName, catalog, catalog_path, catalog_text
 from cashpay_pipeline.lineage import derive
-from cashpay_pipeline.marts import TableName, data_dictionary
 from cashpay_pipeline.sqlfiles import sql_folder
 
 TableText = tuple[str, dict[str, str]]
@@ -45,7 +44,7 @@ def english_texts() -> dict[TableName, TableText]:
     """The comments of every table and column."""
     return {
         table: (comment, {column.name: column.comment for column in columns})
-        for table, (comment, columns) in data_dictionary().items()
+        for table, (comment, columns) in catalog().tables.items()
     }
 
 
@@ -86,7 +85,7 @@ def write_pages(folder: Path) -> None:
 
 def _page(language: str, texts: dict[TableName, TableText]) -> Iterator[str]:
     yield _OPENING[language]
-    for table, (_, columns) in sorted(data_dictionary().items()):
+    for table, (_, columns) in sorted(catalog().tables.items()):
         description, translated = texts[table]
         yield f"\n## {'.'.join(table)}\n\n{description}\n\n{_HEADER[language]}\n|---|---|---|\n"
         for column in columns:

@@ -17,7 +17,7 @@ from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cashpay_pipeline.catalog import Column, Sources, TableName, catalog
+from cashpay_pipeline.catalog import TableName, catalog
 from cashpay_pipeline.errors import WarehouseError
 from cashpay_pipeline.sqlfiles import read_sql, sql_folder
 
@@ -25,8 +25,6 @@ if TYPE_CHECKING:  # Dagster loads this module with every definition; DuckDB is 
     import duckdb
 
     from cashpay_pipeline.warehouse import Warehouse
-
-__all__ = ["Column", "Mart", "TableName", "all_marts", "build_mart", "column_lineage", "data_dictionary", "read_mart"]
 
 
 @dataclass(frozen=True)
@@ -107,16 +105,6 @@ def build_mart(warehouse: "Warehouse", mart: Mart) -> int:
         create_mart(warehouse.connection, mart)
     (counted,) = warehouse.rows(f"select count(*) as row_count from marts.{mart.name}")  # noqa: S608 - a file's name
     return int(counted["row_count"])
-
-
-def column_lineage(mart: Mart) -> Sources:
-    """For each column, the columns of other tables that its values are made from."""
-    return catalog().sources[mart.name]
-
-
-def data_dictionary() -> Mapping[TableName, tuple[str, list[Column]]]:
-    """Comment and columns of every table, as DuckDB itself gives them for the DDL and the marts."""
-    return catalog().tables
 
 
 def create_mart(connection: "duckdb.DuckDBPyConnection", mart: Mart) -> None:

@@ -18,7 +18,7 @@ from zoneinfo import ZoneInfo
 
 import pandas as pd
 
-from cashpay_pipeline.settings import BUSINESS_TIMEZONE
+from cashpay_pipeline.clock import BUSINESS_TIMEZONE
 
 Record = Mapping[str, Any]
 Source = Literal["list", "details", "callback"]

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 from pydantic import AfterValidator, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from cashpay_pipeline.clock import BUSINESS_TIMEZONE as BUSINESS_TIMEZONE
+from cashpay_pipeline.clock import BUSINESS_TIMEZONE
 from cashpay_pipeline.errors import SettingsError
 
 OAUTH2_FIELDS = ("username", "password", "client_id", "client_secret")

@@ -10,10 +10,10 @@ import dagster as dg
 import pytest
 
 import cashpay_pipeline
+from cashpay_pipeline.catalog import catalog
 from cashpay_pipeline.checks import all_checks, read_check
 from cashpay_pipeline.definitions import build_defs, defs
 from cashpay_pipeline.errors import WarehouseError
-from cashpay_pipeline.marts import data_dictionary
 
 PACKAGE = Path(cashpay_pipeline.__file__).parent
 PROJECT = PACKAGE.parent
@@ -48,7 +48,7 @@ def test_an_asset_has_the_comments_and_columns_of_its_table() -> None:
     for key, spec in specs().items():
         if spec.group_name == "published":
             continue
-        comment, columns = data_dictionary()[spec.key.path[0], spec.key.path[1]]
+        comment, columns = catalog().tables[spec.key.path[0], spec.key.path[1]]
         schema = spec.metadata["dagster/column_schema"]
         assert spec.description == comment
         assert [(c.name, c.type, c.description) for c in schema.columns] == [
@@ -193,7 +193,7 @@ def test_lock_files_name_exact_versions_and_no_registry() -> None:
 
 def test_every_check_names_a_table_and_leaves_personal_data_out() -> None:
     for check in all_checks():
-        assert check.table in data_dictionary(), check.name
+        assert check.table in catalog().tables, check.name
         assert not [word for word in ("client_", "payload", "description", "select *") if word in check.sql], check.name
 
 

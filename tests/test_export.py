@@ -21,13 +21,14 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from cashpay_pipeline.atomic import PREFIX, put_in_place, workshop
+from cashpay_pipeline.catalog import catalog
 from cashpay_pipeline.cli import app
 from cashpay_pipeline.errors import ExportError, QueryError, WarehouseError
 from cashpay_pipeline.export import export_table
 from cashpay_pipeline.export import run as export_run
 from cashpay_pipeline.export.excel import write_excel
 from cashpay_pipeline.export.text import harmless, write_csv
-from cashpay_pipeline.marts import all_marts, build_mart, data_dictionary
+from cashpay_pipeline.marts import all_marts, build_mart
 from cashpay_pipeline.settings import Settings, load_settings
 from cashpay_pipeline.warehouse import open_warehouse, publish
 
@@ -184,7 +185,7 @@ def test_every_table_in_every_format_also_when_empty(tmp_path: Path) -> None:
         for mart in all_marts():
             build_mart(warehouse, mart)
     publish(settings)
-    for schema, table in data_dictionary():
+    for schema, table in catalog().tables:
         for form in ("parquet", "csv", "excel"):
             assert export_table(settings, f"{schema}.{table}", form, tmp_path / "out").paths
 

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 from rows import FLOOZ, MIXX, at, bill, history, insert, payments, sync_row
 
+from cashpay_pipeline.catalog import catalog
 from cashpay_pipeline.errors import WarehouseError
-from cashpay_pipeline.marts import all_marts, build_mart, column_lineage, data_dictionary, read_mart
+from cashpay_pipeline.marts import all_marts, build_mart, read_mart
 from cashpay_pipeline.settings import load_settings
 from cashpay_pipeline.warehouse import Warehouse, open_warehouse
 
@@ -435,7 +436,7 @@ def test_a_mart_has_the_same_types_and_comments_with_and_without_rows(
         build_mart(warehouse, mart)
     assert bool(build(warehouse, name)) == is_filled
 
-    comment, columns = data_dictionary()["marts", name]
+    comment, columns = catalog().tables["marts", name]
     assert comment.startswith(MARTS[name].description) and comment.endswith(f"Grain: {MARTS[name].grain}.")
     found = warehouse.rows(
         "select column_name, data_type, comment from duckdb_columns() "
@@ -464,7 +465,7 @@ def test_a_failing_build_keeps_the_table_that_was_there(warehouse: Warehouse, tm
 
 
 def test_every_core_table_and_column_has_a_comment() -> None:
-    tables = data_dictionary()
+    tables = catalog().tables
     assert not [table for table, (comment, _) in tables.items() if not comment]
     assert not [
         (table, column.name) for table, (_, columns) in tables.items() for column in columns if not column.comment
@@ -492,7 +493,7 @@ def test_marts_come_after_the_marts_they_are_made_of(tmp_path: Path) -> None:
 
 def test_column_lineage_follows_the_sql_to_the_core_tables() -> None:
     bills = ("core", "bills")
-    assert column_lineage(MARTS["bill_states"]) == {
+    assert catalog().sources["bill_states"] == {
         "account": [(bills, "account")],
         "state": [(bills, "state")],
         "currency": [(bills, "currency")],
@@ -504,12 +505,12 @@ def test_column_lineage_follows_the_sql_to_the_core_tables() -> None:
         "oldest_created_at": [(bills, "created_at")],
         "oldest_verified_at": [(bills, "verified_at")],
     }
-    assert set(column_lineage(MARTS["daily_collections"])["gateway_name"]) >= {
+    assert set(catalog().sources["daily_collections"]["gateway_name"]) >= {
         (bills, "gateway_name"),
         (("core", "gateways"), "name"),
         (("core", "payments"), "gateway_name"),
     }
-    assert column_lineage(MARTS["unpaid_aging"])["open_amount"] == [(("marts", "unpaid_bills"), "open_amount")]
+    assert catalog().sources["unpaid_aging"]["open_amount"] == [(("marts", "unpaid_bills"), "open_amount")]
 
 
 @pytest.mark.parametrize(

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
+from cashpay_pipeline.catalog import catalog
 from cashpay_pipeline.defs.charts import chart_and_tags
 from cashpay_pipeline.defs.metadata import table_facts, table_spec
 from cashpay_pipeline.defs.names import Names
 from cashpay_pipeline.defs.resources import WRITER_POOL, WarehouseResource
-from cashpay_pipeline.marts import Mart, all_marts, build_mart, column_lineage
+from cashpay_pipeline.marts import Mart, all_marts, build_mart
 
 if TYPE_CHECKING:
     from cashpay_pipeline.warehouse import Warehouse
@@ -68,7 +69,7 @@ def _result(instance: dg.DagsterInstance, names: Names, opened: "Warehouse", mar
     chart, tags = chart_and_tags(instance, names.key(table), opened, table)
     lineage = {
         column: [dg.TableColumnDep(asset_key=names.key(source), column_name=name) for source, name in sources]
-        for column, sources in column_lineage(mart).items()
+        for column, sources in catalog().sources[mart.name].items()
     }
     return dg.MaterializeResult(
         asset_key=names.key(table),

@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
+from cashpay_pipeline.catalog import catalog
+from cashpay_pipeline.clock import BUSINESS_TIMEZONE
 from cashpay_pipeline.errors import QueryError
-from cashpay_pipeline.marts import data_dictionary
-from cashpay_pipeline.settings import BUSINESS_TIMEZONE
 from cashpay_pipeline.warehouse import Warehouse
 
 MOMENT = "TIMESTAMP WITH TIME ZONE"
@@ -61,7 +61,7 @@ def find_table(name: str, published: Warehouse) -> Table:
     Raises:
         QueryError: there is none.
     """
-    known = data_dictionary()
+    known = catalog().tables
     fitting = [(schema, table) for schema, table in known if name in (table, f"{schema}.{table}")]
     if len(fitting) != 1:
         listed = ", ".join(sorted(f"{schema}.{table}" for schema, table in known))

@@ -5,11 +5,11 @@ from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from cashpay_pipeline.clock import BUSINESS_TIMEZONE
 from cashpay_pipeline.errors import OrdersError
 from cashpay_pipeline.privacy import hide_phones
 from cashpay_pipeline.reconcile.mapping import Mapping
 from cashpay_pipeline.reconcile.orders import Orders
-from cashpay_pipeline.settings import BUSINESS_TIMEZONE
 from cashpay_pipeline.sqlfiles import read_sql, sql_folder
 from cashpay_pipeline.warehouse import Warehouse
 

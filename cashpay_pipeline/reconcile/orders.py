@@ -10,6 +10,7 @@ from typing import Any
 
 import pandas as pd
 
+from cashpay_pipeline.clock import BUSINESS_TIMEZONE
 from cashpay_pipeline.errors import OrdersError
 from cashpay_pipeline.normalize import CURRENCY_DECIMALS
 from cashpay_pipeline.privacy import hide_phones
@@ -26,7 +27,6 @@ from cashpay_pipeline.reconcile.words import (
     read_units,
     read_words,
 )
-from cashpay_pipeline.settings import BUSINESS_TIMEZONE
 from cashpay_pipeline.sqlfiles import read_sql, sql_folder
 from cashpay_pipeline.warehouse import Warehouse
 from cashpay_pipeline.warehouse.files import open_scratch, write_parquet

@@ -23,12 +23,13 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from cashpay_pipeline.atomic import workshop
+from cashpay_pipeline.clock import BUSINESS_TIMEZONE
 from cashpay_pipeline.errors import OrdersError
 from cashpay_pipeline.reconcile.compare import compare, doubts, local_time
 from cashpay_pipeline.reconcile.mapping import Mapping
 from cashpay_pipeline.reconcile.orders import Orders, read_orders
 from cashpay_pipeline.reconcile.store import Reconciliation, details_file, store
-from cashpay_pipeline.settings import BUSINESS_TIMEZONE, Settings
+from cashpay_pipeline.settings import Settings
 from cashpay_pipeline.warehouse import open_warehouse, publish
 
 

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from cashpay_pipeline.atomic import put_in_place, workshop
-from cashpay_pipeline.clock import Clock, SystemClock
+from cashpay_pipeline.clock import BUSINESS_TIMEZONE, Clock, SystemClock
 from cashpay_pipeline.errors import WarehouseError
 from cashpay_pipeline.privacy import hide_phones
 from cashpay_pipeline.report import charts
@@ -20,7 +20,7 @@ from cashpay_pipeline.report.formats import Formats, plain
 from cashpay_pipeline.report.queries import NEWEST_DIFFERENCES, Facts, read_facts
 from cashpay_pipeline.report.texts import Language, Texts
 from cashpay_pipeline.report.trust import is_made_up, reservations
-from cashpay_pipeline.settings import BUSINESS_TIMEZONE, Settings
+from cashpay_pipeline.settings import Settings
 
 
 @dataclass(frozen=True)

@@ -33,7 +33,7 @@ AGE_CLASSES = (
 )
 """What is asked first comes first."""
 
-FIND_DUE = """
+FIND_DUE = f"""
 create or replace temp table due as
 with damaged as (
     select order_reference, max(last_seen_at) as last_seen_at
@@ -48,17 +48,13 @@ aged as (
         created_at,
         verified_at,
         verified_at >= $started as is_fresh,
-        state in ('Pending', 'Partial', 'Unknown') as is_open,
+        {store.IS_OPEN} as is_open,
         (epoch_us($now) - epoch_us(coalesce(created_at, first_seen_at))) / 86_400_000_000 as age_days,
         (epoch_us($now) - epoch_us(verified_at)) / 86_400_000_000 as unverified_days,
-        -- A bill that was settled when it was first read has been so for an unknown time: it counts from its creation.
-        epoch_us(case when version = 1 then coalesce(created_at, first_seen_at) else changed_at end) as settled_us,
+        epoch_us({store.SETTLED_AT}) as settled_us,
         (epoch_us($now) - settled_us) / 86_400_000_000 as settled_days,
         (epoch_us(verified_at) - settled_us) / 86_400_000_000 as settled_days_then,
-        details_digest is null and (
-            received_amount is null
-            or (state in ('Paid', 'Excess', 'Partial') and gateway_reference is null and gateway_name is null)
-        ) as lacks_details
+        {store.LACKS_DETAILS} as lacks_details
     from core.bills
     where account = $account and missing_since is null and due_at <= $now
 ),
@@ -86,7 +82,7 @@ classed as (
     select order_reference, null, last_seen_at, 'set aside' from damaged
 )
 select order_reference, created_at, verified_at, age_class from classed where age_class is not null
-"""
+"""  # noqa: S608 - expressions of ours
 
 FIRST_DUE = """
 select order_reference, age_class from due

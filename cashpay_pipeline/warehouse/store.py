@@ -46,19 +46,24 @@ ISSUE_DTYPES = {
 }
 
 
-DUE_AT = """
+LACKS_DETAILS = """(details_digest is null and (
+    received_amount is null
+    or (state in ('Paid', 'Excess', 'Partial') and gateway_reference is null and gateway_name is null)
+))"""
+IS_OPEN = "state in ('Pending', 'Partial', 'Unknown')"
+SETTLED_AT = "(case when version = 1 then coalesce(created_at, first_seen_at) else changed_at end)"
+"""A bill that was settled when it was first read has been so for an unknown time: it counts from its creation."""
+
+DUE_AT = f"""
 case
-    when details_digest is null and (
-        received_amount is null
-        or (state in ('Paid', 'Excess', 'Partial') and gateway_reference is null and gateway_name is null)
-    ) then timestamptz 'epoch'
-    when state in ('Pending', 'Partial', 'Unknown') then
+    when {LACKS_DETAILS} then timestamptz 'epoch'
+    when {IS_OPEN} then
         case
             when verified_at < coalesce(created_at, first_seen_at) + interval 168 hours then verified_at
             else verified_at + interval 168 hours
         end
     else list_min(list_filter(
-        [case when version = 1 then coalesce(created_at, first_seen_at) else changed_at end + hours
+        [{SETTLED_AT} + hours
             for hours in [interval 24 hours, interval 168 hours, interval 720 hours]],
         lambda moment: moment > verified_at
     ))
