@@ -17,6 +17,9 @@ def test_every_job_can_be_launched_and_ends_well(outside: Outside) -> None:
 
 
 def test_a_check_tells_its_result_and_what_must_be_true(outside: Outside) -> None:
+    # Alone: steps of runs that overlap alternate, and then Dagster counts a check for an older materialization.
+    assert outside.ended(outside.launch("refresh", {"kind": "refresh"})) == "SUCCESS"
+
     def look() -> Any:
         found = outside.ask(
             """query ($key: AssetKeyInput!) { assetNodeOrError(assetKey: $key) { ... on AssetNode {
