@@ -5,8 +5,9 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-from signal import SIG_DFL, SIGTERM, getsignal, signal
-from threading import current_thread, main_thread
+from signal import SIG_DFL, SIGTERM, getsignal, set_wakeup_fd, signal
+from socket import socketpair
+from threading import Thread, current_thread, main_thread
 
 from cashpay_pipeline import privacy
 from cashpay_pipeline.client import CashpayClient
@@ -132,21 +133,36 @@ _KINDS: dict[Kind, Callable[[Session, int | None], None]] = {
 def _stopped_by_sigterm(client: CashpayClient) -> Iterator[None]:
     """Let a service manager's SIGTERM end the sync like an error: what was read is stored, exit 143 (R8).
 
-    Requests that are in flight in other threads are cut off: they can take minutes, and nothing is lost by it.
+    Requests that are in flight are cut off: they can take minutes, and nothing is lost by it. A thread of its own does
+    that, for Python tells the main thread of a signal only between two of its steps: one that comes just before it
+    begins to wait for an answer would be heard after the answer.
     """
     if current_thread() is not main_thread() or getsignal(SIGTERM) is not SIG_DFL:
         yield
         return
 
     def stop(*_: object) -> None:
-        client.stop()
         sys.exit(128 + SIGTERM)
 
-    signal(SIGTERM, stop)
-    try:
-        yield
-    finally:
-        signal(SIGTERM, SIG_DFL)
+    def listen() -> None:
+        while number := heard.recv(1):
+            if number[0] == SIGTERM:
+                client.stop()
+
+    heard, told = socketpair()
+    told.setblocking(False)
+    with heard:
+        listener = Thread(target=listen, daemon=True)
+        listener.start()
+        before = set_wakeup_fd(told.fileno(), warn_on_full_buffer=False)
+        signal(SIGTERM, stop)
+        try:
+            yield
+        finally:
+            signal(SIGTERM, SIG_DFL)
+            set_wakeup_fd(before)
+            told.close()
+            listener.join()
 
 
 @contextmanager
