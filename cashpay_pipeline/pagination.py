@@ -123,6 +123,7 @@ class BillList:
     Attributes:
         ended: whether a walk has come to the list's end.
         pages: pages read so far.
+        place: rows that need not be read again: where another walk may go on after this one was stopped.
         total: what the API last said that there are, None where it says nothing usable.
         total_moved: whether it ever changed during the walk.
     """
@@ -137,6 +138,7 @@ class BillList:
 
     ended: bool = field(default=False, init=False)
     pages: int = field(default=0, init=False)
+    place: int = field(default=0, init=False)
     total: int | None = field(default=None, init=False)
     total_moved: bool = field(default=False, init=False)
 
@@ -185,14 +187,18 @@ class BillList:
                 if page.offset == 0 and 0 < len(page.records) < self.size:
                     self.size = len(page.records)
                     ahead.go_to(self.size)
+                dropped = 0 if page.total is None else max(0, (last_total or 0) - page.total)
+                if drops[page.offset] == READ_AGAIN_AT_MOST:
+                    dropped = 0  # the total wavers
+                self.place = page.offset + self.size
+                if dropped:  # what was behind deleted rows has moved up before this page
+                    self.place = max(0, page.offset - -(-dropped // self.size) * self.size)
                 if page.records:
                     yield page
-                dropped = 0 if page.total is None else (last_total or 0) - page.total
-                if dropped > 0 and drops[page.offset] < READ_AGAIN_AT_MOST:
-                    # What was behind deleted rows has moved up before this page. A total can also just waver.
+                if dropped:
                     drops[page.offset] += 1
                     self._forward_watch.jump()
-                    ahead.go_to(max(0, page.offset - -(-dropped // self.size) * self.size), alone=True)
+                    ahead.go_to(self.place, alone=True)
                     keys = []
                 elif not page.records:
                     self._look_further(page)

@@ -143,10 +143,10 @@ def _walk(session: Session, bills: BillList, started: datetime, *, offset: int =
             return False
         resumed = False
 
-        def save_place(page: Page = page) -> None:
+        def save_place() -> None:
             session.warehouse.execute(
                 "update core.accounts set walk_started_at = ?, walk_position = ?, walk_page_size = ? where account = ?",
-                [started, page.offset + bills.size, bills.size, session.account],
+                [started, bills.place, bills.size, session.account],
             )
 
         session.take_page(page, save_place)
