@@ -110,6 +110,8 @@ class Batch:
         Raises:
             TooManyBadRowsError: too large a share of the rows is bad; only the rows set aside are stored.
         """
+        if not self._readings and not self._bad and not progress:
+            return  # counts are asked for often, and each commit waits for the disk
         readings, self._readings = self._readings, []
         record = self._record
         counts = record.bills_new, record.bills_changed, record.bills_unchanged

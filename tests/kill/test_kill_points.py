@@ -81,13 +81,14 @@ def test_K3_killed_while_a_body_is_half_read(night):
 
 def test_killed_again_and_again_at_each_commit_the_first_walk_ends_all_the_same(night):
     """Each run is killed at its next commit; what was stored before is not asked for again."""
-    for number in range(4, 40, 2):
+    night.run("recheck")  # makes the file: its migrations are killed in a test of their own
+    for number in range(1, 40):
         run = night.run("refresh", death={"moment": "committed", "number": number})
         if run["outcome"] == "done":
             break
     assert run["outcome"] == "done"
     dead = query(night.settings.warehouse_path, "select count(*) as n from core.syncs where status = 'dead'")
-    assert dead[0]["n"] >= 1
+    assert dead[0]["n"] >= 5
     night.check_heals()
 
 
