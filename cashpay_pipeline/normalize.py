@@ -52,8 +52,8 @@ CURRENCY_DECIMALS = {
 }
 """ISO 4217 exponents; CashPay's own plug-in knows XOF only."""
 
-KEY_FIELDS = ("order_reference", "orderNum")
-"""`orderNum` is the name one public adapter uses."""
+KEY_FIELD, OTHER_KEY_FIELD = "order_reference", "orderNum"
+"""The other is the name that one public adapter uses."""
 
 TEXT = "object"
 TIME = "datetime64[us, UTC]"
@@ -194,7 +194,8 @@ def order_reference(record: Any) -> str:
     """
     if not isinstance(record, dict):
         raise BadRecordError("record", "not_an_object")
-    return _key(next((record[f] for f in KEY_FIELDS if f in record), None), "order_reference")
+    field = KEY_FIELD if KEY_FIELD in record else OTHER_KEY_FIELD
+    return _key(record.get(field), "order_reference")
 
 
 def created_at(record: Any, zone: ZoneInfo) -> datetime | None:
@@ -445,26 +446,21 @@ def business_date(moment: datetime | None) -> datetime | None:
 
 def clean_text(value: Any) -> str | None:
     """Text for a column: what DuckDB and spreadsheets cannot hold is replaced; the payload keeps the original."""
-    if value is None:
-        return None
+    if isinstance(value, str):
+        if value.isascii() and "\0" not in value:
+            return value
+        # A lone half of a pair is spelled out: as "?" it would make two keys of bills the same.
+        return value.replace("\0", "\N{REPLACEMENT CHARACTER}").encode("utf-8", "backslashreplace").decode("utf-8")
     if isinstance(value, bool):
         return "true" if value else "false"
-    if not isinstance(value, str):
-        if isinstance(value, (int, Decimal)):
-            return str(value)
-        return None
-    if value.isascii() and "\0" not in value:
-        return value
-    # A lone half of a pair is spelled out: as "?" it would make two keys of bills the same.
-    return value.replace("\0", "\N{REPLACEMENT CHARACTER}").encode("utf-8", "backslashreplace").decode("utf-8")
+    return str(value) if isinstance(value, (int, Decimal)) else None
 
 
 def _key(value: Any, field: str) -> str:
-    if isinstance(value, int) and not isinstance(value, bool):
-        return str(value)
-    if not isinstance(value, str) or not value.strip():
+    text = clean_text(value) if isinstance(value, (str, int)) and not isinstance(value, bool) else None
+    if text is None or not text.strip():
         raise BadRecordError(field, "missing" if value is None or isinstance(value, str) else "not_text")
-    return clean_text(value) or ""
+    return text
 
 
 def _object(value: Any) -> Mapping[str, Any]:

@@ -12,7 +12,7 @@ Nothing is promised about the list but that it has pages. Therefore:
 """
 
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -66,12 +66,14 @@ class Page:
     Attributes:
         offset: rows of the list before it, by the page number and size that were asked for.
         records: rows, in the list's order; a row that is not an object is passed on as it is.
+        keys: the rows' keys, in the same order; None where a row has none.
         total: how many rows the API says there are, or None.
         asked_at, received_at: when it was asked for and when it came, UTC; None for a page that does not exist (404).
     """
 
     offset: int
     records: list[Any]
+    keys: list[str | None]
     total: int | None
     asked_at: datetime | None = None
     received_at: datetime | None = None
@@ -175,7 +177,7 @@ class BillList:
             drops: Counter[int] = Counter()
             while True:
                 page = ahead.next()
-                keys = self._keys(page)
+                keys = page.keys
                 if page.records and keys == last_keys:
                     self.pages += 1
                     if self._is_end(page):
@@ -183,7 +185,7 @@ class BillList:
                         return
                     last_keys = []
                     continue
-                self._note(page, self._forward_watch, page.records)
+                self._note(page, self._forward_watch, zip(page.keys, page.records, strict=True))
                 if page.offset == 0 and 0 < len(page.records) < self.size:
                     self.size = len(page.records)
                     ahead.go_to(self.size)
@@ -215,7 +217,7 @@ class BillList:
         offset = (first.total or 0) // self.size * self.size
         while offset > 0:
             page = self._read(offset)
-            self._note(page, self._backward_watch, page.records[::-1])
+            self._note(page, self._backward_watch, zip(page.keys[::-1], page.records[::-1], strict=True))
             yield page
             offset = page.offset - self.size
 
@@ -241,7 +243,7 @@ class BillList:
             return True
         further = self._read(page.offset + self.size)
         self.pages += 1
-        if self._keys(further) != self._keys(page):
+        if further.keys != page.keys:
             return False
         read = self.count()
         if self.total is None and read == len(page.records) and not self._may_be_a_part(read):
@@ -265,7 +267,7 @@ class BillList:
             return
         further = self._read(empty.offset + self.size)
         self.pages += 1
-        if further.records and self._keys(further) not in self._recent:
+        if further.records and further.keys not in self._recent:
             raise PagingError(
                 f"Page {self.number(empty.offset)} is empty, but page {self.number(further.offset)} is not.",
                 where=f"bill list, page {self.number(empty.offset)}",
@@ -304,10 +306,10 @@ class BillList:
             reply = self.fetch(number, size)
         except RequestRefusedError as error:
             if error.status == 404 and number > self.first_page:
-                return Page(offset, [], None)
+                return Page(offset, [], [], None)
             raise
         if reply.status == 204:
-            return Page(offset, [], None, reply.asked_at, reply.received_at)
+            return Page(offset, [], [], None, reply.asked_at, reply.received_at)
         envelope, records, total = find_records(reply.body, where=f"bill list, page {number}")
         if self._envelope is None:
             self._envelope = envelope
@@ -318,22 +320,21 @@ class BillList:
             )
         if not records and offset:
             total = total or None  # counted over the page, not over the list
-        return Page(offset, records, total, reply.asked_at, reply.received_at)
+        return Page(offset, records, [self.reference(r) for r in records], total, reply.asked_at, reply.received_at)
 
     def number(self, offset: int) -> int:
         """The number of the page that holds row `offset`."""
         return offset // self.size + self.first_page
 
-    def _note(self, page: Page, watch: OrderWatch, in_reading_order: list[Any]) -> None:
+    def _note(self, page: Page, watch: OrderWatch, in_reading_order: Iterable[tuple[str | None, Any]]) -> None:
         """Take a page into account: order and total."""
         self.pages += 1
-        for record in in_reading_order:
-            key = self.reference(record)
+        for key, record in in_reading_order:
             if key is None or key in self._recent_keys:
                 continue
             watch.see(self.created_at(record))
             self._recent_keys.add(key)
-        self._recent.append(self._keys(page))
+        self._recent.append(page.keys)
         self._recent_keys = {k for keys in self._recent for k in keys if k is not None}
         self._note_total(page)
 
@@ -341,9 +342,6 @@ class BillList:
         if page.total is not None:
             self.total_moved = self.total_moved or self.total not in (None, page.total)
             self.total = page.total
-
-    def _keys(self, page: Page) -> list[str | None]:
-        return [self.reference(r) for r in page.records]
 
 
 class _Ahead:

@@ -246,15 +246,14 @@ def _read_arrivals(session: Session, bills: BillList, started: datetime, offset:
     last: list[str | None] = []
     while True:
         page = bills.read_page(offset)
-        references = [reference_of(r) for r in page.records]
-        if references in ([], last):
+        if page.keys in ([], last):
             return arrived
         is_new = not _met(session, page, started, all_of_it=True)
         session.take_page(page)
         if not is_new and bills.order != "oldest_first":
             return arrived
         arrived = arrived or is_new
-        last = references
+        last = page.keys
         offset += bills.size
 
 
@@ -309,7 +308,7 @@ def _met(session: Session, page: Page, started: datetime, *, all_of_it: bool = F
 
 def _size(page: Page) -> int:
     """How many different keys a page has."""
-    return len({reference_of(r) for r in page.records} - {None})
+    return len(set(page.keys) - {None})
 
 
 def _count(session: Session, page: Page, condition: str, moment: datetime) -> int:
@@ -317,7 +316,7 @@ def _count(session: Session, page: Page, condition: str, moment: datetime) -> in
 
     Bills are looked for where their creation times say, so that DuckDB passes over the others; elsewhere if need be.
     """
-    references = frame([(r,) for r in {reference_of(r) for r in page.records}], {"order_reference": TEXT})
+    references = frame([(key,) for key in set(page.keys)], {"order_reference": TEXT})
     created = [c for r in page.records if (c := session.created_at(r))]
     count = 0
     for near in (["created_at between $3 and $4"] if created else []) + ["true"]:

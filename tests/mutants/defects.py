@@ -173,8 +173,8 @@ DEFECTS = [
     Defect(
         "key_on_code",
         PACKAGE + "normalize.py",
-        'KEY_FIELDS = ("order_reference", "orderNum")',
-        'KEY_FIELDS = ("code", "order_reference", "orderNum")',
+        'KEY_FIELD, OTHER_KEY_FIELD = "order_reference", "orderNum"',
+        'KEY_FIELD, OTHER_KEY_FIELD = "code", "orderNum"',
         "tests/test_payloads.py -k Y3",
     ),
     Defect(
