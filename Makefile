@@ -76,4 +76,4 @@ clean:
 
 # Against what people would use instead: minutes to hours. QUICK=1 for a look, CASE=full for one case, TOOLS=ours,script for some.
 bench: .venv/ready
-	.venv/bin/python benchmarks/bench.py $(if $(CASE),--case $(CASE)) $(if $(QUICK),--quick) $(if $(PAIRS),--pairs $(PAIRS)) $(if $(TOOLS),--tools $(TOOLS))
+	.venv/bin/python benchmarks/bench.py $(if $(CASE),--case $(CASE)) $(if $(QUICK),--quick) $(if $(PAIRS),--pairs $(PAIRS)) $(if $(TOOLS),--tools "$(TOOLS)")

@@ -1,6 +1,8 @@
 """Our pipeline against what people would use instead, on the same server, in turn: A B C A B C ...
 
-    make bench [CASE=full|in_flight|nightly|scale|nothing_new|rate_limit] [QUICK=1] [PAIRS=3] [TOOLS=ours,script]
+    make bench [CASE=full] [QUICK=1] [PAIRS=3] [TOOLS="ours,script,dlt arrow"]
+
+Cases: full, in_flight, nightly, nightly_20ms, scale, nothing_new, rate_limit; all of them without CASE.
 
 Every copy is compared with the server (count, distinct keys, sum of the amounts, open bills) before its time counts.
 Ratios are the other's time by ours, within one round; above 1 means that ours is faster. The machine's own speed drops
@@ -113,6 +115,7 @@ FLOOR = Tool(
 PEERS = [SCRIPT, dlt("default"), dlt("tuned"), dlt("arrow"), SINGER]
 TOOLS = {tool.name: tool for tool in (OURS, *PEERS, FLOOR)}
 
+NIGHT = {"kind": "refresh", "in_flight": 2, "bills": 1_000_000, "new": 8_000, "changed": 2_000}
 FULL = {"kind": "full_refresh", "in_flight": 2, "bills": 100_000}
 CASES: dict[str, dict[str, Any]] = {
     "full": FULL | {"title": "Full refresh of 100,000 bills, no latency"},
@@ -120,8 +123,9 @@ CASES: dict[str, dict[str, Any]] = {
     | {"title": "Full refresh of 100,000 bills, 20 ms a request, 8 in flight", "in_flight": 8, "latency_ms": 20},
     "nightly": {
         "title": "Nightly refresh at 1,000,000 bills: 8,000 new, 2,000 paid late, 1,370 a day before",
-        **{"kind": "refresh", "in_flight": 2, "bills": 1_000_000, "new": 8_000, "changed": 2_000},
+        **NIGHT,
     },
+    "nightly_20ms": NIGHT | {"title": "The same nightly refresh, 20 ms a request", "latency_ms": 20},
 }
 
 

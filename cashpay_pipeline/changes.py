@@ -12,7 +12,8 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, NamedTuple
 
-from cashpay_pipeline.normalize import PAID_STATES, Record, Source, parse_state
+from cashpay_pipeline.normalize import Record, Source
+from cashpay_pipeline.values import PAID_STATES, parse_state
 
 MODELLED_FIELDS = frozenset(
     {"order_reference", "merchant_reference", "code", "state", "amount", "received_amount", "currency"}

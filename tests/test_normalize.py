@@ -12,14 +12,12 @@ from cashpay_pipeline.normalize import (
     BILL_DTYPES,
     GATEWAY_DTYPES,
     PAYMENT_DTYPES,
-    BadRecordError,
     Issue,
-    clean_text,
     normalize_bills,
     normalize_gateways,
     order_reference,
-    parse_state,
 )
+from cashpay_pipeline.values import BadRecordError, clean_text, parse_state
 
 FLOOZ = {"reference": "6513270e-269e-4d37-b2a7-4de452e6b438", "libelle": "Flooz-Example"}
 MIXX = {"reference": "d23f0824-128b-4f33-8c5c-7fd0a6a3a450", "libelle": "Mixx-Example"}

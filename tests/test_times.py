@@ -16,8 +16,9 @@ from shop import Shop
 from truth import assert_warehouse_equals_truth
 
 from cashpay_pipeline.errors import GuardError
-from cashpay_pipeline.normalize import BadRecordError, business_date, created_at, normalize_bills, parse_time
+from cashpay_pipeline.normalize import created_at, normalize_bills
 from cashpay_pipeline.sync import run_sync
+from cashpay_pipeline.values import BadRecordError, business_date, parse_time
 
 LOME, PARIS, KOLKATA = ZoneInfo("Africa/Lome"), ZoneInfo("Europe/Paris"), ZoneInfo("Asia/Kolkata")
 MOMENT = datetime(2024, 3, 5, 9, 30, tzinfo=UTC)

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import dagster as dg
 
 from cashpay_pipeline.catalog import TableName
+from cashpay_pipeline.clock import BUSINESS_TIMEZONE
+from cashpay_pipeline.report.figures import PERIOD_DAYS
 
 if TYPE_CHECKING:
     from cashpay_pipeline.warehouse import Warehouse
@@ -18,6 +20,7 @@ class Chart(NamedTuple):
 
     alt: str
     sql: str
+    parameters: dict[str, Any]
 
 
 COLLECTIONS: TableName = ("marts", "daily_collections")
@@ -27,21 +30,28 @@ CHARTS = {
     COLLECTIONS: Chart(
         "Money received, by day and gateway",
         "select * from marts.daily_collections",
+        {},
     ),
     CONVERSION: Chart(
         "Share of bills paid, by week of creation",
         # As in the report: the weeks of the last 90 whole days; those that are not over are pale.
-        "with last as (select cast(timezone('Africa/Lome', max(started_at)) as date) - 1 as day from core.syncs "
-        "where kind != 'recheck') "
-        "select week_start, cast(sum(bill_count) as bigint) as bill_count, "
-        "cast(sum(paid_count) as bigint) as paid_count, week_start + 6 > day as is_unfinished "
-        "from marts.gateway_performance cross join last where week_start between date_trunc('week', day - 89) and day "
-        "group by all order by week_start",
+        """
+        with last as (
+            select cast(timezone($zone, max(started_at)) as date) - 1 as day from core.syncs where kind != 'recheck'
+        )
+        select week_start, cast(sum(bill_count) as bigint) as bill_count, cast(sum(paid_count) as bigint) as paid_count,
+            week_start + 6 > day as is_unfinished
+        from marts.gateway_performance cross join last
+        where week_start between date_trunc('week', day - $days + 1) and day
+        group by all order by week_start
+        """,
+        {"zone": BUSINESS_TIMEZONE, "days": PERIOD_DAYS},
     ),
     AGING: Chart(
         "Money still owed, by age of the bill",
         "select currency, age_class, cast(sum(still_owed_amount) as bigint) as still_owed_amount "
         "from marts.unpaid_aging group by all",
+        {},
     ),
 }
 DRAWN_FROM = "cashpay/chart_drawn_from"
@@ -72,7 +82,8 @@ def chart_and_tags(
 
 def _drawn_from(warehouse: "Warehouse", table: TableName) -> str:
     """The rows are unlike each other, each with its own key: they cannot cancel each other out."""
-    (rows,) = warehouse.rows(f"select count(*) as n, bit_xor(hash(t)) as content from ({CHARTS[table].sql}) as t")  # noqa: S608
+    _, sql, parameters = CHARTS[table]
+    (rows,) = warehouse.rows(f"select count(*) as n, bit_xor(hash(t)) as content from ({sql}) as t", parameters)  # noqa: S608
     digest = hashlib.sha256(f"{rows['n']} {rows['content']}".encode())
     for path in [Path(__file__), *sorted((Path(__file__).parents[1] / "report").glob("*.py"))]:
         digest.update(path.read_bytes())
@@ -91,5 +102,6 @@ def chart_of(warehouse: "Warehouse", table: TableName) -> dict[str, Any]:
         CONVERSION: charts.conversion_chart_png,
         AGING: charts.aging_chart_png,
     }
-    png = base64.b64encode(draw[table](warehouse.rows(CHARTS[table].sql))).decode()
-    return {"chart": dg.MetadataValue.md(f"![{CHARTS[table].alt}](data:image/png;base64,{png})")}
+    alt, sql, parameters = CHARTS[table]
+    png = base64.b64encode(draw[table](warehouse.rows(sql, parameters))).decode()
+    return {"chart": dg.MetadataValue.md(f"![{alt}](data:image/png;base64,{png})")}

@@ -12,7 +12,6 @@ import pandas as pd
 
 from cashpay_pipeline.clock import BUSINESS_TIMEZONE
 from cashpay_pipeline.errors import OrdersError
-from cashpay_pipeline.normalize import CURRENCY_DECIMALS
 from cashpay_pipeline.privacy import hide_phones
 from cashpay_pipeline.reconcile.amounts import decide_decimal_mark
 from cashpay_pipeline.reconcile.columns import find_columns
@@ -28,6 +27,7 @@ from cashpay_pipeline.reconcile.words import (
     read_words,
 )
 from cashpay_pipeline.sqlfiles import read_sql, sql_folder
+from cashpay_pipeline.values import CURRENCY_DECIMALS
 from cashpay_pipeline.warehouse import Warehouse
 from cashpay_pipeline.warehouse.files import open_scratch, write_parquet
 

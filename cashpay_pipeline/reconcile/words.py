@@ -3,10 +3,10 @@
 from typing import Any
 
 from cashpay_pipeline.errors import OrdersError
-from cashpay_pipeline.normalize import CURRENCY_DECIMALS
 from cashpay_pipeline.privacy import hide_phones
 from cashpay_pipeline.reconcile.mapping import Mapping
 from cashpay_pipeline.reconcile.sheet import Sheet
+from cashpay_pipeline.values import CURRENCY_DECIMALS
 
 DEFAULT_CURRENCY = "XOF"
 UNITS = {code: code for code in CURRENCY_DECIMALS} | {

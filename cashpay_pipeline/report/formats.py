@@ -3,9 +3,9 @@
 from datetime import UTC, date, datetime
 from typing import Any
 
-from cashpay_pipeline.normalize import CURRENCY_DECIMALS
 from cashpay_pipeline.report.texts import MONTHS, SHORT_MONTHS, WEEKDAYS, Language
 from cashpay_pipeline.terminal import printable
+from cashpay_pipeline.values import CURRENCY_DECIMALS
 
 NARROW_SPACE = "\u202f"
 """Between French groups of digits; it does not break."""

@@ -17,18 +17,11 @@ from cashpay_pipeline.changes import Reading
 from cashpay_pipeline.clock import Clock
 from cashpay_pipeline.decoding import defect
 from cashpay_pipeline.errors import TooManyBadRowsError
-from cashpay_pipeline.normalize import (
-    BILL_DTYPES,
-    BadRecordError,
-    Content,
-    Source,
-    created_at,
-    normalize_bills,
-    order_reference,
-)
+from cashpay_pipeline.normalize import BILL_DTYPES, Content, Source, created_at, normalize_bills, order_reference
 from cashpay_pipeline.privacy import Masker
 from cashpay_pipeline.settings import Settings
 from cashpay_pipeline.sync.record import SyncRecord
+from cashpay_pipeline.values import BadRecordError
 from cashpay_pipeline.warehouse import Warehouse, store
 from cashpay_pipeline.warehouse.store import Known
 

@@ -8,11 +8,12 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from cashpay_pipeline.client import CashpayClient, Reply
-from cashpay_pipeline.normalize import BadRecordError, Source, created_at, order_reference
+from cashpay_pipeline.normalize import Source, created_at, order_reference
 from cashpay_pipeline.pagination import BillList, Page
 from cashpay_pipeline.settings import Settings
 from cashpay_pipeline.sync.batch import Batch
 from cashpay_pipeline.sync.record import Progress, SyncRecord
+from cashpay_pipeline.values import BadRecordError
 from cashpay_pipeline.warehouse import Warehouse
 
 

@@ -186,7 +186,7 @@ DEFECTS = [
     ),
     Defect(
         "state_alias_case_sensitive",
-        PACKAGE + "normalize.py",
+        PACKAGE + "values.py",
         "STATES.get(plain.strip().casefold(),",
         "STATES.get(plain.strip()[:1].lower() + plain.strip()[1:],",
         "tests/test_normalize.py -k state",
@@ -208,7 +208,7 @@ DEFECTS = [
     ),
     Defect(
         "money_through_float",
-        PACKAGE + "normalize.py",
+        PACKAGE + "values.py",
         "units = int(smallest)",
         "units = int(float(smallest))",
         "tests/test_money.py -k M1",
@@ -223,7 +223,7 @@ DEFECTS = [
     # The day is stored once, by Python, and every session of ours has UTC: it is the machine's that could creep in.
     Defect(
         "day_by_session_zone",
-        PACKAGE + "normalize.py",
+        PACKAGE + "values.py",
         "moment = moment.astimezone(_LOME)",
         "moment = moment.astimezone()",
         "tests/test_times.py -k T5",
