@@ -9,7 +9,7 @@ import dagster as dg
 
 from cashpay_pipeline.catalog import TableName
 from cashpay_pipeline.clock import BUSINESS_TIMEZONE
-from cashpay_pipeline.report.figures import PERIOD_DAYS
+from cashpay_pipeline.report import PERIOD_DAYS
 
 if TYPE_CHECKING:
     from cashpay_pipeline.warehouse import Warehouse

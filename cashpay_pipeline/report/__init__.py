@@ -10,3 +10,6 @@ charts.py   the pictures: the only module that imports Altair
 png.py      makes a PNG smaller
 page.py     the file
 """
+
+PERIOD_DAYS = 90
+"""How many days the page and the pictures look back."""

@@ -11,8 +11,9 @@ from typing import Any
 import altair as alt
 import vl_convert
 
+from cashpay_pipeline.report import PERIOD_DAYS
 from cashpay_pipeline.report.colours import PALETTE
-from cashpay_pipeline.report.figures import PERIOD_DAYS, Bar, age_classes, collection_bars, currencies
+from cashpay_pipeline.report.figures import Bar, age_classes, collection_bars, currencies
 from cashpay_pipeline.report.formats import Formats, decimals
 from cashpay_pipeline.report.png import pack
 from cashpay_pipeline.report.texts import Texts

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
 
+from cashpay_pipeline.report import PERIOD_DAYS
 from cashpay_pipeline.report.colours import OTHER, PALETTE, gateway_colours
 from cashpay_pipeline.report.formats import plain
 
-PERIOD_DAYS = 90
 LONGEST_NAME = 60
 AGE_CLASSES = ("0-1", "1-7", "8-30", "31-90", "90+")
 """As in marts.unpaid_aging, youngest first."""

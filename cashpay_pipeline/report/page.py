@@ -14,8 +14,8 @@ from cashpay_pipeline.atomic import put_in_place, workshop
 from cashpay_pipeline.clock import BUSINESS_TIMEZONE, Clock, SystemClock
 from cashpay_pipeline.errors import WarehouseError
 from cashpay_pipeline.privacy import hide_phones
-from cashpay_pipeline.report import charts
-from cashpay_pipeline.report.figures import PERIOD_DAYS, Collections, age_classes, collections, currencies
+from cashpay_pipeline.report import PERIOD_DAYS, charts
+from cashpay_pipeline.report.figures import Collections, age_classes, collections, currencies
 from cashpay_pipeline.report.formats import Formats, plain
 from cashpay_pipeline.report.queries import NEWEST_DIFFERENCES, Facts, read_facts
 from cashpay_pipeline.report.texts import Language, Texts

@@ -6,7 +6,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from cashpay_pipeline.clock import BUSINESS_TIMEZONE
-from cashpay_pipeline.report.figures import PERIOD_DAYS
+from cashpay_pipeline.report import PERIOD_DAYS
 from cashpay_pipeline.settings import Settings
 from cashpay_pipeline.warehouse import Query, open_published
 
