@@ -436,21 +436,22 @@ def test_I13_no_thread_sends_inside_a_pause() -> None:
 
 
 def test_max_in_flight_holds_and_adapts() -> None:
-    busy, most, lock = 0, 0, threading.Lock()
+    busy, most, lock, four = 0, 0, threading.Lock(), threading.Barrier(4)
 
-    def slow(connection: socket.socket) -> None:
+    def together(connection: socket.socket) -> None:
         nonlocal busy, most
         with lock:
             busy += 1
             most = max(most, busy)
-        time.sleep(0.02)
+        four.wait(timeout=30)
         with lock:
             busy -= 1
         connection.sendall(reply(200, PAGE))
 
-    with serving([slow]) as server:
+    with serving([reply(200, PAGE)]) as server:
         client = client_of(server, max_in_flight=4)
         client.ping()
+        server.data[:] = [together]
         in_threads(12, lambda: client.fetch_bills_page(1, 20))
         assert most == 4
         server.data[:] = [reply(429, {}), reply(503, {}), reply(200, PAGE)]
@@ -461,8 +462,7 @@ def test_max_in_flight_holds_and_adapts() -> None:
             client.fetch_bills_page(1, 20)
             limits.append(client.in_flight_limit)
         assert limits == sorted(limits) and set(limits) == {1, 2, 3, 4}
-        server.data[:] = [slow]
-        client.fetch_bills_page(1, 20)
+        server.data[:] = [together]
         most = 0
         in_threads(12, lambda: client.fetch_bills_page(1, 20))
         assert most == 4
