@@ -539,6 +539,25 @@ def test_P4_a_walk_stopped_before_it_read_again_what_a_deletion_moved_goes_on_th
     assert hidden in stored(settings)
 
 
+@pytest.mark.parametrize("kind", ["refresh", "full_refresh"])
+def test_P17_bills_that_came_into_the_part_that_a_stopped_walk_had_passed_are_read(
+    kind, sync, simulator, settings, monkeypatch
+):
+    """In a list without order a new bill can stand anywhere."""
+    simulator.reset(days=120, bills_per_day=1, switches={"order": "random"})
+    for bill in bills(simulator):
+        simulator.put_bill(bill["order_reference"], state="Canceled")  # so that no re-check meets them by chance
+    monkeypatch.setattr(batch, "BATCH_ROWS", 1)
+    simulator.faults([{"path": "/orders", "page": 5, "status": 503, "times": None}])
+    with pytest.raises(UnavailableError):
+        sync("full_refresh", page_size=20, max_in_flight=1)
+    simulator.faults()
+    for number in range(10):
+        simulator.put_bill(f"SANDBOX-LATE-{number:02}", state="Canceled")
+    assert sync(kind, page_size=20, max_in_flight=1).complete
+    assert stored(settings) == references(simulator)
+
+
 # Table H
 
 

@@ -98,7 +98,7 @@ def read_whole_list(session: Session, *, pages: int | None = None) -> bool:
         bills = session.bill_list(count=lambda: _count_met(session, begun), size=account["walk_page_size"])
         if _walk(session, bills, begun, offset=account["walk_position"] - account["walk_page_size"], pages=pages):
             if bills.ended:
-                if session.record.kind == "full_refresh":
+                if session.record.kind == "full_refresh" or bills.order == "none" or not bills.agrees():
                     _read_passed_part_again(session, bills, account["walk_position"])
                 _finish_whole_list(session, bills, begun)
             return bills.ended
@@ -110,7 +110,10 @@ def read_whole_list(session: Session, *, pages: int | None = None) -> bool:
 
 
 def _read_passed_part_again(session: Session, bills: BillList, position: int) -> None:
-    """A full refresh promises every bill as it is now: what an interrupted walk had passed can have changed since."""
+    """Read what an interrupted walk had passed: it can have changed, and a list without order has new bills anywhere.
+
+    A full refresh promises every bill as it is now; a refresh only that none is missing.
+    """
     passed = session.bill_list(count=bills.count, size=bills.size)
     for page in passed.walk():
         session.take_page(page)
