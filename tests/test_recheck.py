@@ -317,3 +317,27 @@ def test_P18_a_list_too_long_for_one_night_is_read_a_part_each_night(make_settin
     else:
         raise AssertionError("the rolling walk never came to the oldest bill")
     assert parts >= 2
+
+
+@pytest.mark.parametrize(
+    ("contract", "size", "budget"),
+    [({"total": "missing"}, 2, 25), ({"order": "random"}, 5, 15)],
+    ids=["no total", "no order"],
+)
+def test_P18_the_night_that_reads_the_last_part_does_not_read_the_others_again(
+    contract, size, budget, make_settings, quiet_shop
+):
+    quiet_shop.set(**contract)
+    settings = make_settings(page_size=size, request_budget=budget)
+    clock = SimulatedClock(settings.base_url)
+    begun = "select full_walk_started_at from core.accounts"
+    run_sync(settings, clock=clock)
+    first = query(settings.warehouse_path, begun)
+    quiet_shop.advance(days=31)
+    costs = []
+    while query(settings.warehouse_path, begun) == first:
+        quiet_shop.advance(hours=1)
+        costs.append(run_sync(settings, clock=clock).requests)
+        assert len(costs) < 20, "the walk never came to its end"
+    assert len(costs) > 2
+    assert max(costs) <= budget + 8

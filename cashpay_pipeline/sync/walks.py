@@ -98,7 +98,7 @@ def read_whole_list(session: Session, *, pages: int | None = None) -> bool:
         bills = session.bill_list(count=lambda: _count_met(session, begun), size=account["walk_page_size"])
         if _walk(session, bills, begun, offset=account["walk_position"] - account["walk_page_size"], pages=pages):
             if bills.ended:
-                if session.record.kind == "full_refresh" or bills.order == "none" or not bills.agrees():
+                if _passed_part_is_due(session, bills, account["walk_position"]):
                     _read_passed_part_again(session, bills, account["walk_position"])
                 _finish_whole_list(session, bills, begun)
             return bills.ended
@@ -109,11 +109,20 @@ def read_whole_list(session: Session, *, pages: int | None = None) -> bool:
     return bills.ended
 
 
-def _read_passed_part_again(session: Session, bills: BillList, position: int) -> None:
-    """Read what an interrupted walk had passed: it can have changed, and a list without order has new bills anywhere.
+def _passed_part_is_due(session: Session, bills: BillList, position: int) -> bool:
+    """Whether what an interrupted walk had passed, `position` rows, is to be read again now that its end was reached.
 
-    A full refresh promises every bill as it is now; a refresh only that none is missing.
+    A full refresh promises every bill as it is now. A refresh promises only that none is missing, within its budget:
+    where the list has no order, new bills can have come into that part; where it shows too few, they have.
     """
+    if session.record.kind == "full_refresh":
+        return True
+    may_lack = bills.order == "none" or (bills.total is not None and bills.count() < bills.total)
+    return may_lack and position // bills.size <= session.requests_left()
+
+
+def _read_passed_part_again(session: Session, bills: BillList, position: int) -> None:
+    """Read the list from its beginning to `position`."""
     passed = session.bill_list(count=bills.count, size=bills.size)
     for page in passed.walk():
         session.take_page(page)
