@@ -12,7 +12,7 @@ Nothing is promised about the list but that it has pages. Therefore:
 """
 
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -177,15 +177,14 @@ class BillList:
             drops: Counter[int] = Counter()
             while True:
                 page = ahead.next()
-                keys = page.keys
-                if page.records and keys == last_keys:
+                if page.records and page.keys == last_keys:
                     self.pages += 1
                     if self._is_end(page):
                         self.ended = True
                         return
                     last_keys = []
                     continue
-                self._note(page, self._forward_watch, zip(page.keys, page.records, strict=True))
+                self._note(page)
                 if page.offset == 0 and 0 < len(page.records) < self.size:
                     self.size = len(page.records)
                     ahead.go_to(self.size)
@@ -201,12 +200,11 @@ class BillList:
                     drops[page.offset] += 1
                     self._forward_watch.jump()
                     ahead.go_to(self.place, alone=True)
-                    keys = []
                 elif not page.records:
                     self._look_further(page)
                     self.ended = True
                     return
-                last_total, last_keys = page.total, keys
+                last_total, last_keys = page.total, [] if dropped else page.keys
 
     def walk_back(self, first: Page) -> Iterator[Page]:
         """Read pages from the list's end down to the first, for a list that is oldest first and has a `total`.
@@ -217,7 +215,7 @@ class BillList:
         offset = (first.total or 0) // self.size * self.size
         while offset > 0:
             page = self._read(offset)
-            self._note(page, self._backward_watch, zip(page.keys[::-1], page.records[::-1], strict=True))
+            self._note(page, backwards=True)
             yield page
             offset = page.offset - self.size
 
@@ -326,10 +324,12 @@ class BillList:
         """The number of the page that holds row `offset`."""
         return offset // self.size + self.first_page
 
-    def _note(self, page: Page, watch: OrderWatch, in_reading_order: Iterable[tuple[str | None, Any]]) -> None:
+    def _note(self, page: Page, *, backwards: bool = False) -> None:
         """Take a page into account: order and total."""
         self.pages += 1
-        for key, record in in_reading_order:
+        watch = self._backward_watch if backwards else self._forward_watch
+        rows = list(zip(page.keys, page.records, strict=True))
+        for key, record in reversed(rows) if backwards else rows:
             if key is None or key in self._recent_keys:
                 continue
             watch.see(self.created_at(record))
