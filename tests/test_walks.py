@@ -558,6 +558,32 @@ def test_P17_bills_that_came_into_the_part_that_a_stopped_walk_had_passed_are_re
     assert stored(settings) == references(simulator)
 
 
+def test_P3_a_bill_that_moved_into_the_part_that_a_stopped_walk_had_passed_is_read(
+    sync, simulator, settings, monkeypatch
+):
+    """The deleted bill was met and others stand above the moved one: neither the numbers nor the newest page tell."""
+
+    def change(reference, **fields):
+        simulator.advance(seconds=1)
+        simulator.put_bill(reference, **fields)
+
+    simulator.reset(days=120, bills_per_day=1, frozen=True, switches={"order": "updated"})
+    for bill in bills(simulator):
+        change(bill["order_reference"], state="Canceled")  # so that no re-check meets them by chance
+    monkeypatch.setattr(batch, "BATCH_ROWS", 1)
+    simulator.faults([{"path": "/orders", "page": 5, "status": 503, "times": None}])
+    with pytest.raises(UnavailableError):
+        sync("full_refresh", page_size=20, max_in_flight=1)
+    simulator.faults()
+    oldest, *others = [b["order_reference"] for b in bills(simulator)]
+    assert oldest not in stored(settings)
+    for reference in (oldest, *others[-40:]):
+        change(reference, description="changed meanwhile")
+    simulator.delete_bill(others[-50])
+    sync("refresh", page_size=20, max_in_flight=1)
+    assert oldest in stored(settings)
+
+
 # Table H
 
 
