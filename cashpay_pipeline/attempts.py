@@ -162,18 +162,23 @@ class Attempts:
         body, warnings = judge(call, answer, self._redactor.clean)
         self.pacer.went_well()
         if answer.date is not None:
-            self._compare_clocks(answer.date)
+            self._compare_clocks(answer.date, asked_at)
         return Reply(answer.status, body, self._by_cashpay(asked_at), self.now(), warnings)
 
     def _by_cashpay(self, moment: datetime) -> datetime:
         skew = self.skew or timedelta()
         return moment + (skew if abs(skew) > TOLERATED_SKEW else timedelta())
 
-    def _compare_clocks(self, date: datetime) -> None:
-        """Keep the first measure while it holds: `Date` has whole seconds, and our time must not swing with them."""
-        measured = date - self._clock.now()
-        if self.skew is None or abs(measured - self.skew) > TOLERATED_SKEW:
-            self.skew = measured
+    def _compare_clocks(self, date: datetime, asked_at: datetime) -> None:
+        """Keep the first measure while it holds: `Date` has whole seconds, and our time must not swing with them.
+
+        An answer is stamped at some time between the asking and its coming. Only where that cannot be are clocks apart.
+        """
+        arrived_at = self._clock.now()
+        stamped_at = date - (self.skew or timedelta())
+        apart = stamped_at - min(max(stamped_at, asked_at), arrived_at)
+        if self.skew is None or abs(apart) > TOLERATED_SKEW:
+            self.skew = (self.skew or timedelta()) + apart
 
     def _pause(self, trouble: Again, policy: Retry, *, last: bool) -> None:
         """Wait before the next try; or raise, when there is none or the wait is too long."""

@@ -1,5 +1,9 @@
 """Every status of the documented table and its neighbours (H), one call at a time."""
 
+import socket
+from datetime import timedelta
+from email.utils import format_datetime
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -356,3 +360,24 @@ def test_server_clock_counts_where_ours_is_wrong() -> None:
             assert abs((page.received_at - server.clock.now()).total_seconds() - seconds) < 1
             assert client.now() == page.received_at
             assert (client.skew is None) == (date == "junk")
+
+
+@pytest.mark.parametrize("off", [0, 7200, -7200])
+@pytest.mark.parametrize("stamped", [0, 200, 400])
+def test_T8_an_answer_that_was_long_on_its_way_says_nothing_of_the_clock(off: int, stamped: int) -> None:
+    """CashPay stamps it after it was asked for and before it came: a laptop slept meanwhile, or the line did."""
+    wide = timedelta(seconds=off)
+
+    def answer(connection: socket.socket, stamped: int, took: int) -> None:
+        date = format_datetime(server.clock.now() + wide + timedelta(seconds=stamped), usegmt=True)
+        server.clock.sleep(took)
+        connection.sendall(reply(200, PAGE, headers={"Date": date}))
+
+    slow, quick = partial(answer, stamped=stamped, took=400), partial(answer, stamped=0, took=0)
+    with serving([slow, quick] if off == 0 else [quick, slow]) as server:
+        client = client_of(server)
+        for _ in range(2):
+            asked_at = server.clock.now()
+            page = client.fetch_bills_page(1, 20)
+            assert abs(page.asked_at - wide - asked_at) < timedelta(seconds=1)
+            assert abs(page.received_at - wide - server.clock.now()) < timedelta(seconds=1)
