@@ -15,8 +15,8 @@ from pathlib import Path
 
 from cashpay_pipeline.client import CashpayClient
 from cashpay_pipeline.errors import CashpayError, CredentialsRejectedError, RequestRefusedError
-from cashpay_pipeline.pagination import find_records
 from cashpay_pipeline.settings import Settings
+from cashpay_pipeline.shapes import find_records
 
 TOLERATED_SKEW = timedelta(minutes=2)
 ENOUGH_BYTES = 1_000_000_000

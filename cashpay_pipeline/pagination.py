@@ -1,4 +1,4 @@
-"""Walk the bill list completely: envelope, page size, stop rules, drift, loop guard. Knows no HTTP and no bill.
+"""Walk the bill list completely: page size, stop rules, drift, loop guard. Knows no HTTP and no bill.
 
 Nothing is promised about the list but that it has pages. Therefore:
 
@@ -12,7 +12,7 @@ Nothing is promised about the list but that it has pages. Therefore:
 """
 
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -26,6 +26,7 @@ from cashpay_pipeline.errors import (
     UnavailableError,
     UnexpectedReplyError,
 )
+from cashpay_pipeline.shapes import find_records
 
 FALLBACK_SIZE = 20
 """The largest page size that any public integration is known to use."""
@@ -378,54 +379,3 @@ class _Ahead:
         self._coming.clear()
         self._next = offset - offset % self._bills.size
         self._alone = alone or self._alone
-
-
-_LIST_FIELDS = ("items", "data", "orders", "bills", "results", "records", "content", "hydra:member", "member")
-_TOTAL_FIELDS = (
-    "total",
-    "count",
-    "totalRecords",
-    "totalElements",
-    "hydra:totalItems",
-    "totalItems",
-    "total_count",
-)
-
-
-def find_records(body: Any, *, where: str = "") -> tuple[str, list[Any], int | None]:
-    """The rows of a list reply, whatever its envelope: the shape's name, the rows, and the total if it is usable.
-
-    Raises:
-        UnexpectedReplyError: there is no list that we know; never read as an empty one.
-    """
-    if isinstance(body, list):
-        return "[...]", _rows(body, where), None
-    if isinstance(body, Mapping):
-        embedded = body.get("_embedded")
-        for holder, prefix in ((body, ""), (embedded if isinstance(embedded, Mapping) else {}, "_embedded.")):
-            for name in _LIST_FIELDS:
-                if isinstance(holder.get(name), list):
-                    rows = _rows(holder[name], where)
-                    return f"{{{prefix}{name}: [...]}}", rows, _total(body, rows)
-        shape = "an object with " + (", ".join(sorted(map(str, body))[:8]) or "no fields")
-    else:
-        shape = "nothing" if body is None else f"a {type(body).__name__}"
-    raise UnexpectedReplyError(f"Expected a list of bills, got {shape}.", where=where)
-
-
-def _rows(rows: list[Any], where: str) -> list[Any]:
-    if rows and not any(isinstance(r, Mapping) for r in rows):
-        raise UnexpectedReplyError(f"Expected bills, got a list of {type(rows[0]).__name__}.", where=where)
-    return rows
-
-
-def _total(body: Mapping[str, Any], rows: list[Any]) -> int | None:
-    """A total that can be used: a whole number, also as text; null, other text, and fewer than the rows are not."""
-    meta = body.get("meta")
-    for holder in (body, meta if isinstance(meta, Mapping) else {}):
-        value = next((holder[f] for f in _TOTAL_FIELDS if holder.get(f) is not None), None)
-        if isinstance(value, str) and value.isascii() and value.isdigit():
-            value = int(value)
-        if isinstance(value, int) and not isinstance(value, bool) and value >= len(rows):
-            return value
-    return None

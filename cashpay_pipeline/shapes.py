@@ -1,14 +1,52 @@
-"""The shapes that CashPay's data comes in, where one call means one thing. The list of bills is `pagination.py`'s."""
+"""The shapes that CashPay's data comes in; an unknown one is an error, never an empty answer."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from cashpay_pipeline.decoding import JSON
 from cashpay_pipeline.errors import BillNotFoundError, UnexpectedReplyError
 
+LIST_ENVELOPES = ("items", "data", "orders", "bills", "results", "records", "content", "hydra:member", "member")
+TOTAL_FIELDS = ("total", "count", "totalRecords", "totalElements", "hydra:totalItems", "totalItems", "total_count")
 GATEWAY_ENVELOPES = ("items", "data", "gateways", "results", "records")
 
 Clean = Callable[[str], str]
+
+
+def find_records(body: Any, *, where: str = "") -> tuple[str, list[Any], int | None]:
+    """The rows of a list reply, whatever its envelope: the shape's name, the rows, and the total if it is usable.
+
+    Raises:
+        UnexpectedReplyError: there is no list that we know; never read as an empty one.
+    """
+    if isinstance(body, list):
+        return "[...]", _rows(body, where), None
+    if isinstance(body, Mapping):
+        embedded = body.get("_embedded")
+        for holder, prefix in ((body, ""), (embedded if isinstance(embedded, Mapping) else {}, "_embedded.")):
+            for name in LIST_ENVELOPES:
+                if isinstance(holder.get(name), list):
+                    rows = _rows(holder[name], where)
+                    return f"{{{prefix}{name}: [...]}}", rows, _total(body, rows)
+    raise UnexpectedReplyError(f"Expected a list of bills, got {shape(body)}.", where=where)
+
+
+def _rows(rows: list[Any], where: str) -> list[Any]:
+    if rows and not any(isinstance(r, Mapping) for r in rows):
+        raise UnexpectedReplyError(f"Expected bills, got a list of {type(rows[0]).__name__}.", where=where)
+    return rows
+
+
+def _total(body: Mapping[str, Any], rows: list[Any]) -> int | None:
+    """A total that can be used: a whole number, also as text; null, other text, and fewer than the rows are not."""
+    meta = body.get("meta")
+    for holder in (body, meta if isinstance(meta, Mapping) else {}):
+        value = next((holder[f] for f in TOTAL_FIELDS if holder.get(f) is not None), None)
+        if isinstance(value, str) and value.isascii() and value.isdigit():
+            value = int(value)
+        if isinstance(value, int) and not isinstance(value, bool) and value >= len(rows):
+            return value
+    return None
 
 
 def only_bill(body: JSON, clean: Clean, *, asked: str | None = None, key: str = "order_reference") -> dict[str, Any]:
@@ -45,13 +83,13 @@ def only_list(body: JSON, clean: Clean) -> list[dict[str, Any]]:
     return found
 
 
-def shape(body: JSON, clean: Clean) -> str:
-    """What a reply looks like, without its values."""
+def shape(body: JSON, clean: Clean = str) -> str:
+    """What a reply looks like, without its values: an object by its first fields."""
     match body:
         case None:
             return "nothing"
         case dict():
-            return f"an object with {clean(', '.join(body)) or 'no fields'}"
+            return f"an object with {clean(', '.join([*body][:8])) or 'no fields'}"
         case list():
             return f"a list of {len(body)}"
         case bool():

@@ -22,7 +22,8 @@ from cashpay_pipeline.errors import (
     UnavailableError,
     UnexpectedReplyError,
 )
-from cashpay_pipeline.pagination import BillList, OrderWatch, Page, find_records
+from cashpay_pipeline.pagination import BillList, OrderWatch, Page
+from cashpay_pipeline.shapes import find_records
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 
@@ -523,10 +524,10 @@ def test_walking_back_from_the_end_of_a_capped_list_misses_nothing(skips_by, cap
     ("body", "shape"),
     [
         (None, "nothing"),
-        ("text", "a str"),
-        (12, "a int"),
+        ("text", "a text"),
+        (12, "a number"),
         ({}, "an object with no fields"),
-        ({"status": "success", "payload": {"rows": []}}, "an object with payload, status"),
+        ({"status": "success", "payload": {"rows": []}}, "an object with status, payload"),
         ({"items": {"1": {}}}, "an object with items"),
     ],
     ids=["null", "text", "number", "empty_object", "unknown_envelope", "items_is_an_object"],

@@ -592,7 +592,7 @@ def test_H2_an_unknown_shape_is_never_an_empty_list(sync, simulator, settings):
     simulator.set(envelope="unknown")
     for kind in ("refresh", "full_refresh"):
         with pytest.raises(
-            UnexpectedReplyError, match=r"Expected a list of bills, got an object with payload, status\."
+            UnexpectedReplyError, match=r"Expected a list of bills, got an object with status, payload\."
         ):
             sync(kind)
     assert_warehouse_equals_truth(settings.data_dir, simulator.truth())

@@ -16,9 +16,10 @@ if TYPE_CHECKING:
 
 
 class Chart(NamedTuple):
-    """What a picture shows, in words, and the rows that it is drawn from: of all accounts together."""
+    """A picture: what it shows, in words; what draws it; the rows it is drawn from, of all accounts together."""
 
     alt: str
+    drawn_by: str
     sql: str
     parameters: dict[str, Any]
 
@@ -29,11 +30,13 @@ AGING: TableName = ("marts", "unpaid_aging")
 CHARTS = {
     COLLECTIONS: Chart(
         "Money received, by day and gateway",
+        "collections_chart_png",
         "select * from marts.daily_collections",
         {},
     ),
     CONVERSION: Chart(
         "Share of bills paid, by week of creation",
+        "conversion_chart_png",
         # As in the report: the weeks of the last 90 whole days; those that are not over are pale.
         """
         with last as (
@@ -49,6 +52,7 @@ CHARTS = {
     ),
     AGING: Chart(
         "Money still owed, by age of the bill",
+        "aging_chart_png",
         "select currency, age_class, cast(sum(still_owed_amount) as bigint) as still_owed_amount "
         "from marts.unpaid_aging group by all",
         {},
@@ -82,7 +86,7 @@ def chart_and_tags(
 
 def _drawn_from(warehouse: "Warehouse", table: TableName) -> str:
     """The rows are unlike each other, each with its own key: they cannot cancel each other out."""
-    _, sql, parameters = CHARTS[table]
+    _, _, sql, parameters = CHARTS[table]
     (rows,) = warehouse.rows(f"select count(*) as n, bit_xor(hash(t)) as content from ({sql}) as t", parameters)  # noqa: S608
     digest = hashlib.sha256(f"{rows['n']} {rows['content']}".encode())
     for path in [Path(__file__), *sorted((Path(__file__).parents[1] / "report").glob("*.py"))]:
@@ -97,11 +101,6 @@ def chart_of(warehouse: "Warehouse", table: TableName) -> dict[str, Any]:
     # Altair takes a second to load: not for those who only load the definitions.
     from cashpay_pipeline.report import charts
 
-    draw = {
-        COLLECTIONS: charts.collections_chart_png,
-        CONVERSION: charts.conversion_chart_png,
-        AGING: charts.aging_chart_png,
-    }
-    alt, sql, parameters = CHARTS[table]
-    png = base64.b64encode(draw[table](warehouse.rows(sql, parameters))).decode()
+    alt, drawn_by, sql, parameters = CHARTS[table]
+    png = base64.b64encode(getattr(charts, drawn_by)(warehouse.rows(sql, parameters))).decode()
     return {"chart": dg.MetadataValue.md(f"![{alt}](data:image/png;base64,{png})")}

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 
 def _switch(default: Any, question: str, *values: Any) -> Any:
@@ -183,5 +183,5 @@ def _converted(name: str, value: Any, wanted: type) -> Any:
 def _check_zone(name: str) -> None:
     try:
         ZoneInfo(name)
-    except Exception:
+    except (ValueError, ZoneInfoNotFoundError, OSError):  # an odd key, an unknown one, a folder
         raise ValueError(f"switch date_zone: {name!r} is not a time zone") from None
