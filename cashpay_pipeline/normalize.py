@@ -22,6 +22,7 @@ from cashpay_pipeline.values import (
     parse_amount,
     parse_state,
     parse_time,
+    storable,
 )
 
 Record = Mapping[str, Any]
@@ -236,7 +237,7 @@ def _received(record: Record, state: str, amount: int, currency: str, paid: Sequ
     if stated is not None:
         return parse_amount(stated, currency, "received_amount")
     if paid and None not in paid:
-        return sum(p for p in paid if p is not None)
+        return storable(sum(p for p in paid if p is not None), "received_amount")
     if state == "Paid":
         return amount
     return 0 if state == "Pending" else None

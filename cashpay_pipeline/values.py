@@ -86,7 +86,15 @@ def parse_amount(value: Any, currency: str, field: str) -> int:
     smallest = number.scaleb(CURRENCY_DECIMALS[currency], _EXACT)
     if smallest != smallest.to_integral_value():
         raise BadRecordError(field, "fraction_of_smallest_unit")
-    units = int(smallest)
+    return storable(int(smallest), field)
+
+
+def storable(units: int, field: str) -> int:
+    """The same amount, where a column can hold it.
+
+    Raises:
+        BadRecordError: it is more than BIGINT holds (M9).
+    """
     if not -(2**63) <= units < 2**63:
         raise BadRecordError(field, "too_large")
     return units
@@ -213,8 +221,13 @@ def business_date(moment: datetime | None) -> datetime | None:
 
 
 def clean_text(value: Any) -> str | None:
-    """Text for a column: what DuckDB and spreadsheets cannot hold is replaced; the payload keeps the original."""
+    """Text for a column, None where it is blank: what is not told is no reference that bills could have in common.
+
+    What DuckDB and spreadsheets cannot hold is replaced; the payload keeps the original.
+    """
     if isinstance(value, str):
+        if not value or value.isspace():
+            return None
         if value.isascii() and "\0" not in value:
             return value
         # A lone half of a pair is spelled out: as "?" it would make two keys of bills the same.
@@ -231,6 +244,6 @@ def key_text(value: Any, field: str) -> str:
         BadRecordError: there is none, or it is blank.
     """
     text = clean_text(value) if isinstance(value, (str, int)) and not isinstance(value, bool) else None
-    if text is None or not text.strip():
+    if text is None:
         raise BadRecordError(field, "missing" if value is None or isinstance(value, str) else "not_text")
     return text

@@ -6,6 +6,7 @@ import stat
 
 import duckdb
 import pytest
+from rows import bill, payments
 from truth import assert_warehouse_equals_truth, query
 
 from cashpay_pipeline.errors import GuardError, WarehouseError
@@ -126,3 +127,23 @@ def test_D8_a_file_of_the_first_version_becomes_one_of_today(settings, simulator
         pass
     columns = "select table_name, column_name, data_type, comment from duckdb_columns() where not internal order by all"
     assert query(settings.warehouse_path, columns) == query(fresh.warehouse_path, columns)
+
+
+def test_blank_references_of_earlier_versions_are_none(settings):
+    """They made one order of all bills that have no reference of the shop's, and hid that details are lacking."""
+    with open_warehouse(settings) as warehouse:
+        told = {"merchant_reference": "CMD-1", "gateway_reference": " g ", "gateway_name": "Flooz", "due_at": None}
+        bill(warehouse, "A", "Paid", 1000, **told)
+        bill(warehouse, "B", "Paid", 1000, **dict.fromkeys(told, "") | {"due_at": None, "code": " "})
+        payments(warehouse, "A", (" g ", 1000))
+        payments(warehouse, "B", ("", 1000))
+        warehouse.execute("delete from core.migrations where step = 8")
+    with open_warehouse(settings) as warehouse:
+        columns = "merchant_reference, code, gateway_reference, gateway_name, due_at = timestamptz 'epoch' as is_due"
+        rows = warehouse.rows(f"select {columns} from core.bills order by order_reference")
+        assert [tuple(row.values()) for row in rows] == [
+            ("CMD-1", None, " g ", "Flooz", None),
+            (None, None, None, None, True),
+        ]
+        paid = warehouse.rows("select gateway_reference from core.payments order by order_reference")
+        assert [row["gateway_reference"] for row in paid] == [" g ", None]

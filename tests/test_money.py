@@ -297,6 +297,34 @@ def test_M10_received_is_not_billed(fields, expected):
     assert money_of(**fields) == expected
 
 
+def test_M9_payments_that_add_up_to_more_than_a_column_holds_set_one_bill_aside(shop):
+    shop.bill("A", state="Paid", amount=1000)
+    shop.bill("B", state="Paid", amount=1000)
+    payments = [{"amount": str(BIGINT - 1), "gateway": {"reference": "g"}}] * 2
+    shop.spoil("B", set={"payments": payments}, delete=["received_amount"])
+    shop.sync()
+    assert shop.bills("order_reference", "received_amount") == [("A", 1000)]
+    assert shop.issues() == [("B", "received_amount", "too_large")]
+
+
+@pytest.mark.parametrize("currency", ["XAF", "EUR"])
+def test_M8_a_bill_that_changes_its_currency_is_set_aside_and_keeps_its_past(currency, shop):
+    """What came in before was not in the other currency, and no history could say so."""
+    shop.bill("A", state="Paid", amount=1000)
+    shop.bill("B", state="Paid", amount=500)
+    shop.sync()
+    shop.spoil("A", set={"currency": currency, "state": "Excess"})
+    shop.sync()
+    assert shop.bills("order_reference", "state", "currency", "received_amount") == [
+        ("A", "Paid", "XOF", 1000),
+        ("B", "Paid", "XOF", 500),
+    ]
+    assert set(shop.issues()) == {("A", "currency", "changed")}, "of the list, and of its details"
+    shop.spoil()
+    shop.sync()
+    assert shop.issues() == []
+
+
 def test_M10_partial_excess_and_paid_reach_the_warehouse(shop):
     shop.bill("A", amount=1000)
     shop.bill("B", amount=1000, state="Partial", received_amount=400)

@@ -28,7 +28,7 @@ from cashpay_pipeline.warehouse.store import Known
 BATCH_ROWS = 10_000
 BATCH_SECONDS = 30.0
 BAD_SHARE, BAD_AT_LEAST = 0.05, 5
-STATE, CREATED_AT = (list(BILL_DTYPES).index(name) for name in ("state", "created_at"))
+STATE, CURRENCY, CREATED_AT = (list(BILL_DTYPES).index(name) for name in ("state", "currency", "created_at"))
 
 
 @dataclass(frozen=True)
@@ -147,18 +147,15 @@ class Batch:
         before = {stored[place]: content for place, content in typed.items()}
         after = normalize_bills([j.merged for j in judged], source_timezone=zone)
         for issue in after.issues:
-            reading = judged[issue.index].reading
-            self._set_aside(
-                reading.source,
-                reading.order_reference,
-                BadRecordError(issue.field, issue.reason),
-                reading.record,
-                reading.observed_at,
-            )
+            self._set_reading_aside(judged[issue.index].reading, BadRecordError(issue.field, issue.reason))
         changed, seen = [], [readings[key] for key in same]
         for position, content in after.contents.items():
-            judgement = judged[position]
-            if judgement.is_change(before.get(position), content):
+            judgement, former = judged[position], before.get(position)
+            if (
+                former and former[0][CURRENCY] != content[0][CURRENCY]
+            ):  # versions have none: all of its past would change
+                self._set_reading_aside(judgement.reading, BadRecordError("currency", "changed"))
+            elif judgement.is_change(former, content):
                 changed.append(position)
             else:
                 seen.append(judgement.reading)
@@ -172,13 +169,16 @@ class Batch:
             versions=[judged[p].version_row(after.contents[p]) for p in changed],
             payments=after.payments(changed),
         )
-        good = [*same, *(judged[p].reading.order_reference for p in after.contents)]
+        good = [reading.order_reference for reading in (*seen, *(judged[p].reading for p in changed))]
         if good:
             store.resolve_issues(self._warehouse, account, good, self._now())
         new = sum(judged[p].known is None for p in changed)
         self._record.bills_new += new
         self._record.bills_changed += len(changed) - new
         self._record.bills_unchanged += len(seen)
+
+    def _set_reading_aside(self, reading: Reading, bad: BadRecordError) -> None:
+        self._set_aside(reading.source, reading.order_reference, bad, reading.record, reading.observed_at)
 
     def _set_aside(
         self, source: str, reference: str | None, bad: BadRecordError, masked: Any, seen_at: datetime
