@@ -15,8 +15,8 @@ TRY_AGAIN = ("unavailable", "rate_limited", "killed")
 
 LAST_ERRORS = """
 select error_code from core.syncs
-where account = ? and status != 'running'
-order by coalesce(finished_at, heartbeat_at) desc, rowid desc limit ?
+where account = $account and status != 'running' and (kind != 'recheck' or $rechecks)
+order by coalesce(finished_at, heartbeat_at) desc, rowid desc limit $at_most
 """
 LAST_COMPLETE = "select max(finished_at) as at from core.syncs where account = ? and complete and kind != 'recheck'"
 
@@ -27,16 +27,13 @@ class Health:
 
     Attributes:
         error_codes: of the last syncs, the newest first; None where nothing stopped it.
+        list_error_code: what stopped the newest one that was to read the list; re-checks make up for none of its bills.
         last_complete_at: when the list was last read completely, UTC.
     """
 
     error_codes: tuple[str | None, ...] = ()
+    list_error_code: str | None = None
     last_complete_at: datetime | None = None
-
-    @property
-    def last_error_code(self) -> str | None:
-        """What stopped the newest sync."""
-        return self.error_codes[0] if self.error_codes else None
 
     @property
     def is_locked_out(self) -> bool:
@@ -65,8 +62,14 @@ def read_health(settings: "Settings") -> Health | None:
 
     try:
         with open_warehouse(settings, owner="health", wait_seconds=0) as warehouse:
-            errors = warehouse.rows(LAST_ERRORS, [settings.account, REFUSALS])
+            account = {"account": settings.account}
+            errors = warehouse.rows(LAST_ERRORS, account | {"rechecks": True, "at_most": REFUSALS})
+            of_the_list = warehouse.rows(LAST_ERRORS, account | {"rechecks": False, "at_most": 1})
             (complete,) = warehouse.rows(LAST_COMPLETE, [settings.account])
     except WarehouseBusyError:
         return None
-    return Health(tuple(row["error_code"] for row in errors), complete["at"])
+    return Health(
+        tuple(row["error_code"] for row in errors),
+        of_the_list[0]["error_code"] if of_the_list else None,
+        complete["at"],
+    )

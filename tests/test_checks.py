@@ -99,6 +99,19 @@ def test_damage_turns_its_check_red(shop: Shop, name: str, sql: str) -> None:
     assert name in red(shop.settings)
 
 
+def test_a_recheck_does_not_make_up_for_a_night_that_is_not_complete(shop: Shop) -> None:
+    damage(shop.settings, "update core.syncs set complete = false, status = 'incomplete'")
+    shop.sync("recheck")
+    assert [row["kind"] for row in red(shop.settings)["last_sync_complete"]] == ["full_refresh"]
+    shop.sync("refresh")
+    assert "last_sync_complete" not in red(shop.settings)
+    shop.sync("recheck")
+    damage(shop.settings, "update core.syncs set complete = false, status = 'failed' where kind = 'recheck'")
+    assert [row["kind"] for row in red(shop.settings)["last_sync_complete"]] == ["recheck"]
+    shop.sync("refresh")
+    assert "last_sync_complete" not in red(shop.settings)
+
+
 def test_a_record_set_aside_is_red(shop: Shop) -> None:
     shop.bill("SANDBOX-20", amount="12.50")
     shop.sync()

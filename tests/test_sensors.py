@@ -68,6 +68,11 @@ def test_a_second_try_only_after_an_outage(home: Home, simulator: SimulatorProce
     simulator.faults([DOWN])
     home.run("refresh")
     assert home.tick("second_try")[0]
+    simulator.faults([])
+    assert home.run("recheck_open_bills").success
+    assert home.tick("second_try")[0], "a re-check reads no new bills: the night is still to be made up for"
+    assert home.run("refresh").success
+    assert not home.tick("second_try")[0]
 
 
 def test_a_red_check_is_told_once_although_an_outage_hides_it_for_a_night(

@@ -106,7 +106,7 @@ def _schedule(
         health = _health(cashpay_warehouse)
         if health.is_locked_out:
             return dg.SkipReason(health.locked_out)
-        if only_after_outage and health.last_error_code not in TRY_AGAIN:
+        if only_after_outage and health.list_error_code not in TRY_AGAIN:
             return dg.SkipReason("The last sync needs no second try.")
         return dg.RunRequest()
 

@@ -1,4 +1,5 @@
--- The newest sync of every account has read all that it promises. If not, bills may be missing or out of date.
+-- The newest sync of every account has read all that it promises, and so has the newest that reads the list, for which
+-- no re-check makes up. If not, bills may be missing or out of date.
 -- asset: core/syncs
 -- severity: error
 -- blocking: false
@@ -17,7 +18,11 @@ ended as (
         row_number() over (
             partition by account
             order by coalesce(finished_at, heartbeat_at) desc, rowid desc
-        ) as newest
+        ) as newest,
+        row_number() over (
+            partition by account, kind = 'recheck'
+            order by coalesce(finished_at, heartbeat_at) desc, rowid desc
+        ) as newest_of_its_kind
     from core.syncs
     where status != 'running'
 
@@ -32,5 +37,5 @@ select
     error_code
 from ended
 where
-    newest = 1
-    and not complete
+    not complete
+    and (newest = 1 or (newest_of_its_kind = 1 and kind != 'recheck'))
