@@ -23,6 +23,8 @@ MODELLED_FIELDS = frozenset(
 
 PAYMENT_FIELDS = ("received_amount", "payments")
 GIVEN_UP = ("Canceled", "Expired", "Error")
+MOVING_STATES = ("Partial", "Excess", "Unknown")
+"""In these, money comes and goes without another state: a row of the list without sums says nothing about it."""
 
 
 class Reading(NamedTuple):
@@ -35,6 +37,7 @@ class Reading(NamedTuple):
         asked_at: when CashPay was asked for it, UTC: it is known as it stood then or later.
         observed_at: when it came, UTC.
         state: our word for its state.
+        tells_money: whether it says what the bill has received, be it by its state alone.
         payload: the record exactly as read, as text.
         digest: fingerprint of that text.
     """
@@ -45,6 +48,7 @@ class Reading(NamedTuple):
     asked_at: datetime
     observed_at: datetime
     state: str
+    tells_money: bool
     payload: str
     digest: str
 
@@ -53,7 +57,8 @@ def read(order_reference: str, record: Record, source: Source, asked_at: datetim
     """Make a reading of a masked record."""
     text = payload(record)
     state = parse_state(record.get("state"))[1]
-    return Reading(order_reference, record, source, asked_at, observed_at, state, text, digest(text))
+    tells_money = source != "list" or state not in MOVING_STATES or tells_sums(record)
+    return Reading(order_reference, record, source, asked_at, observed_at, state, tells_money, text, digest(text))
 
 
 def payload(record: Any) -> str:
@@ -69,11 +74,13 @@ def digest(text: str) -> str:
 def overlay(known: Record, reading: Reading) -> dict[str, Any]:
     """The known content with the reading laid over it.
 
-    What a poorer reading does not mention stays, and sums or payments that are null are not mentioned. With one
+    What a poorer reading does not mention stays, and sums or payments that are null are not mentioned, nor are empty
+    ones in the list where some are known: whether they are gone or were never filled in, the details tell. With one
     exception: when the state has changed, sums and payments of before say nothing about now, unless the bill was
     given up with what it had received.
     """
-    told = {k: v for k, v in reading.record.items() if v is not None or k not in PAYMENT_FIELDS}
+    untold = [f for f in PAYMENT_FIELDS if reading.record.get(f) is None or _is_doubtful(f, known, reading)]
+    told = {k: v for k, v in reading.record.items() if k not in untold}
     merged = _laid_over(known, told)
     before, after = parse_state(known.get("state"))[1], parse_state(merged.get("state"))[1]
     if after != before and not (before == "Partial" and after in GIVEN_UP):
@@ -83,9 +90,34 @@ def overlay(known: Record, reading: Reading) -> dict[str, Any]:
     return merged
 
 
-def is_poorer(known: Record, merged: Record) -> bool:
-    """Whether the overlay lost payments that were known, so that the details must be read again."""
-    return any(known.get(field) and field not in merged for field in PAYMENT_FIELDS)
+def leaves_money_open(known: Record, merged: Record, reading: Reading) -> bool:
+    """Whether a row of the list leaves it to the details what the bill has received.
+
+    It does where it lost or doubted what was known, or brought a new state that does not say it.
+    """
+    if reading.source != "list":
+        return False
+    if any(
+        (not _is_nothing(known.get(f)) and f not in merged) or _is_doubtful(f, known, reading) for f in PAYMENT_FIELDS
+    ):
+        return True
+    is_silent = all(reading.record.get(f) is None for f in PAYMENT_FIELDS)
+    return is_silent and reading.state not in ("Pending", "Paid", parse_state(known.get("state"))[1])
+
+
+def tells_sums(record: Record) -> bool:
+    """Whether a record names a sum received or a payment."""
+    return not all(_is_nothing(record.get(f)) for f in PAYMENT_FIELDS)
+
+
+def _is_doubtful(field: str, known: Record, reading: Reading) -> bool:
+    told = reading.record.get(field)
+    return reading.source == "list" and told is not None and _is_nothing(told) and not _is_nothing(known.get(field))
+
+
+def _is_nothing(value: Any) -> bool:
+    """No sum, no payment, or zero in any of its forms."""
+    return not value or (isinstance(value, (str, Decimal)) and not str(value).strip("0. "))
 
 
 def other_content(record: Record) -> str:

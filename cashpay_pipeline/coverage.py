@@ -17,7 +17,7 @@ Rows = Callable[[str, Sequence[Any]], list[dict[str, Any]]]
 CLASSES = """
 with bill as (
     select
-        verified_at,
+        least(verified_at, money_told_at) as told_at, -- what is due at once as its money is not known was read, too
         case
             when state not in ('Pending', 'Partial', 'Unknown') then 'settled'
             when ?::timestamptz - coalesce(created_at, first_seen_at) < interval 7 days then 'open, under 7 days'
@@ -27,7 +27,7 @@ with bill as (
     from core.bills
     where account = ? and missing_since is null
 )
-select age_class, count(*) as bills, min(verified_at) as oldest from bill group by age_class
+select age_class, count(*) as bills, min(told_at) as oldest from bill group by age_class
 """
 
 NIGHTS = {"open, under 7 days": 1, "open, under 90 days": 7, "open, older": 30, "settled": 7}

@@ -12,7 +12,7 @@ from cashpay_pipeline.changes import (
     MODELLED_FIELDS,
     digest,
     is_paid,
-    is_poorer,
+    leaves_money_open,
     other_content,
     overlay,
     payload,
@@ -36,12 +36,17 @@ KNOWN = {
 }
 
 
-def reading(**record):
-    return read("A", {"order_reference": "A"} | record, "list", EARLIER, MOMENT)
+def reading(source="list", **record):
+    return read("A", {"order_reference": "A"} | record, source, EARLIER, MOMENT)
 
 
-def laid_over(known=KNOWN, **record):
-    return overlay(known, reading(**record))
+def laid_over(known=KNOWN, source="list", **record):
+    return overlay(known, reading(source, **record))
+
+
+def leaves_open(known=KNOWN, source="list", **record):
+    one = reading(source, **record)
+    return leaves_money_open(known, overlay(known, one), one)
 
 
 def stored(record):
@@ -131,14 +136,15 @@ def test_a_bill_never_seen_is_what_was_read():
 def test_M10_sums_of_before_say_nothing_about_a_new_state(state):
     merged = laid_over(state=state)
     assert merged == {k: v for k, v in KNOWN.items() if k not in ("received_amount", "payments")} | {"state": state}
-    assert is_poorer(KNOWN, merged)
+    assert leaves_open(state=state)
 
 
 @pytest.mark.parametrize("state", ["Canceled", "Cancelled", "EXPIRED", "Error"])
-def test_M10_a_bill_given_up_keeps_what_it_had_received(state):
-    merged = laid_over(state=state)
-    assert merged == KNOWN | {"state": state}
-    assert not is_poorer(KNOWN, merged)
+def test_M10_a_bill_given_up_keeps_what_it_had_received_until_its_details_tell(state):
+    assert laid_over(state=state) == KNOWN | {"state": state}
+    assert leaves_open(state=state), "more may have come in before it was given up"
+    assert not leaves_open(state=state, received_amount=500)
+    assert not leaves_open(KNOWN | {"state": state}, state=state)
 
 
 def test_Y7_a_bill_that_goes_back_from_paid_to_pending_has_received_nothing_that_is_told():
@@ -159,22 +165,35 @@ def test_M10_a_reading_without_a_state_changes_no_state_and_takes_no_sum_away():
 def test_M10_a_sum_that_is_null_is_not_told():
     assert laid_over(state="Partial", received_amount=None, payments=None) == KNOWN
     assert "received_amount" not in laid_over(state="Paid", received_amount=None, payments=None)
-    assert laid_over(state="Partial", received_amount=0, payments=[]) == KNOWN | {"received_amount": 0, "payments": []}
+
+
+@pytest.mark.parametrize("nothing", [0, "0", "0.00", Decimal("0.0"), ""], ids=repr)
+def test_M10_nothing_in_the_list_where_something_is_known_is_for_the_details_to_tell(nothing):
+    told = {"state": "Partial", "received_amount": nothing, "payments": []}
+    assert laid_over(**told) == KNOWN
+    assert leaves_open(**told)
+    assert laid_over(source="details", **told) == KNOWN | {"received_amount": nothing, "payments": []}
+    assert not leaves_open(source="details", **told)
+    nothing_known = KNOWN | {"received_amount": 0, "payments": []}
+    assert not leaves_open(nothing_known, **told)
 
 
 @pytest.mark.parametrize(
-    ("known", "merged", "poorer"),
+    ("state", "told", "tells"),
     [
-        ({"payments": PAYMENTS}, {}, True),
-        ({"received_amount": 500}, {"payments": PAYMENTS}, True),
-        ({"received_amount": 0, "payments": []}, {}, False),
-        ({}, {}, False),
-        (KNOWN, KNOWN, False),
+        ("Pending", {}, True),
+        ("Paid", {}, True),
+        ("Canceled", {}, True),
+        ("Partial", {}, False),
+        ("Excess", {"received_amount": 0, "payments": []}, False),
+        ("Refunded", {}, False),
+        ("Partial", {"received_amount": "700"}, True),
+        ("Excess", {"payments": [{"amount": 700}]}, True),
     ],
-    ids=["payments lost", "sum lost", "nothing to lose", "nothing known", "all there"],
 )
-def test_what_makes_a_bill_poorer(known, merged, poorer):
-    assert is_poorer(known, merged) is poorer
+def test_what_a_row_of_the_list_tells_of_the_money(state, told, tells):
+    assert reading(state=state, **told).tells_money is tells
+    assert reading("details", state=state, **told).tells_money
 
 
 @pytest.mark.parametrize(

@@ -177,7 +177,7 @@ select *, {due_at} as due_at from (
         case when created is not null then $now - to_hours(created) end as created_at,
         $now - to_hours(greatest(seen, changed)) as first_seen_at, $now - to_hours(changed) as changed_at,
         $now - to_hours(verified) as verified_at, case when seen > changed then 2 else 1 end as version,
-        case when verified > 100 then 'd' end as details_digest, 1 as payment_count
+        case when named or verified > 100 then $now - to_hours(verified) end as money_told_at, 1 as payment_count
     from unnest(['Pending', 'Paid', 'Canceled']) as a(state), unnest([true, false]) as b(received),
         unnest([true, false]) as c(named), unnest([null, 0, 1, 30, 200, 1000, 3000]) as d(created),
         unnest([0, 30, 800]) as e(seen), unnest([0, 23, 169, 721]) as f(changed),

@@ -28,7 +28,14 @@ from cashpay_pipeline.warehouse.store import Known
 BATCH_ROWS = 10_000
 BATCH_SECONDS = 30.0
 BAD_SHARE, BAD_AT_LEAST = 0.05, 5
-STATE, CURRENCY, CREATED_AT = (list(BILL_DTYPES).index(name) for name in ("state", "currency", "created_at"))
+HAS_RECEIVED = ("Paid", "Excess", "Partial")
+OUTDATED = "outdated:"
+STATE, AMOUNT, RECEIVED, CURRENCY, CREATED_AT, GATEWAY, GATEWAY_NAME = (
+    list(BILL_DTYPES).index(name)
+    for name in (
+        *("state", "amount", "received_amount", "currency", "created_at", "gateway_reference", "gateway_name"),
+    )
+)
 
 
 @dataclass(frozen=True)
@@ -148,7 +155,8 @@ class Batch:
         after = normalize_bills([j.merged for j in judged], source_timezone=zone)
         for issue in after.issues:
             self._set_reading_aside(judged[issue.index].reading, BadRecordError(issue.field, issue.reason))
-        changed, seen = [], [readings[key] for key in same]
+        changed: list[int] = []
+        seen = [_seen_row(readings[key]) for key in same]
         for position, content in after.contents.items():
             judgement, former = judged[position], before.get(position)
             if (
@@ -158,18 +166,18 @@ class Batch:
             elif judgement.is_change(former, content):
                 changed.append(position)
             else:
-                seen.append(judgement.reading)
-        store.save_seen(self._warehouse, [_seen_row(r) for r in seen])
+                seen.append(_seen_row(judgement.reading, judgement.money_told_at(former, content), is_judged=True))
+        store.save_seen(self._warehouse, seen)
         store.save_changes(
             self._warehouse,
             account,
             self._record.sync_id,
             bills=after.bills(changed),
-            history=[judged[p].history_row(after.contents[p]) for p in changed],
+            history=[judged[p].history_row(before.get(p), after.contents[p]) for p in changed],
             versions=[judged[p].version_row(after.contents[p]) for p in changed],
             payments=after.payments(changed),
         )
-        good = [reading.order_reference for reading in (*seen, *(judged[p].reading for p in changed))]
+        good = [*(row[0] for row in seen), *(judged[p].reading.order_reference for p in changed)]
         if good:
             store.resolve_issues(self._warehouse, account, good, self._now())
         new = sum(judged[p].known is None for p in changed)
@@ -215,14 +223,40 @@ class _Judgement(NamedTuple):
     before: Mapping[str, Any]
     merged: Mapping[str, Any]
 
+    @property
+    def is_repeated(self) -> bool:
+        """The list shows the very row of before, while the details have told something else in between."""
+        known, reading = self.known, self.reading
+        return reading.source == "list" and known is not None and known.list_digest == OUTDATED + reading.digest
+
     def is_change(self, before: Content | None, after: Content) -> bool:
         """Typed values differ; or other fields do, and this source has shown the bill before."""
+        if self.is_repeated:
+            return False
         if self.known is None or before != after:
             return True
         last = self.known.list_digest if self.reading.source == "list" else self.known.details_digest
         return last is not None and changes.other_content(self.before) != changes.other_content(self.merged)
 
-    def history_row(self, content: Content) -> tuple[Any, ...]:
+    def money_told_at(self, before: Content | None, after: Content) -> datetime | None:
+        """As of when it is known what the bill has received; None where its details have to tell."""
+        reading, known = self.reading, self.known
+        if reading.source != "list":
+            return reading.asked_at
+        bill = after[0]
+        lacks_sum = bill[RECEIVED] is None or (bill[RECEIVED] == 0 and bill[STATE] in HAS_RECEIVED)
+        lacks_gateway = bill[STATE] in HAS_RECEIVED and bill[GATEWAY] is None and bill[GATEWAY_NAME] is None
+        if lacks_sum or lacks_gateway or changes.leaves_money_open(self.before, self.merged, reading):
+            return None
+        if known is None:
+            return reading.asked_at if reading.tells_money else None
+        if self.is_repeated and before and any(before[0][c] != bill[c] for c in (STATE, AMOUNT, RECEIVED)):
+            return None
+        if known.money_told_at is None and known.state == reading.state and not changes.tells_sums(reading.record):
+            return None
+        return reading.asked_at if reading.tells_money else known.money_told_at
+
+    def history_row(self, before: Content | None, content: Content) -> tuple[Any, ...]:
         """As in `HISTORY_DTYPES`."""
         known, reading = self.known, self.reading
         state, created = content[0][STATE], content[0][CREATED_AT]
@@ -234,18 +268,17 @@ class _Judgement(NamedTuple):
             unpaid = known.verified_at if known else created
             paid_after = min(unpaid, reading.observed_at) if unpaid else None
             paid_before = reading.observed_at
-        list_digest = known.list_digest if known else None
-        details_digest = known.details_digest if known else None
+        list_digest = _outdated(known.list_digest) if known else None
+        details_digest = _outdated(known.details_digest) if known else None
         if reading.source == "list":
             list_digest = reading.digest
-            if changes.is_poorer(self.before, self.merged):
-                details_digest = None
         else:
             details_digest = reading.digest
         return (
             first_seen,
             reading.observed_at,
             reading.asked_at,
+            self.money_told_at(before, content),
             paid_after,
             paid_before,
             None,
@@ -264,7 +297,7 @@ class _Judgement(NamedTuple):
             key,
             self._version,
             reading.observed_at,
-            self.known.verified_at if self.known else None,
+            self._known_until,
             reading.source,
             state,
             state_raw,
@@ -273,6 +306,16 @@ class _Judgement(NamedTuple):
             reading.digest if is_as_read else changes.digest(payload),
             payload,
         )
+
+    @property
+    def _known_until(self) -> datetime | None:
+        """When the content of before was last read; where its state leaves the money open, with the money in it."""
+        known = self.known
+        if known is None:
+            return None
+        if known.state not in changes.MOVING_STATES or known.money_told_at is None:
+            return known.verified_at
+        return min(known.verified_at, known.money_told_at)
 
     @property
     def _version(self) -> int:
@@ -315,11 +358,19 @@ def _reasons(bad: Sequence[BadRow]) -> str:
     return ", ".join(f"{field}: {reason}" for field, reason in sorted({(b.field, b.reason) for b in bad})[:5])
 
 
-def _seen_row(reading: Reading) -> tuple[Any, ...]:
+def _outdated(digest: str | None) -> str | None:
+    """Mark what a source last showed of a bill, now that another has told something new: it is no news any more."""
+    return digest and OUTDATED + digest.removeprefix(OUTDATED)
+
+
+def _seen_row(reading: Reading, money_told_at: datetime | None = None, *, is_judged: bool = False) -> tuple[Any, ...]:
+    """As in `SEEN_DTYPES`; what is the same as the last reading of its source was not judged."""
     listed = reading.source == "list"
     return (
         reading.order_reference,
         reading.asked_at,
+        money_told_at if is_judged else (reading.asked_at if reading.tells_money else None),
+        is_judged and money_told_at is None,
         reading.digest if listed else None,
         None if listed else reading.digest,
     )

@@ -122,6 +122,7 @@ def _replace(warehouse: Warehouse) -> None:
         create or replace temp table rebuilt_current as
         select r.account, {typed}, first.observed_at as first_seen_at, v.observed_at as changed_at,
             coalesce(old.verified_at, v.observed_at) as verified_at,
+            case when old.account is null then v.observed_at else old.money_told_at end as money_told_at,
             case when r.state in ('Paid', 'Excess')
                 then coalesce(p.unpaid_at, least(r.created_at, p.paid_before)) end as paid_after,
             case when r.state in ('Paid', 'Excess') then p.paid_before end as paid_before,

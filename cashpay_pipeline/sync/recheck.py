@@ -46,15 +46,16 @@ aged as (
     select
         order_reference,
         created_at,
-        verified_at,
-        verified_at >= $started as is_fresh,
+        money_told_at,
+        money_told_at >= verified_at as list_tells_money,
+        money_told_at >= $started as is_fresh,
         {store.IS_OPEN} as is_open,
         (epoch_us($now) - epoch_us(coalesce(created_at, first_seen_at))) / 86_400_000_000 as age_days,
-        (epoch_us($now) - epoch_us(verified_at)) / 86_400_000_000 as unverified_days,
+        (epoch_us($now) - epoch_us(money_told_at)) / 86_400_000_000 as unverified_days,
         epoch_us({store.SETTLED_AT}) as settled_us,
         (epoch_us($now) - settled_us) / 86_400_000_000 as settled_days,
-        (epoch_us(verified_at) - settled_us) / 86_400_000_000 as settled_days_then,
-        {store.LACKS_DETAILS} as lacks_details
+        (epoch_us(money_told_at) - settled_us) / 86_400_000_000 as settled_days_then,
+        money_told_at is null as lacks_details
     from core.bills
     where account = $account and missing_since is null and due_at <= $now
 ),
@@ -62,7 +63,8 @@ classed as (
     select
         order_reference,
         created_at,
-        verified_at,
+        money_told_at,
+        list_tells_money,
         case
             when lacks_details then 'gateway or sum not known'
             when is_fresh then null
@@ -79,14 +81,14 @@ classed as (
     from aged
     where order_reference not in (select order_reference from damaged)
     union all
-    select order_reference, null, last_seen_at, 'set aside' from damaged
+    select order_reference, null, last_seen_at, false, 'set aside' from damaged
 )
-select order_reference, created_at, verified_at, age_class from classed where age_class is not null
+select order_reference, created_at, money_told_at, list_tells_money, age_class from classed where age_class is not null
 """  # noqa: S608 - expressions of ours
 
 FIRST_DUE = """
 select order_reference, age_class from due
-order by array_position($classes, age_class), verified_at, order_reference
+order by array_position($classes, age_class), money_told_at, order_reference
 limit $limit
 """
 
@@ -114,7 +116,7 @@ placed as (
 )
 select cast(place // $size * $size as bigint) as page_offset
 from placed
-where order_reference in (select order_reference from due)
+where order_reference in (select order_reference from due where list_tells_money)
 group by page_offset
 having count(*) >= $crowd
 order by page_offset

@@ -27,6 +27,7 @@ HISTORY_DTYPES = {
     "first_seen_at": TIME,
     "changed_at": TIME,
     "verified_at": TIME,
+    "money_told_at": TIME,
     "paid_after": TIME,
     "paid_before": TIME,
     "missing_since": TIME,
@@ -34,7 +35,14 @@ HISTORY_DTYPES = {
     "list_digest": TEXT,
     "details_digest": TEXT,
 }
-SEEN_DTYPES = {"order_reference": TEXT, "verified_at": TIME, "list_digest": TEXT, "details_digest": TEXT}
+SEEN_DTYPES = {
+    "order_reference": TEXT,
+    "verified_at": TIME,
+    "money_told_at": TIME,
+    "money_is_open": "boolean",
+    "list_digest": TEXT,
+    "details_digest": TEXT,
+}
 ISSUE_DTYPES = {
     "issue_id": TEXT,
     "source": TEXT,
@@ -46,26 +54,22 @@ ISSUE_DTYPES = {
 }
 
 
-LACKS_DETAILS = """(details_digest is null and (
-    received_amount is null
-    or (state in ('Paid', 'Excess', 'Partial') and gateway_reference is null and gateway_name is null)
-))"""
 IS_OPEN = "state in ('Pending', 'Partial', 'Unknown')"
 SETTLED_AT = "(case when version = 1 then coalesce(created_at, first_seen_at) else changed_at end)"
 """A bill that was settled when it was first read has been so for an unknown time: it counts from its creation."""
 
 DUE_AT = f"""
 case
-    when {LACKS_DETAILS} then timestamptz 'epoch'
+    when money_told_at is null then timestamptz 'epoch'
     when {IS_OPEN} then
         case
-            when verified_at < coalesce(created_at, first_seen_at) + interval 168 hours then verified_at
-            else verified_at + interval 168 hours
+            when money_told_at < coalesce(created_at, first_seen_at) + interval 168 hours then money_told_at
+            else money_told_at + interval 168 hours
         end
     else list_min(list_filter(
         [{SETTLED_AT} + hours
             for hours in [interval 24 hours, interval 168 hours, interval 720 hours]],
-        lambda moment: moment > verified_at
+        lambda moment: moment > money_told_at
     ))
 end
 """
@@ -74,7 +78,7 @@ end
 KNOWN_COLUMNS = """
 bill.rowid as place, bill.account, bill.order_reference, bill.state, bill.received_amount, bill.created_at,
 bill.gateway_reference, bill.gateway_name, bill.payment_count, bill.first_seen_at, bill.changed_at, bill.verified_at,
-bill.paid_after, bill.paid_before, bill.version, bill.list_digest, bill.details_digest,
+bill.money_told_at, bill.paid_after, bill.paid_before, bill.version, bill.list_digest, bill.details_digest,
 reading.state = bill.state and reading.digest is not distinct from
     case reading.source when 'list' then bill.list_digest else bill.details_digest end as is_same
 """
@@ -108,6 +112,7 @@ class Known:
     state: str
     first_seen_at: datetime
     verified_at: datetime
+    money_told_at: datetime | None
     paid_after: datetime | None
     paid_before: datetime | None
     list_digest: str | None
@@ -141,8 +146,8 @@ def known_bills(
     same = {r["order_reference"] for r in warehouse.rows("select order_reference from known_bill where is_same")}
     others = warehouse.rows(
         """
-        select k.order_reference, k.version, k.state, k.first_seen_at, k.verified_at, k.paid_after, k.paid_before,
-            k.list_digest, k.details_digest, v.payload
+        select k.order_reference, k.version, k.state, k.first_seen_at, k.verified_at, k.money_told_at, k.paid_after,
+            k.paid_before, k.list_digest, k.details_digest, v.payload
         from known_bill as k
         left join core.bill_versions as v -- the time lets DuckDB pass over most of the history
             on v.observed_at = k.changed_at
@@ -159,13 +164,18 @@ def save_seen(warehouse: Warehouse, rows: Sequence[tuple[Any, ...]]) -> None:
         warehouse.execute(
             f"""
             update core.bills as bill
-            set verified_at = again.verified_at, list_digest = again.list_digest,
+            set verified_at = again.verified_at, money_told_at = again.money_told_at, list_digest = again.list_digest,
                 details_digest = again.details_digest, due_at = again.due_at, missing_since = null
             from (
                 select *, {DUE_AT} as due_at
                 from (
                     select known_bill.* replace (
                         greatest(known_bill.verified_at, seen.verified_at) as verified_at,
+                        case -- a row of the list that is no news does not answer an open question
+                            when seen.money_is_open then null
+                            when known_bill.money_told_at is null and is_same and seen.details_digest is null then null
+                            else greatest(known_bill.money_told_at, seen.money_told_at)
+                        end as money_told_at,
                         coalesce(seen.list_digest, known_bill.list_digest) as list_digest,
                         coalesce(seen.details_digest, known_bill.details_digest) as details_digest
                     )

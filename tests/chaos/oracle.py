@@ -244,7 +244,8 @@ class Oracle:
         if listed != wanted.keys():
             yield f"I6 only here {sorted(listed - wanted.keys())[:5]}, only there {sorted(wanted.keys() - listed)[:5]}"
             return
-        columns = ("state", "amount") if self.poor else [c for c in next(iter(wanted.values()), {})]
+        told = ("state", "amount", "received_amount")
+        columns = told if self.poor else [c for c in next(iter(wanted.values()), {})]
         for reference, bill in wanted.items():
             differs = {c: (rows[reference][c], bill[c]) for c in columns if rows[reference][c] != bill[c]}
             if differs:

@@ -73,6 +73,10 @@ class Player:
         simulator.advance(minutes=1)
         for _ in range(2):
             ended = self._job(plan, {"do": "full_refresh"}, home, 100)
+        if oracle.poor:  # the list does not tell what came in: the details do, once each bill has become due
+            simulator.advance(days=31)
+            for _ in range(2):
+                ended = self._job(plan, {"do": "refresh"}, home, 100)
         if ended.get("outcome") != "done" or not ended["complete"]:
             return [f"I6 the last run is not complete: {ended}"]
         oracle.read()

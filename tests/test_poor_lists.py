@@ -1,0 +1,131 @@
+"""Lists that name no sums, or never fill them in: what a bill has received is what its details tell (M10, D4)."""
+
+from unittest.mock import ANY
+
+import pytest
+from shop import Shop
+
+
+@pytest.fixture
+def shop(simulator, settings):
+    return Shop(simulator, settings)
+
+
+@pytest.fixture
+def poor_shop(shop):
+    """Its list names no sums, payments or gateways."""
+    shop.simulator.set(list_fields="poor")
+    return shop
+
+
+MONEY = ("order_reference", "state", "received_amount", "payment_count")
+
+
+def test_a_poor_list_is_no_news_of_a_sum_that_grows(poor_shop):
+    """Not of the nights that list the bill, nor of the weekly refresh that lists all."""
+    poor_shop.bill("A", amount=10_000, state="Partial", received_amount=3_000)
+    poor_shop.bill("B", amount=10_000, state="Excess", received_amount=12_000)
+    poor_shop.sync("refresh")
+    assert poor_shop.bills(*MONEY) == [("A", "Partial", 3_000, 1), ("B", "Excess", 12_000, 1)]
+    poor_shop.bill("A", state="Partial", received_amount=7_000)
+    poor_shop.bill("B", state="Excess", received_amount=22_000)
+    poor_shop.sync("full_refresh")
+    poor_shop.sync("refresh")
+    assert poor_shop.bills(*MONEY)[0] == ("A", "Partial", 7_000, 2)
+    for _ in range(2):
+        poor_shop.simulator.advance(days=1)
+        poor_shop.sync("full_refresh")
+        poor_shop.sync("refresh")
+    assert poor_shop.bills(*MONEY)[1] == ("B", "Excess", 22_000, 2), "a settled bill is read again after a day"
+
+
+def test_the_money_of_before_is_known_only_until_it_was_told(poor_shop):
+    """What a mart says of the day on which more came in must not go by a row that did not name the sum."""
+    poor_shop.bill("A", amount=10_000, state="Partial", received_amount=3_000)
+    poor_shop.sync("refresh")
+    ((told_at,),) = poor_shop.bills("money_told_at")
+    poor_shop.bill("A", state="Partial", received_amount=7_000)
+    poor_shop.sync("full_refresh")
+    poor_shop.sync("refresh")
+    versions = "select received_amount, changed_after from core.bill_versions where received_amount is not null"
+    assert poor_shop.rows(f"{versions} order by version") == [(3_000, ANY), (7_000, told_at)]
+    ((verified_at, again_at),) = poor_shop.bills("verified_at", "money_told_at")
+    assert verified_at == again_at > told_at
+
+
+def test_a_poor_list_shows_a_bill_given_up_and_its_details_what_it_had_received(poor_shop):
+    poor_shop.bill("A", amount=10_000, state="Partial", received_amount=3_000)
+    poor_shop.sync("refresh")
+    poor_shop.bill("A", state="Partial", received_amount=7_000)
+    poor_shop.bill("A", state="Canceled")
+    poor_shop.sync("refresh")
+    assert poor_shop.bills(*MONEY) == [("A", "Canceled", 7_000, 2)]
+
+
+@pytest.mark.parametrize("state", ["Paid", "Excess", "Partial", "Canceled"])
+def test_details_read_while_pending_do_not_stand_for_those_of_another_state(state, poor_shop):
+    poor_shop.bill("A", amount=10_000)
+    poor_shop.sync("refresh")
+    poor_shop.sync("recheck")
+    poor_shop.bill("A", state=state)
+    poor_shop.sync("refresh")
+    (truth,) = poor_shop.simulator.truth()["bills"]
+    assert poor_shop.bills(*MONEY) == [("A", state, truth["received_amount"], len(truth["payments"]))]
+
+
+@pytest.mark.parametrize("unfilled", [{"received_amount": 0}, {"payments": []}, {"received_amount": "0.00"}], ids=repr)
+@pytest.mark.parametrize("state", ["Paid", "Partial", "Canceled"])
+def test_sums_that_the_list_never_fills_in_take_none_away(state, unfilled, shop):
+    missing = [field for field in ("received_amount", "payments", "gateway") if field not in unfilled]
+    shop.spoil("A", path="/orders", set=unfilled, delete=missing)
+    shop.bill("A", amount=10_000, state="Partial", received_amount=4_000)
+    shop.sync("refresh")
+    shop.bill("A", state=state)
+    shop.sync("refresh")
+    shop.bill("A", description="corrected")
+    (truth,) = shop.simulator.truth()["bills"]
+    expected = ("A", state, truth["received_amount"], len(truth["payments"]))
+    for kind in ("refresh", "full_refresh", "refresh", "full_refresh"):
+        shop.sync(kind)
+        assert shop.bills(*MONEY) == [expected]
+    shop.simulator.clear_log()
+    shop.sync("refresh")
+    asked = [request for request in shop.simulator.log() if request["path"] == "/orders/A"]
+    assert len(asked) == (state == "Partial"), "what is no news raises no question, and only a part paid may grow"
+    assert shop.bills(*MONEY) == [expected]
+
+
+def test_a_refund_is_believed_when_the_details_tell_it_too(shop):
+    shop.bill("A", amount=10_000, state="Paid")
+    shop.sync("refresh")
+    shop.bill("A", received_amount=0, payments=[])
+    shop.sync("refresh")
+    assert shop.bills(*MONEY) == [("A", "Paid", 0, 0)]
+
+
+def test_a_sum_that_goes_back_is_seen_although_the_list_shows_what_it_showed_before(shop):
+    shop.bill("A", amount=10_000, state="Excess", received_amount=12_000)
+    shop.sync("refresh")
+    shop.bill("A", received_amount=24_000)
+    shop.simulator.advance(days=1)
+    shop.sync("recheck")
+    assert shop.bills(*MONEY)[0][:3] == ("A", "Excess", 24_000)
+    shop.bill("A", received_amount=12_000)
+    shop.sync("refresh")
+    assert shop.bills(*MONEY)[0][:3] == ("A", "Excess", 12_000)
+
+
+def test_a_list_that_lags_behind_the_details_changes_nothing_and_is_asked_about_once(shop):
+    shop.bill("A", amount=10_000, state="Partial", received_amount=4_000)
+    shop.spoil("A", path="/orders", set={"received_amount": 3_000, "description": "as listed"})
+    shop.sync("refresh")
+    shop.sync("recheck")
+    shop.bill("A", received_amount=5_000)
+    shop.sync("recheck")
+    assert shop.bills("received_amount", "description") != [(3_000, "as listed")]
+    versions = shop.rows("select count(*) from core.bill_versions")
+    for _ in range(3):
+        shop.sync("full_refresh")
+        shop.sync("refresh")
+        assert shop.bills("received_amount") == [(5_000,)]
+    assert shop.rows("select count(*) from core.bill_versions") == versions
