@@ -30,9 +30,9 @@ def workshop(folder: Path) -> Iterator[Path]:
         shutil.rmtree(made, ignore_errors=True)
 
 
-def put_in_place(made: Path, target: Path) -> None:
+def put_in_place(made: Path, target: Path, mode: int = 0o600) -> None:
     """Give a finished file its name: readers see the old one or the new one, even after a power cut."""
-    made.chmod(0o600)
+    made.chmod(mode)
     with made.open("rb") as handle:
         os.fsync(handle.fileno())
     made.replace(target)

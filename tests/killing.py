@@ -177,7 +177,7 @@ def watched(
         batch_rows: how many rows a batch has.
     """
     connect, exchange, take, replace = database._connect, CashpayClient._exchange, Session.take, Path.replace
-    add, save, sync_folder = Batch.add, Batch.save, publish_module._sync_folder
+    add, save, put_in_place = Batch.add, Batch.save, publish_module.put_in_place
     taken: list[str] = []
 
     def watched_exchange(client: CashpayClient, call: Any, headers: Any) -> Any:
@@ -218,9 +218,9 @@ def watched(
             watch.reach("copy synced")
         return replace(path, target)
 
-    def watched_sync_folder(folder: Path) -> None:
+    def watched_put_in_place(made: Path, target: Path, mode: int) -> None:
+        put_in_place(made, target, mode)
         watch.reach("copy renamed")
-        sync_folder(folder)
 
     wrappers: list[tuple[Any, str, Callable[..., Any] | Any]] = [
         (database, "_connect", lambda path: WatchedConnection(connect(path), watch)),
@@ -229,7 +229,7 @@ def watched(
         (Batch, "add", watched_add),
         (Batch, "save", watched_save),
         (Path, "replace", watched_replace),
-        (publish_module, "_sync_folder", watched_sync_folder),
+        (publish_module, "put_in_place", watched_put_in_place),
         (publish_module, "shutil", SimpleNamespace(copyfileobj=half_copy)),
         (batch_module, "BATCH_ROWS", batch_rows or batch_module.BATCH_ROWS),
     ]

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import re
 import shutil
 import signal
@@ -20,6 +21,7 @@ from cashpay_pipeline.errors import CredentialsRejectedError, WarehouseBusyError
 from cashpay_pipeline.simulator.clock import SimulatedClock
 from cashpay_pipeline.sync import run_sync
 from cashpay_pipeline.warehouse import database, filesystem, open_warehouse, publish, read_published
+from cashpay_pipeline.warehouse.database import wal_path
 
 STATE = (
     "select (select count(*) from core.bills), (select sum(received_amount)::bigint from core.bills), "
@@ -61,6 +63,21 @@ try:
 except duckdb.IOException as error:
     print("refused")
 """
+SPOIL = """
+import os, sys, duckdb
+connection = duckdb.connect(sys.argv[1])
+connection.execute("update core.bills set received_amount = 0")
+print("written", flush=True)
+how = sys.stdin.readline().strip()
+if how == "writes again":
+    connection.execute("update core.bills set received_amount = 1")
+if how == "closes":
+    connection.close()
+print("done", flush=True)
+sys.stdin.read()
+os._exit(0)
+"""
+"""Writes into the published copy, and ends without tidying up."""
 
 
 def sync(settings, **options):
@@ -92,6 +109,39 @@ def test_C1_C3_readers_in_five_processes_never_stop_a_sync_and_see_whole_states_
         assert report["reads"] > 0
         assert tuple(report["kept"]) == first, "who keeps the old copy open keeps it whole"
         assert {tuple(seen) for seen in report["seen"]} <= states
+
+
+@pytest.mark.parametrize("how", ["died before", "stays open", "writes again", "closes"])
+def test_C1_what_somebody_wrote_into_the_copy_never_reaches_the_next_one(how, settings):
+    """DuckDB lays a `.wal` over whatever file bears its name."""
+    sync(settings)
+    path = publish(settings).path
+    truth = read_published(settings, STATE)[1]
+    path.chmod(0o600)  # as a copy published by a former version; and root asks for no right
+    with started(SPOIL, settings, str(path)) as analyst:
+        assert analyst.stdout.readline() == "written\n" and wal_path(path).exists()
+        if how == "died before":
+            analyst.kill()
+            analyst.wait(timeout=30)
+        publish(settings)
+        assert not wal_path(path).exists()
+        if how != "died before":
+            analyst.stdin.write(f"{how}\n")
+            analyst.stdin.flush()
+            assert analyst.stdout.readline() == "done\n"
+        assert read_published(settings, STATE)[1] == truth
+    assert read_published(settings, STATE)[1] == truth and not wal_path(path).exists()
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_C1_the_copy_can_be_opened_by_its_owner_for_reading_only(settings):
+    sync(settings)
+    path = publish(settings).path
+    with started(SPOIL, settings, str(path)) as analyst:
+        assert analyst.stdout.readline() == ""
+    assert finished(TRY, settings, str(path)).stdout == "opened\n"
+    assert not wal_path(path).exists()
+    assert publish(settings).path == path
 
 
 def test_C1_a_program_in_the_working_file_is_named_and_told_where_to_read(settings):

@@ -249,7 +249,8 @@ TROUBLES = [
         r"|could not read enough bytes",
         "The working file is damaged.",
         "Move warehouse.duckdb and, if it is there, warehouse.duckdb.wal aside, both, and keep them: a .wal holds "
-        "stored rows. Copy analytics.duckdb (or a backup) to warehouse.duckdb, then run `cashpay sync --full`.",
+        "stored rows. Copy analytics.duckdb (or a backup) to warehouse.duckdb, `chmod 600 warehouse.duckdb`, then run "
+        "`cashpay sync --full`.",
     ),
     (
         r"permission denied|read-only|operation not permitted",

@@ -11,11 +11,15 @@ from typing import Any, Protocol
 
 import duckdb
 
+from cashpay_pipeline.atomic import put_in_place
 from cashpay_pipeline.clock import Clock
 from cashpay_pipeline.errors import QueryError, WarehouseError
 from cashpay_pipeline.settings import Settings
 from cashpay_pipeline.warehouse.compact import compact, is_mostly_empty
-from cashpay_pipeline.warehouse.database import explained, open_warehouse
+from cashpay_pipeline.warehouse.database import explained, open_warehouse, wal_path
+
+READ_ONLY = 0o400
+"""Who opens the copy to write is refused at once: what DuckDB then wrote beside it would be laid over the next one."""
 
 
 class Query(Protocol):
@@ -58,11 +62,10 @@ def publish(settings: Settings, *, owner: str = "publish", clock: Clock | None =
             with source.open("rb") as stored, new.open("wb") as copy:
                 os.fchmod(copy.fileno(), 0o600)
                 shutil.copyfileobj(stored, copy, 1 << 22)
-                copy.flush()
-                os.fsync(copy.fileno())
             _read_all(new)
-            new.replace(target)
-            _sync_folder(target.parent)
+            _remove_wal(target)
+            put_in_place(new, target, READ_ONLY)
+            _remove_wal(target)
         except OSError as error:
             new.unlink(missing_ok=True)
             raise WarehouseError(
@@ -143,10 +146,11 @@ def _read_all(copy: Path) -> None:
         connection.close()
 
 
-def _sync_folder(folder: Path) -> None:
-    """Make the rename itself outlive a power cut."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+def _remove_wal(target: Path) -> None:
+    """Remove what somebody wrote into the published copy, as root can.
+
+    Before the new copy has its name, so that nobody reads that beside it, also if we are killed in between; and after,
+    for what came meanwhile. A session that is still open keeps the old file and its own `.wal`, which have no name now.
+    """
+    for left in target.parent.glob(f"{wal_path(target).name}*"):
+        left.unlink(missing_ok=True)

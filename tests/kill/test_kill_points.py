@@ -139,7 +139,7 @@ def test_killed_while_publishing_the_copy_stays_whole(moment, night):
     assert after == (digest(working) if moment == "copy renamed" else before)
     assert night.run("publish")["outcome"] == "done"
     assert digest(night.settings.published_path) == digest(working)
-    assert oct(night.settings.published_path.stat().st_mode)[-3:] == "600"
+    assert oct(night.settings.published_path.stat().st_mode)[-3:] == "400"
     night.check_heals()
 
 
