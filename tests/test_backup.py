@@ -1,9 +1,12 @@
 """Backup, restore and verify: whole or not at all, nothing lost on the way back."""
 
+import signal
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from processes import finished
 from typer.testing import CliRunner
 
 from cashpay_pipeline.cli import app
@@ -14,6 +17,34 @@ from cashpay_pipeline.simulator.process import SimulatorProcess
 from cashpay_pipeline.sync import run_sync
 from cashpay_pipeline.warehouse import open_warehouse, publish
 from cashpay_pipeline.warehouse.backup import backup, restore, verify
+
+DIE = """
+import os, shutil, signal, sys
+from pathlib import Path
+from cashpay_pipeline.settings import load_settings
+from cashpay_pipeline.warehouse import backup
+left = int(sys.argv[1])
+def mortal(step):
+    def stepped(*arguments):
+        global left
+        left -= 1
+        if not left:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return step(*arguments)
+    return stepped
+Path.replace, shutil.copyfileobj = mortal(Path.replace), mortal(shutil.copyfileobj)
+backup.restore(load_settings())
+"""
+"""Dies before the so-manieth step of a restore."""
+DELETE_ONE = """
+import os
+from cashpay_pipeline.settings import load_settings
+from cashpay_pipeline.warehouse import open_warehouse
+with open_warehouse(load_settings()) as warehouse:
+    warehouse.execute("delete from core.bills where rowid = (select max(rowid) from core.bills)")
+    os._exit(0)
+"""
+"""Leaves a `.wal`."""
 
 
 def bills(settings: Settings) -> int:
@@ -47,6 +78,38 @@ def test_a_restored_backup_goes_on_where_it_was(settings: Settings, simulator: S
 
     assert run_sync(settings, clock=clock).complete
     assert bills(settings) == later > kept
+
+
+def test_R12_a_restore_killed_anywhere_is_not_begun_or_can_be_done_again(
+    settings: Settings, simulator: SimulatorProcess
+) -> None:
+    """Never a new empty file, nor the old `.wal` beside the restored one; and nothing of before is lost."""
+    clock = SimulatedClock(simulator.base_url)
+    run_sync(settings, clock=clock)
+    kept = bills(settings)
+    backup(settings, clock=clock)
+    number, refused = 0, 0
+    while True:
+        number += 1
+        simulator.advance(minutes=1)
+        finished(DELETE_ONE, settings)
+        ended = finished(DIE, settings, str(number))
+        if ended.returncode == 0:
+            break
+        assert ended.returncode == -signal.SIGKILL, ended.stderr
+        with suppress(WarehouseError):
+            assert bills(settings) == kept - number
+            continue
+        refused += 1
+        with pytest.raises(WarehouseError, match="restore was stopped half-way") as caught:
+            run_sync(settings, clock=clock)
+        assert "cashpay restore" in caught.value.next_step
+        restore(settings, clock=clock)
+        assert bills(settings) == kept
+    assert bills(settings) == kept
+    assert number - 1 > refused >= 4
+    former = sorted((settings.data_folder / "backups").glob("before-restore-*/*"))
+    assert sum(path.name == "warehouse.duckdb.wal" for path in former) == refused + 1
 
 
 def test_the_newest_backups_are_kept(settings: Settings, simulator: SimulatorProcess) -> None:

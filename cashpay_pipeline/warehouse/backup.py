@@ -11,10 +11,11 @@ from pathlib import Path
 
 import duckdb
 
+from cashpay_pipeline.atomic import put_in_place
 from cashpay_pipeline.clock import Clock, SystemClock
 from cashpay_pipeline.errors import WarehouseError
 from cashpay_pipeline.settings import Settings
-from cashpay_pipeline.warehouse.database import open_warehouse
+from cashpay_pipeline.warehouse.database import fresh_path, open_warehouse, restored_path, wal_path
 from cashpay_pipeline.warehouse.lock import describe_owner, run_lock
 
 KEPT = 2
@@ -108,13 +109,14 @@ def restore(settings: Settings, source: Path | None = None, *, clock: Clock | No
     path.parent.mkdir(parents=True, exist_ok=True)
     former = settings.data_folder / "backups" / f"before-restore-{clock.now():%Y%m%dT%H%M%SZ}"
     with run_lock(path.with_suffix(".lock"), describe_owner("cashpay restore"), wait_seconds=60, clock=clock):
-        new = path.with_suffix(".restored")
-        _copy(source / DATABASE, new)
-        replaced = [path, path.with_name(path.name + ".wal"), *([path.parent / KEY] if (source / KEY).exists() else [])]
+        _copy(source / DATABASE, fresh_path(path))
+        # From here to the end nobody else opens the working file: a part of it, or another's .wal, is not the whole.
+        put_in_place(fresh_path(path), restored_path(path))
+        replaced = [path, wal_path(path), *([path.parent / KEY] if (source / KEY).exists() else [])]
         moved = [_move(file, former) for file in replaced if file.exists()]
-        new.replace(path)
         if (source / KEY).exists():
             _copy(source / KEY, path.parent / KEY)
+        put_in_place(restored_path(path), path)
     return source, former if moved else None
 
 

@@ -151,12 +151,24 @@ def fresh_path(path: Path) -> Path:
     return path.with_suffix(".fresh")
 
 
+def restored_path(path: Path) -> Path:
+    """Where a backup waits that is to take the place of the file at `path`."""
+    return path.with_suffix(".restored")
+
+
 def _half_backup(path: Path) -> Path:
     return path.with_suffix(".backup.new")
 
 
 def _open(path: Path) -> duckdb.DuckDBPyConnection:
     """Open the file at this version's step. A new one appears whole or not at all: DuckDB cannot open half of one."""
+    if restored_path(path).exists():
+        raise WarehouseError(
+            "A restore was stopped half-way.",
+            where=str(restored_path(path)),
+            kept="What was there before is here or in backups/before-restore-*.",
+            next_step="Run `cashpay restore` again, with the same backup.",
+        )
     if path.exists() and path.stat().st_size:
         return _open_migrated(path)
     if wal_path(path).exists() and wal_path(path).stat().st_size:
