@@ -26,6 +26,8 @@ PHONE_FIELDS = frozenset({"phone", "telephone", "tel", "mobile", "msisdn", "phon
 FREE_TEXT_FIELDS = frozenset({"description", "message", "comment", "note", "label"})
 
 _NO_DIGIT = re.compile(r"\D")
+_MASKED = re.compile(r"\*{3}(?:\*{3}\d\d)?")
+_CLIENT_KEY = re.compile(r"[0-9a-f]{32}")
 _PHONE_IN_TEXT = re.compile(r"\+\d[\d\s.\-]{6,18}\d|\b(?:(?:00[\s.\-]?)?228[\s.\-]?)?\d{2}(?:[\s.\-]?\d{2}){3}\b")
 _PHONE_AS_REFERENCE = re.compile(
     r"\+\d[\d\s.\-]{6,18}\d|\b(?:(?:00[\s.\-]?)?228[\s.\-]?)?(?:2[2-7]|[79]\d)([\s.\-]?)\d{2}(?:\1\d{2}){2}\b"
@@ -61,7 +63,7 @@ class Masker:
         return self._known_key(phone)
 
     def mask(self, record: Any) -> Any:
-        """The record as it may be stored; the original is not changed."""
+        """The record as it may be stored; the original is not changed. One that was stored can be masked again."""
         masked = self._value(record, "", inside=False)
         if self._forgotten and not self._forgotten.isdisjoint(_client_keys(masked)):
             return Masker("drop", self._key).mask(record)
@@ -104,7 +106,11 @@ class Masker:
                 phone = inner
         if phone and self._mode != "drop" and isinstance(phone, (str, int)) and not isinstance(phone, bool):
             text = str(phone)
-            if _digits(text):
+            if _MASKED.fullmatch(text):
+                known = value.get("client_key")
+                if isinstance(known, str) and _CLIENT_KEY.fullmatch(known):
+                    masked["client_key"] = known
+            elif _digits(text):
                 masked["client_key"] = self.client_key(text)
         return masked
 
@@ -112,7 +118,10 @@ class Masker:
         """Six stars and the last two digits of a phone; three stars for all else."""
         if field not in PHONE_FIELDS or self._mode != "mask":
             return HIDDEN
-        digits = _digits(str(value))
+        text = str(value)
+        if _MASKED.fullmatch(text):
+            return text
+        digits = _digits(text)
         return f"******{digits[-2:]}" if len(digits) >= 4 else HIDDEN
 
 

@@ -234,6 +234,26 @@ def test_S11_neither_repr_nor_fingerprint_tells_the_key():
     assert len(masker().fingerprint) == 16
 
 
+@pytest.mark.parametrize("mode", ["mask", "drop"])
+@pytest.mark.parametrize("before", ["mask", "keep", "drop"])
+def test_S10_what_is_stored_can_be_masked_again(before, mode):
+    """As after a change of CASHPAY_PII: a stricter mode applies, and what is hidden stays as it is."""
+    stored = json.loads(json.dumps(masker(before).mask(RECORD), sort_keys=True))
+    assert masker(mode).mask(stored) == (stored if before == "drop" else again(mode, before))
+    assert masker("keep").mask(stored) == stored
+
+
+def again(mode, before):
+    masked = masker(mode).mask(RECORD)
+    return masked | {"description": "For Afi, call ******42"} if before == "mask" else masked
+
+
+@pytest.mark.parametrize("key", ["Afi EXEMPLE", PHONE, 7, None, ["Afi"]])
+def test_S10_a_key_of_somebody_elses_making_is_hidden(key):
+    masked = masker().mask({"client": {"phone": "******42", "client_key": key}})
+    assert masked["client"]["phone"] == "******42" and masked["client"]["client_key"] in ("***", None, ["***"])
+
+
 def test_S11_the_typed_columns_of_a_masked_bill():
     record = {"order_reference": "A", "state": "Pending", "amount": 1, "currency": "XOF", "client": {"phone": PHONE}}
     for mode, expected in {
@@ -332,6 +352,27 @@ def test_S10_dropped_columns_are_empty_in_the_warehouse(shop):
     shop.sync(pii="drop")
     assert shop.bills("client_key", "client_phone_masked", "description") == [(None, None, "call *** or *** or ***")]
     assert shop.payload()["client"] == {}
+
+
+@pytest.mark.parametrize(("before", "now"), [("keep", "drop"), ("mask", "drop"), ("keep", "mask")])
+def test_S10_a_stricter_setting_holds_for_all_that_is_stored_from_then_on(before, now, shop):
+    """Also for what a poorer reading does not mention, and stays."""
+    canary_bill(shop)
+    shop.bill("SANDBOX-2", client={"phone": PHONE, "lastname": "CANARYLAST"})
+    shop.spoil("SANDBOX-1", "SANDBOX-2", set={"email": "canary@example.test"})
+    shop.sync(pii=before)
+    ((key,), (_,)) = shop.bills("client_key")
+    canary_bill(shop, state="Paid")
+    shop.bill("SANDBOX-2", state="Paid")
+    shop.spoil("SANDBOX-2", delete=["client"])
+    shop.sync(pii=now)
+    for reference in ("SANDBOX-1", "SANDBOX-2"):
+        text = json.dumps(shop.payload(reference))
+        assert [c for c in CANARIES if c in text] == [] and (key in text) == (now == "mask")
+    expected = (key, "******42") if now == "mask" else (None, None)
+    assert shop.bills("client_key", "client_phone_masked") == [expected] * 2
+    again = shop.sync(pii=now)
+    assert (again.bills_changed, again.bills_new) == (0, 0)
 
 
 def test_S11_one_customer_with_two_bills_has_one_key_in_the_warehouse(shop):

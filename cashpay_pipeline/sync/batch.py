@@ -148,7 +148,7 @@ class Batch:
             [(r.order_reference, r.source, r.state, r.digest) for r in readings.values()],
             created=_created(list(readings.values()), ZoneInfo(zone)),
         )
-        judged = [_judge(readings[key], known.get(key)) for key in readings if key not in same]
+        judged = [self._judge(readings[key], known.get(key)) for key in readings if key not in same]
         stored = [p for p, j in enumerate(judged) if j.known]
         typed = normalize_bills([judged[p].before for p in stored], source_timezone=zone).contents
         before = {stored[place]: content for place, content in typed.items()}
@@ -184,6 +184,13 @@ class Batch:
         self._record.bills_new += new
         self._record.bills_changed += len(changed) - new
         self._record.bills_unchanged += len(seen)
+
+    def _judge(self, reading: Reading, known: Known | None) -> "_Judgement":
+        if known is None or known.payload is None:
+            return _Judgement(reading, known, {}, reading.record)
+        before = json.loads(known.payload, parse_float=Decimal)
+        # Masked again: it may have been stored under a laxer setting, and what the reading does not mention stays.
+        return _Judgement(reading, known, before, changes.overlay(self._masker.mask(before), reading))
 
     def _set_reading_aside(self, reading: Reading, bad: BadRecordError) -> None:
         self._set_aside(reading.source, reading.order_reference, bad, reading.record, reading.observed_at)
@@ -320,13 +327,6 @@ class _Judgement(NamedTuple):
     @property
     def _version(self) -> int:
         return self.known.version + 1 if self.known else 1
-
-
-def _judge(reading: Reading, known: Known | None) -> _Judgement:
-    if known is None or known.payload is None:
-        return _Judgement(reading, known, {}, reading.record)
-    before = json.loads(known.payload, parse_float=Decimal)
-    return _Judgement(reading, known, before, changes.overlay(before, reading))
 
 
 def _created(readings: list[Reading], zone: ZoneInfo) -> tuple[datetime, datetime] | None:
