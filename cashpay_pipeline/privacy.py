@@ -79,22 +79,25 @@ class Masker:
 
     def _value(self, value: Any, field: str, *, inside: bool) -> Any:
         if isinstance(value, dict):
-            return self._object(value, inside=inside)
+            return self._object(value, field, inside=inside)
         if isinstance(value, list):
             return [self._value(v, field, inside=inside) for v in value]
         if value is None or isinstance(value, bool) or self._mode == "keep":
             return value
         if inside or field in PERSONAL_FIELDS:
             return self._hide(value, field)
-        if isinstance(value, str) and field in FREE_TEXT_FIELDS:
-            return _PHONE_IN_TEXT.sub(lambda found: self._hide(found.group(), "phone"), value)
+        if field in FREE_TEXT_FIELDS:
+            text = str(value)
+            hidden = _PHONE_IN_TEXT.sub(lambda found: self._hide(found.group(), "phone"), text)
+            return value if hidden == text else hidden
         return value
 
-    def _object(self, value: dict[str, Any], *, inside: bool) -> dict[str, Any]:
+    def _object(self, value: dict[str, Any], around: str, *, inside: bool) -> dict[str, Any]:
         masked: dict[str, Any] = {}
+        free_text = around if around in FREE_TEXT_FIELDS else ""
         phone: Any = None
         for name, inner in value.items():
-            field = _careful_field(name)
+            field = _careful_field(name) or free_text
             is_box = isinstance(inner, (dict, list))
             if not inside and not field and not is_box:
                 masked[name] = inner  # as most values of a bill are

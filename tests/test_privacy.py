@@ -160,6 +160,23 @@ def test_S10_other_text_stays(text):
     assert masker().mask({"description": text}) == {"description": text}
 
 
+@pytest.mark.parametrize(
+    ("value", "masked"),
+    [
+        (22890004242, "******42"),
+        (Decimal("22890004242.0"), "******42.0"),
+        ({"text": "call +228 00 00 42 42", "no": 90004242}, {"text": "call ******42", "no": "******42"}),
+        ([{"fr": {"title": "tel 00004242"}}, 90004242, 7], [{"fr": {"title": "tel ******42"}}, "******42", 7]),
+        ({"amount": 1500, "ok": True, "client": "Afi"}, {"amount": 1500, "ok": True, "client": "***"}),
+    ],
+    ids=repr,
+)
+def test_S10_free_text_that_is_a_number_or_in_parts_is_hidden_as_well(value, masked):
+    assert masker().mask({"description": value}) == {"description": masked}
+    assert "42" not in json.dumps(masker("drop").mask({"description": value}), default=str)
+    assert masker("keep").mask({"description": value}) == {"description": value}
+
+
 @pytest.mark.parametrize("value", [None, True, 7, Decimal("1.5"), [], {}], ids=repr)
 def test_S10_what_is_no_text_stays(value):
     assert masker().mask({"description": value, "amount": value}) == {"description": value, "amount": value}
