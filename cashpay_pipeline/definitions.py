@@ -42,12 +42,13 @@ def build_defs(
     """
     names = Names.under(key_prefix)
     every_job = jobs(names)
+    assets = [sync_asset(names), marts_asset(names), published_asset(names), reconciliation_asset(names)]
     return dg.Definitions(
-        assets=[sync_asset(names), marts_asset(names), published_asset(names), reconciliation_asset(names)],
+        assets=assets,
         asset_checks=asset_checks(names),
         jobs=list(every_job.values()),
         schedules=schedules(names, every_job),
-        sensors=sensors(names),
+        sensors=sensors(names, {key for asset in assets for key in asset.keys}),
         resources={"cashpay_warehouse": WarehouseResource(settings, progress, clock)},
         # Runs that are started from the asset graph; in somebody else's location that is theirs to say.
         executor=None if names.prefix else dg.in_process_executor,

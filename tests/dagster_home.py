@@ -9,13 +9,17 @@ from typing import Any
 
 import dagster as dg
 from dagster._core.definitions.freshness_evaluator import CronFreshnessPolicyEvaluator
+from dagster._core.execution.build_resources import wrap_resources_for_execution
 from dagster._core.loader import LoadingContextForTest
+from dagster._core.remote_origin import RegisteredCodeLocationOrigin
 from dagster._core.test_utils import freeze_time
 
 from cashpay_pipeline.definitions import build_defs
+from cashpay_pipeline.defs.runs import by_hand
 from cashpay_pipeline.settings import Settings
 from cashpay_pipeline.simulator.clock import SimulatedClock
 
+LOCATION, REPOSITORY = "cashpay_pipeline", "__repository__"
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
@@ -39,6 +43,7 @@ class Home:
                 instance=self.instance,
                 raise_on_error=False,
                 run_config={"ops": {"sync": {"config": given}}} | QUIET,
+                tags=by_hand(self.settings),
             )
 
     def tick(self, schedule: str, at: datetime | None = None) -> tuple[bool, str]:
@@ -59,8 +64,13 @@ class Home:
 
     def sense_now(self, sensor: str) -> str:
         """The same in real time."""
-        context = dg.build_sensor_context(
-            instance=self.instance, cursor=self.cursors.get(sensor), resources=self._resources()
+        context = dg.SensorEvaluationContext(
+            None,
+            instance=self.instance,
+            cursor=self.cursors.get(sensor),
+            resources=wrap_resources_for_execution(self._resources()),
+            repository_name=REPOSITORY,
+            code_location_origin=RegisteredCodeLocationOrigin(LOCATION),
         )
         data = self.defs.resolve_sensor_def(sensor).evaluate_tick(context)
         self.cursors[sensor] = data.cursor

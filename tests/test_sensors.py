@@ -7,11 +7,13 @@ from typing import Any
 
 import dagster as dg
 import pytest
+from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteRepositoryOrigin
 from dagster._core.test_utils import freeze_time
-from dagster_home import Home, dagster_home, metadata
+from dagster_home import LOCATION, REPOSITORY, Home, dagster_home, metadata
 from listeners import Webhook, webhook
 
 from cashpay_pipeline.definitions import build_defs
+from cashpay_pipeline.defs.runs import by_hand
 from cashpay_pipeline.settings import Settings
 from cashpay_pipeline.simulator.process import SimulatorProcess
 from cashpay_pipeline.warehouse import open_warehouse
@@ -127,9 +129,22 @@ def test_with_nobody_to_tell_the_sensor_says_so(settings: Settings, tmp_path: Pa
         assert home.sense("alerts").startswith("Nobody wants to be told: set CASHPAY_ALERT_WEBHOOK")
 
 
-def started(home: Home, silent_for: timedelta) -> dg.DagsterRun:
-    """A run as its process leaves it when it is killed."""
-    run = home.instance.create_run_for_job(home.defs.resolve_job_def("refresh"), status=dg.DagsterRunStatus.STARTING)
+def started(
+    home: Home,
+    silent_for: timedelta,
+    job: dg.JobDefinition | None = None,
+    location: str | None = LOCATION,
+    **fields: Any,
+) -> dg.DagsterRun:
+    """A run as its process leaves it when it is killed; without a location, one that was started in a process."""
+    job = job or home.defs.resolve_job_def("refresh")
+    repository = location and RemoteRepositoryOrigin(RegisteredCodeLocationOrigin(location), REPOSITORY)
+    run = home.instance.create_run_for_job(
+        job,
+        status=dg.DagsterRunStatus.STARTING,
+        remote_job_origin=repository.get_job_origin(job.name) if repository else None,
+        **fields,
+    )
     with freeze_time(datetime.now(UTC) - silent_for):
         home.instance.report_engine_event("Started", run)
         home.instance.report_dagster_event(
@@ -156,6 +171,55 @@ def test_a_run_whose_process_died_is_marked_failed_within_ten_minutes(home: Home
     assert (status(home, dead), status(home, fresh)) == (dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.STARTED)
     home.sense("alerts")
     assert "its process died" in told(hook)[0]
+
+
+def test_a_dead_run_is_found_however_it_was_started(home: Home, hook: Webhook) -> None:
+    hour, of_the_graph = timedelta(hours=1), home.defs.resolve_implicit_global_asset_job_def()
+    dead = [
+        started(home, hour),
+        started(home, hour, of_the_graph, asset_selection={dg.AssetKey(["marts", "orders"])}),
+        started(home, hour, location=None, tags=by_hand(home.settings)),
+    ]
+    assert home.sense_now("dead_runs").startswith("Marked as failed: ")
+    assert {status(home, run) for run in dead} == {dg.DagsterRunStatus.FAILURE}
+
+
+def test_a_run_of_somebody_else_is_neither_failed_nor_told_whatever_it_is_called(
+    home: Home, hook: Webhook, make_settings: Callable[..., Settings], tmp_path: Path
+) -> None:
+    @dg.asset(key=["marts", "orders"])
+    def orders() -> None:
+        """Where dbt would put it, too."""
+
+    theirs = dg.Definitions([orders], jobs=[dg.define_asset_job("refresh", "*")])
+    refresh, of_the_graph = theirs.resolve_job_def("refresh"), theirs.resolve_implicit_global_asset_job_def()
+    hour, elsewhere = timedelta(hours=1), make_settings(data_dir=tmp_path / "other")
+    runs = [
+        started(home, hour, refresh, "theirs"),
+        started(home, hour, of_the_graph, "theirs", asset_selection={orders.key}),
+        started(home, hour, refresh, None),
+        started(home, hour, of_the_graph, None, asset_selection={orders.key}),
+        started(home, hour, location=None, tags=by_hand(elsewhere)),
+    ]
+    assert home.sense_now("dead_runs") == "No run has been silent for long."
+    assert {status(home, run) for run in runs} == {dg.DagsterRunStatus.STARTED}
+    for run in runs:
+        home.instance.report_run_failed(run)
+    assert home.sense("alerts") == "0 new causes told, 0 told before still hold."
+
+
+def test_a_failure_is_over_when_a_run_by_hand_ended_well_and_not_when_one_of_somebody_else_did(
+    home: Home, hook: Webhook
+) -> None:
+    home.instance.report_run_failed(started(home, timedelta(minutes=1)))
+    assert home.sense("alerts").startswith("1 new causes told")
+    started_elsewhere = started(home, timedelta(minutes=1), location="theirs")
+    home.instance.report_dagster_event(
+        dg.DagsterEvent(dg.DagsterEventType.RUN_SUCCESS.value, job_name="refresh"), started_elsewhere.run_id
+    )
+    assert home.sense("alerts") == "0 new causes told, 1 told before still hold."
+    assert home.run("refresh").success
+    assert home.sense("alerts") == "0 new causes told, 0 told before still hold."
 
 
 def test_a_dry_run_reads_a_little_stores_nothing_and_builds_nothing(home: Home, simulator: SimulatorProcess) -> None:

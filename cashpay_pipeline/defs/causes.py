@@ -3,7 +3,7 @@
 What cannot be known at this moment, because a run is under way, stays as it was.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 
 import dagster as dg
@@ -22,13 +22,14 @@ LAST_SYNC_CHECK = "last_sync_complete"
 def find_causes(
     instance: dg.DagsterInstance,
     names: Names,
+    tags_of_ours: Sequence[Mapping[str, str]],
     checks: Iterable[dg.AssetCheckKey],
     health: Health | None,
     clock: Clock,
     told: Mapping[str, str],
 ) -> dict[str, str]:
     """Every cause by its name, with what to say of it."""
-    causes = _red_checks(instance, checks, told) | _failed_runs(instance, names)
+    causes = _red_checks(instance, checks, told) | _failed_runs(instance, names, tags_of_ours)
     if any(name.endswith(LAST_SYNC_CHECK) for name in causes):
         causes.pop("run: incomplete", None)
     if health is None:
@@ -69,13 +70,22 @@ def _red_checks(
     return found
 
 
-def _failed_runs(instance: dg.DagsterInstance, names: Names) -> dict[str, str]:
+def _failed_runs(
+    instance: dg.DagsterInstance, names: Names, tags_of_ours: Sequence[Mapping[str, str]]
+) -> dict[str, str]:
     found: dict[str, str] = {}
     for job in JOBS:
-        runs = instance.get_runs(dg.RunsFilter(job_name=names.name(job), statuses=ENDED), limit=1)
-        if runs and runs[0].status == dg.DagsterRunStatus.FAILURE:
-            code, text = _reason(instance, runs[0])
-            found.setdefault(f"run: {code}", f"Job {runs[0].job_name}, run {runs[0].run_id[:8]}, failed. {text}")
+        ended = [
+            record
+            for tags in tags_of_ours
+            for record in instance.get_run_records(
+                dg.RunsFilter(job_name=names.name(job), statuses=ENDED, tags=tags), limit=1
+            )
+        ]
+        run = max(ended, key=lambda record: record.storage_id).dagster_run if ended else None
+        if run and run.status == dg.DagsterRunStatus.FAILURE:
+            code, text = _reason(instance, run)
+            found.setdefault(f"run: {code}", f"Job {run.job_name}, run {run.run_id[:8]}, failed. {text}")
     return found
 
 

@@ -10,6 +10,7 @@ import dagster as dg
 
 from cashpay_pipeline.definitions import build_defs
 from cashpay_pipeline.defs.jobs import JOBS
+from cashpay_pipeline.defs.runs import by_hand
 from cashpay_pipeline.settings import Settings
 from cashpay_pipeline.sqlfiles import shipped_folder
 from cashpay_pipeline.sync import Kind, Progress
@@ -56,6 +57,7 @@ def run_job(
         result = defs.resolve_job_def(JOB_NAMES[kind]).execute_in_process(
             instance=instance,
             raise_on_error=False,
+            tags=by_hand(settings),
             run_config={
                 "ops": {"sync": {"config": config}},
                 "loggers": {"console": {"config": {"log_level": log_level}}},

@@ -34,11 +34,6 @@ class Names:
         """The asset of a table."""
         return dg.AssetKey([*self.prefix, *table])
 
-    def has(self, key: dg.AssetKey) -> bool:
-        """Whether an asset is one of ours."""
-        length = len(self.prefix)
-        return tuple(key.path[:length]) == self.prefix and key.path[length] in ("core", "marts", "published")
-
     def name(self, name: str) -> str:
         """A job, schedule, sensor, step or group."""
         return "_".join([*self.prefix, name])

@@ -1,6 +1,7 @@
 """What Dagster looks at every minute: whether somebody must be told, and whether a run has died unnoticed."""
 
 import json
+from collections.abc import Set
 from datetime import UTC, datetime, timedelta
 
 import dagster as dg
@@ -10,6 +11,7 @@ from cashpay_pipeline.defs.checks import check_keys
 from cashpay_pipeline.defs.jobs import JOBS
 from cashpay_pipeline.defs.names import Names
 from cashpay_pipeline.defs.resources import WarehouseResource
+from cashpay_pipeline.defs.runs import tags_of_ours
 from cashpay_pipeline.errors import WarehouseBusyError
 from cashpay_pipeline.health import read_health
 
@@ -17,9 +19,9 @@ QUIET_FOR = timedelta(minutes=5)
 UNDER_WAY = [dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
 
 
-def sensors(names: Names) -> list[dg.SensorDefinition]:
-    """Every sensor."""
-    return [_alerts(names), _dead_runs(names)]
+def sensors(names: Names, tables: Set[dg.AssetKey]) -> list[dg.SensorDefinition]:
+    """Every sensor; the tables are all of ours."""
+    return [_alerts(names), _dead_runs(names, tables)]
 
 
 def _alerts(names: Names) -> dg.SensorDefinition:
@@ -41,7 +43,15 @@ def _alerts(names: Names) -> dg.SensorDefinition:
         if not has_channel(settings):
             return dg.SkipReason("Nobody wants to be told: set CASHPAY_ALERT_WEBHOOK, _MAIL_TO or _COMMAND.")
         told: dict[str, str] = json.loads(context.cursor or "{}")
-        causes = find_causes(context.instance, names, keys, read_health(settings), cashpay_warehouse.clock, told)
+        causes = find_causes(
+            context.instance,
+            names,
+            tags_of_ours(context, settings),
+            keys,
+            read_health(settings),
+            cashpay_warehouse.clock,
+            told,
+        )
         new = [text for name, text in causes.items() if name not in told]
         if new:
             needs = "something needs" if len(new) == 1 else f"{len(new)} things need"
@@ -53,8 +63,8 @@ def _alerts(names: Names) -> dg.SensorDefinition:
     return alerts
 
 
-def _dead_runs(names: Names) -> dg.SensorDefinition:
-    ours = {names.name(job) for job in JOBS}
+def _dead_runs(names: Names, tables: Set[dg.AssetKey]) -> dg.SensorDefinition:
+    jobs = {names.name(job) for job in JOBS}
 
     @dg.sensor(
         name=names.name("dead_runs"),
@@ -67,11 +77,12 @@ def _dead_runs(names: Names) -> dg.SensorDefinition:
     def dead_runs(
         context: dg.SensorEvaluationContext, cashpay_warehouse: dg.ResourceParam[WarehouseResource]
     ) -> dg.SkipReason:
-        instance = context.instance
+        instance, settings = context.instance, cashpay_warehouse.settings()
         silent = [
             run
-            for run in instance.get_runs(dg.RunsFilter(statuses=UNDER_WAY))
-            if (run.job_name in ours or _is_ours(run, names)) and _is_silent(instance, run)
+            for tags in tags_of_ours(context, settings)
+            for run in instance.get_runs(dg.RunsFilter(statuses=UNDER_WAY, tags=tags))
+            if _is_of(run, jobs, tables) and _is_silent(instance, run)
         ]
         if not silent:
             return dg.SkipReason("No run has been silent for long.")
@@ -79,7 +90,7 @@ def _dead_runs(names: Names) -> dg.SensorDefinition:
         from cashpay_pipeline.warehouse.store import mark_dead_syncs
 
         try:
-            with open_warehouse(cashpay_warehouse.settings(), owner="sensor dead_runs", wait_seconds=0) as warehouse:
+            with open_warehouse(settings, owner="sensor dead_runs", wait_seconds=0) as warehouse:
                 mark_dead_syncs(warehouse)
         except WarehouseBusyError as busy:
             return dg.SkipReason(f"{busy.message} A silent run may be that one.")
@@ -92,10 +103,9 @@ def _dead_runs(names: Names) -> dg.SensorDefinition:
     return dead_runs
 
 
-def _is_ours(run: dg.DagsterRun, names: Names) -> bool:
-    """Whether it was started from the asset graph, for assets of ours."""
-    started = run.asset_selection or set()
-    return bool(started) and all(names.has(key) for key in started)
+def _is_of(run: dg.DagsterRun, jobs: Set[str], tables: Set[dg.AssetKey]) -> bool:
+    """Whether it is one of these jobs, or was started from the asset graph for these tables alone."""
+    return run.job_name in jobs or bool(run.asset_selection and run.asset_selection <= tables)
 
 
 def _is_silent(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
