@@ -58,10 +58,10 @@ def read_health(settings: "Settings") -> Health | None:
     """
     if not settings.warehouse_path.exists():
         return Health()
-    from cashpay_pipeline.warehouse import open_warehouse  # DuckDB: not for those who only load the definitions
+    from cashpay_pipeline.warehouse import open_as_it_is  # DuckDB: not for those who only load the definitions
 
     try:
-        with open_warehouse(settings, owner="health", wait_seconds=0) as warehouse:
+        with open_as_it_is(settings, owner="health") as warehouse:
             account = {"account": settings.account}
             errors = warehouse.rows(LAST_ERRORS, account | {"rechecks": True, "at_most": REFUSALS})
             of_the_list = warehouse.rows(LAST_ERRORS, account | {"rechecks": False, "at_most": 1})

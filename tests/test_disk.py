@@ -5,6 +5,7 @@ import os
 import stat
 import subprocess
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from processes import finished
 from truth import assert_warehouse_equals_truth, query
 
 from cashpay_pipeline.errors import WarehouseError
+from cashpay_pipeline.health import read_health
 from cashpay_pipeline.simulator.clock import SimulatedClock
 from cashpay_pipeline.sqlfiles import shipped_folder
 from cashpay_pipeline.sync import batch, run_sync
@@ -97,6 +99,22 @@ def test_F1_too_little_space_stops_before_anything_is_fetched(make_settings, sim
         sync(settings)
     assert "CASHPAY_DATA_DIR" in caught.value.next_step
     assert simulator.log() == [] and not settings.warehouse_path.exists()
+
+
+def test_F1_how_the_last_syncs_went_can_be_read_on_a_full_disk(make_settings, small_disk, monkeypatch):
+    """Else nobody would be told that it is full."""
+    monkeypatch.setattr(database, "SPARE_BYTES", 0)
+    settings = make_settings(data_dir=small_disk.folder)
+    sync(settings)
+    before = settings.warehouse_path.read_bytes()
+    with (small_disk.folder / "filler").open("wb", buffering=0) as filler, suppress(OSError):
+        while True:
+            filler.write(bytes(4096))
+    health = read_health(settings)
+    assert health.last_complete_at and health.error_codes == (None,)
+    assert settings.warehouse_path.read_bytes() == before
+    with pytest.raises(WarehouseError, match="The disk has 0 MB free"):
+        sync(settings)
 
 
 def test_F1_the_space_wanted_is_twice_the_file_and_a_reserve(settings, simulator, monkeypatch):

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import dagster as dg
@@ -16,7 +17,7 @@ from cashpay_pipeline.definitions import build_defs
 from cashpay_pipeline.defs.runs import by_hand
 from cashpay_pipeline.settings import Settings
 from cashpay_pipeline.simulator.process import SimulatorProcess
-from cashpay_pipeline.warehouse import open_warehouse
+from cashpay_pipeline.warehouse import database, open_warehouse
 
 DOWN = {"path": "*", "kind": "reply", "status": 503, "times": None}
 REFUSED = {"path": "/auth", "kind": "reply", "status": 401, "body": {"message": "Bad credentials"}, "times": None}
@@ -220,6 +221,40 @@ def test_a_failure_is_over_when_a_run_by_hand_ended_well_and_not_when_one_of_som
     assert home.sense("alerts") == "0 new causes told, 1 told before still hold."
     assert home.run("refresh").success
     assert home.sense("alerts") == "0 new causes told, 0 told before still hold."
+
+
+def damage(settings: Settings) -> None:
+    with settings.warehouse_path.open("r+b") as file:
+        file.write(b"\0" * 8192)
+
+
+def test_a_damaged_working_file_is_told_once(home: Home, hook: Webhook) -> None:
+    assert home.run("refresh").success
+    damage(home.settings)
+    assert home.sense("alerts") == "1 new causes told, 0 told before still hold."
+    (message,) = told(hook)
+    assert "The working file is damaged. [warehouse]" in message and "Copy analytics.duckdb" in message
+    assert not home.run("refresh").success
+    assert home.sense("alerts") == "0 new causes told, 1 told before still hold.", "the run failed of the same cause"
+
+
+def test_a_run_that_failed_for_want_of_space_is_told(
+    home: Home, hook: Webhook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert home.run("refresh").success
+    monkeypatch.setattr(database.shutil, "disk_usage", lambda _: SimpleNamespace(free=database.SPARE_BYTES - 1))
+    assert not home.run("refresh").success
+    assert home.sense("alerts") == "1 new causes told, 0 told before still hold."
+    (message,) = told(hook)
+    assert "Job refresh, run " in message and "The disk has 499 MB free" in message
+
+
+def test_a_dead_run_is_marked_failed_although_the_working_file_is_damaged(home: Home) -> None:
+    assert home.run("refresh").success
+    damage(home.settings)
+    dead = started(home, timedelta(minutes=6))
+    assert home.sense_now("dead_runs") == f"Marked as failed: {dead.run_id[:8]}."
+    assert status(home, dead) == dg.DagsterRunStatus.FAILURE
 
 
 def test_a_dry_run_reads_a_little_stores_nothing_and_builds_nothing(home: Home, simulator: SimulatorProcess) -> None:

@@ -11,6 +11,7 @@ import dagster as dg
 from cashpay_pipeline.clock import Clock
 from cashpay_pipeline.defs.jobs import JOBS
 from cashpay_pipeline.defs.names import Names
+from cashpay_pipeline.errors import CashpayError
 from cashpay_pipeline.health import Health
 
 STALE_AFTER, STALE_ALL_THE_SAME = timedelta(hours=28), timedelta(hours=76)
@@ -24,7 +25,7 @@ def find_causes(
     names: Names,
     tags_of_ours: Sequence[Mapping[str, str]],
     checks: Iterable[dg.AssetCheckKey],
-    health: Health | None,
+    health: Health | CashpayError | None,
     clock: Clock,
     told: Mapping[str, str],
 ) -> dict[str, str]:
@@ -32,6 +33,10 @@ def find_causes(
     causes = _red_checks(instance, checks, told) | _failed_runs(instance, names, tags_of_ours)
     if any(name.endswith(LAST_SYNC_CHECK) for name in causes):
         causes.pop("run: incomplete", None)
+    if isinstance(health, CashpayError):
+        # A run that has failed of it is the same cause.
+        causes.setdefault(f"run: {health.code}", str(health))
+        health = None
     if health is None:
         return causes | {name: text for name, text in told.items() if name in ("locked out", "stale")}
     if health.is_locked_out:

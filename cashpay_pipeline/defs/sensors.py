@@ -3,6 +3,7 @@
 import json
 from collections.abc import Set
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
 
 import dagster as dg
 
@@ -12,8 +13,11 @@ from cashpay_pipeline.defs.jobs import JOBS
 from cashpay_pipeline.defs.names import Names
 from cashpay_pipeline.defs.resources import WarehouseResource
 from cashpay_pipeline.defs.runs import tags_of_ours
-from cashpay_pipeline.errors import WarehouseBusyError
-from cashpay_pipeline.health import read_health
+from cashpay_pipeline.errors import CashpayError, WarehouseBusyError, WarehouseError
+from cashpay_pipeline.health import Health, read_health
+
+if TYPE_CHECKING:
+    from cashpay_pipeline.settings import Settings
 
 QUIET_FOR = timedelta(minutes=5)
 UNDER_WAY = [dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
@@ -48,7 +52,7 @@ def _alerts(names: Names) -> dg.SensorDefinition:
             names,
             tags_of_ours(context, settings),
             keys,
-            read_health(settings),
+            _health(settings),
             cashpay_warehouse.clock,
             told,
         )
@@ -61,6 +65,14 @@ def _alerts(names: Names) -> dg.SensorDefinition:
         return dg.SkipReason(f"{len(new)} new causes told, {len(causes) - len(new)} told before still hold.")
 
     return alerts
+
+
+def _health(settings: "Settings") -> Health | CashpayError | None:
+    """What is known now, or why nothing can be."""
+    try:
+        return read_health(settings)
+    except CashpayError as error:
+        return error
 
 
 def _dead_runs(names: Names, tables: Set[dg.AssetKey]) -> dg.SensorDefinition:
@@ -94,6 +106,9 @@ def _dead_runs(names: Names, tables: Set[dg.AssetKey]) -> dg.SensorDefinition:
                 mark_dead_syncs(warehouse)
         except WarehouseBusyError as busy:
             return dg.SkipReason(f"{busy.message} A silent run may be that one.")
+        except WarehouseError as error:
+            # Nobody holds the lock of a file that cannot be opened: the runs are dead all the same.
+            context.log.warning(str(error))
         for run in silent:
             instance.report_run_failed(
                 run, "The process of this run has died. What it had stored is kept; the next run goes on from it."

@@ -8,7 +8,16 @@ compact.py     the file anew, without free space
 publish.py     the copy that analysts open
 """
 
-from cashpay_pipeline.warehouse.database import Warehouse, open_warehouse
+from cashpay_pipeline.warehouse.database import Warehouse, open_as_it_is, open_warehouse
 from cashpay_pipeline.warehouse.publish import PublishedCopy, Query, open_published, publish, read_published
 
-__all__ = ["PublishedCopy", "Query", "Warehouse", "open_published", "open_warehouse", "publish", "read_published"]
+__all__ = [
+    "PublishedCopy",
+    "Query",
+    "Warehouse",
+    "open_as_it_is",
+    "open_published",
+    "open_warehouse",
+    "publish",
+    "read_published",
+]

@@ -1,4 +1,4 @@
-"""Open the working file for writing: under the lock, migrated, and closed whatever happens."""
+"""Open the working file: under the lock, migrated if it is to be written, and closed whatever happens."""
 
 import os
 import re
@@ -91,6 +91,25 @@ def open_warehouse(
         _sweep(path)
         _check_space(path)
         connection = _open(path)
+        try:
+            yield Warehouse(connection, who)
+        except duckdb.Error as error:
+            raise explained(error, path) from None
+        finally:
+            connection.close()
+
+
+@contextmanager
+def open_as_it_is(settings: Settings, *, owner: str = "") -> Iterator[Warehouse]:
+    """Open the working file for reading, at once or not at all; it is not changed, and needs no free space.
+
+    Raises:
+        WarehouseBusyError: a run is writing.
+        WarehouseError: there is no such file, or it cannot be read.
+    """
+    path, who = settings.warehouse_path, describe_owner(owner)
+    with run_lock(path.with_suffix(".lock"), who, wait_seconds=0, clock=SystemClock()):
+        connection = _connect(path, read_only=True)
         try:
             yield Warehouse(connection, who)
         except duckdb.Error as error:
@@ -202,10 +221,11 @@ def _open_migrated(path: Path) -> duckdb.DuckDBPyConnection:
     return connection
 
 
-def _connect(path: Path) -> duckdb.DuckDBPyConnection:
+def _connect(path: Path, *, read_only: bool = False) -> duckdb.DuckDBPyConnection:
     try:
         connection = duckdb.connect(
             str(path),
+            read_only=read_only,
             config={
                 "memory_limit": MEMORY_LIMIT,
                 "temp_directory": str(path.parent / TEMP_FOLDER),

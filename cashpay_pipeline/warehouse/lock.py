@@ -6,7 +6,7 @@ import logging
 import os
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
@@ -44,8 +44,9 @@ def run_lock(path: Path, owner: str, *, wait_seconds: float, clock: Clock) -> It
     with handle:
         _take(handle, path, wait_seconds, clock)
         handle.truncate(0)
-        handle.write(json.dumps({"owner": owner, "since": f"{clock.now():%Y-%m-%d %H:%M:%S} UTC"}))
-        handle.flush()
+        with suppress(OSError):  # On a full disk the holder has no name.
+            held = {"owner": owner, "since": f"{clock.now():%Y-%m-%d %H:%M:%S} UTC"}
+            os.write(handle.fileno(), json.dumps(held).encode())
         try:
             yield
         finally:
