@@ -49,7 +49,7 @@ def build_defs(
         jobs=list(every_job.values()),
         schedules=schedules(names, every_job),
         sensors=sensors(names, {key for asset in assets for key in asset.keys}),
-        resources={"cashpay_warehouse": WarehouseResource(settings, progress, clock)},
+        resources={names.warehouse: WarehouseResource(settings, progress, clock)},
         # Runs that are started from the asset graph; in somebody else's location that is theirs to say.
         executor=None if names.prefix else dg.in_process_executor,
     )

@@ -10,14 +10,15 @@ import dagster as dg
 import pytest
 from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteRepositoryOrigin
 from dagster._core.test_utils import freeze_time
-from dagster_home import LOCATION, REPOSITORY, Home, dagster_home, metadata
+from dagster_home import LOCATION, QUIET, REPOSITORY, Home, dagster_home, metadata
 from listeners import Webhook, webhook
 
 from cashpay_pipeline.definitions import build_defs
 from cashpay_pipeline.defs.runs import by_hand
 from cashpay_pipeline.settings import Settings
+from cashpay_pipeline.simulator.clock import SimulatedClock
 from cashpay_pipeline.simulator.process import SimulatorProcess
-from cashpay_pipeline.warehouse import database, open_warehouse
+from cashpay_pipeline.warehouse import database, open_warehouse, read_published
 
 DOWN = {"path": "*", "kind": "reply", "status": 503, "times": None}
 REFUSED = {"path": "/auth", "kind": "reply", "status": 401, "body": {"message": "Bad credentials"}, "times": None}
@@ -275,6 +276,31 @@ def test_the_numbers_of_a_run_can_be_plotted(home: Home, simulator: SimulatorPro
     }
     chart = metadata(home.run("refresh"), "marts", "daily_collections")["chart"]
     assert chart.startswith("![Money received, by day and gateway](data:image/png;base64,iVBOR")
+
+
+def test_two_accounts_in_one_code_location_keep_their_own_warehouses(
+    make_settings: Callable[..., Settings], tmp_path: Path
+) -> None:
+    accounts = {
+        name: make_settings(account=name, data_dir=tmp_path / name, alert_command="true") for name in ("north", "south")
+    }
+    clock = SimulatedClock(accounts["north"].base_url or "")
+    defs = dg.Definitions.merge(
+        *(build_defs(key_prefix=name, settings=accounts[name], clock=clock) for name in accounts)
+    )
+    dg.Definitions.validate_loadable(defs)
+    resources = dict(defs.resources or {})
+    with dg.DagsterInstance.ephemeral() as instance:
+        for name, settings in accounts.items():
+            assert (
+                defs.resolve_job_def(f"{name}_refresh").execute_in_process(instance=instance, run_config=QUIET).success
+            )
+            assert read_published(settings, "select distinct account from core.bills")[1] == [(name,)]
+            schedule = dg.build_schedule_context(instance, datetime.now(UTC), resources=resources)
+            assert defs.resolve_schedule_def(f"{name}_nightly_refresh").evaluate_tick(schedule).run_requests
+            sensor = dg.build_sensor_context(instance, resources=resources)
+            said = defs.resolve_sensor_def(f"{name}_alerts").evaluate_tick(sensor).skip_message
+            assert said == "0 new causes told, 0 told before still hold."
 
 
 def test_in_another_location_everything_has_the_prefix_and_runs(

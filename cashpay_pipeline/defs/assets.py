@@ -8,7 +8,7 @@ from pydantic import Field
 
 from cashpay_pipeline.defs.metadata import rows_as_table, table_facts, table_spec
 from cashpay_pipeline.defs.names import CORE_TABLES, Names
-from cashpay_pipeline.defs.resources import WRITER_POOL, WarehouseResource, plain_failures
+from cashpay_pipeline.defs.resources import WRITER_POOL, plain_failures, warehouse_of
 
 if TYPE_CHECKING:
     from cashpay_pipeline.sync import SyncResult
@@ -46,18 +46,18 @@ def sync_asset(names: Names) -> dg.AssetsDefinition:
         description="Reads CashPay and merges what it says into the core tables.",
         # Skippable for the sake of a dry run, after which nothing downstream is built.
         specs=[table_spec(names, ("core", name), kinds={"duckdb", "python"}, skippable=True) for name in CORE_TABLES],
+        required_resource_keys={names.warehouse},
         pool=WRITER_POOL,
     )
-    def sync(
-        context: dg.AssetExecutionContext, config: SyncConfig, cashpay_warehouse: dg.ResourceParam[WarehouseResource]
-    ) -> Iterator[dg.MaterializeResult[Any]]:
+    def sync(context: dg.AssetExecutionContext, config: SyncConfig) -> Iterator[dg.MaterializeResult[Any]]:
         """Run one sync and report what it found, table by table."""
         from cashpay_pipeline.demo import DEMO_NOTICE, with_demo
         from cashpay_pipeline.diagnosis import diagnose
         from cashpay_pipeline.sync import run_sync
 
+        warehouse = warehouse_of(context, names)
         with plain_failures():
-            settings = cashpay_warehouse.settings()
+            settings = warehouse.settings()
             if not settings.has_credentials:
                 context.log.warning(DEMO_NOTICE)
             with with_demo(settings) as reachable:
@@ -69,13 +69,13 @@ def sync_asset(names: Names) -> dg.AssetsDefinition:
                     reachable,
                     kind=config.kind,
                     limit=config.limit,
-                    clock=cashpay_warehouse.clock,
-                    progress=cashpay_warehouse.progress,
+                    clock=warehouse.clock,
+                    progress=warehouse.progress,
                     dagster_run_id=context.run.run_id,
                 )
         for warning in result.warnings:
             context.log.warning(warning)
-        with cashpay_warehouse.open(context.run) as stored:
+        with warehouse.open(context.run) as stored:
             for name in CORE_TABLES:
                 facts = table_facts(stored, ("core", name))
                 if name == "bills":

@@ -12,7 +12,7 @@ import dagster as dg
 from cashpay_pipeline.checks import Check, all_checks, run_check
 from cashpay_pipeline.defs.metadata import rows_as_table
 from cashpay_pipeline.defs.names import Names
-from cashpay_pipeline.defs.resources import WRITER_POOL, WarehouseResource
+from cashpay_pipeline.defs.resources import WRITER_POOL, warehouse_of
 
 SEVERITIES = {"error": dg.AssetCheckSeverity.ERROR, "warn": dg.AssetCheckSeverity.WARN}
 
@@ -49,12 +49,11 @@ def _checks_of_step(names: Names, step: str, checks: Sequence[Check]) -> dg.Asse
             for key, check in by_key.items()
         ],
         can_subset=True,
+        required_resource_keys={names.warehouse},
         pool=WRITER_POOL,
     )
-    def find_bad_rows(
-        context: dg.AssetCheckExecutionContext, cashpay_warehouse: dg.ResourceParam[WarehouseResource]
-    ) -> Iterator[dg.AssetCheckResult]:
-        with cashpay_warehouse.open(context.run) as opened:
+    def find_bad_rows(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCheckResult]:
+        with warehouse_of(context, names).open(context.run) as opened:
             verdicts = {
                 key: run_check(opened, by_key[key]) for key in by_key if key in context.selected_asset_check_keys
             }

@@ -12,7 +12,7 @@ import dagster as dg
 from cashpay_pipeline.clock import BUSINESS_TIMEZONE
 from cashpay_pipeline.defs.assets import SyncConfig
 from cashpay_pipeline.defs.names import CORE_TABLES, PUBLISHED, RECONCILIATION, Names
-from cashpay_pipeline.defs.resources import WarehouseResource
+from cashpay_pipeline.defs.resources import WarehouseResource, warehouse_of
 from cashpay_pipeline.errors import CashpayError
 from cashpay_pipeline.health import TRY_AGAIN, Health, read_health
 from cashpay_pipeline.marts import all_marts
@@ -51,26 +51,30 @@ def schedules(names: Names, job: dict[str, "UnresolvedAssetJobDefinition"]) -> l
     """Every schedule."""
     return [
         _schedule(
-            names.name("nightly_refresh"),
+            names,
+            "nightly_refresh",
             job["refresh"],
             "15 2 * * *",
             "Every night, when few customers pay, so that yesterday is whole in the morning.",
         ),
         _schedule(
-            names.name("second_try"),
+            names,
+            "second_try",
             job["refresh"],
             "15 3-5 * * *",
             "Up to three times later in the night, only if CashPay could not be reached the last time.",
             only_after_outage=True,
         ),
         _schedule(
-            names.name("weekly_full_refresh"),
+            names,
+            "weekly_full_refresh",
             job["full_refresh"],
             "15 3 * * 0",
             "Once a week the whole list, which finds what the nights could not see.",
         ),
         _schedule(
-            names.name("frequent_recheck"),
+            names,
+            "frequent_recheck",
             job["recheck_open_bills"],
             "*/15 * * * *",
             "Payments within a quarter of an hour, at the price of more requests. Off until you turn it on.",
@@ -81,6 +85,7 @@ def schedules(names: Names, job: dict[str, "UnresolvedAssetJobDefinition"]) -> l
 
 
 def _schedule(
+    names: Names,
     name: str,
     job: "UnresolvedAssetJobDefinition",
     cron: str,
@@ -91,19 +96,19 @@ def _schedule(
     missed_after: timedelta = timedelta(hours=20),
 ) -> dg.ScheduleDefinition:
     @dg.schedule(
-        name=name,
+        name=names.name(name),
         job=job,
         cron_schedule=cron,
         execution_timezone=BUSINESS_TIMEZONE,
         default_status=default_status,
         description=description,
+        required_resource_keys={names.warehouse},
     )
-    def evaluate(
-        context: dg.ScheduleEvaluationContext, cashpay_warehouse: dg.ResourceParam[WarehouseResource]
-    ) -> dg.RunRequest | dg.SkipReason:
-        if cashpay_warehouse.clock.now() - context.scheduled_execution_time > missed_after:
+    def evaluate(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+        warehouse = warehouse_of(context, names)
+        if warehouse.clock.now() - context.scheduled_execution_time > missed_after:
             return dg.SkipReason("This time is long past: the next run reads what it would have read.")
-        health = _health(cashpay_warehouse)
+        health = _health(warehouse)
         if health.is_locked_out:
             return dg.SkipReason(health.locked_out)
         if only_after_outage and health.list_error_code not in TRY_AGAIN:

@@ -13,7 +13,7 @@ from cashpay_pipeline.catalog import catalog
 from cashpay_pipeline.defs.charts import chart_and_tags
 from cashpay_pipeline.defs.metadata import table_facts, table_spec
 from cashpay_pipeline.defs.names import Names
-from cashpay_pipeline.defs.resources import WRITER_POOL, WarehouseResource
+from cashpay_pipeline.defs.resources import WRITER_POOL, warehouse_of
 from cashpay_pipeline.marts import Mart, all_marts, build_mart
 
 if TYPE_CHECKING:
@@ -29,12 +29,11 @@ def marts_asset(names: Names) -> dg.AssetsDefinition:
         description="Builds the tables of sql/marts anew, each in a transaction, those first that others are made of.",
         specs=[_spec(names, mart) for mart in marts],
         can_subset=True,
+        required_resource_keys={names.warehouse},
         pool=WRITER_POOL,
     )
-    def build(
-        context: dg.AssetExecutionContext, cashpay_warehouse: dg.ResourceParam[WarehouseResource]
-    ) -> Iterator[dg.MaterializeResult[Any]]:
-        with cashpay_warehouse.open(context.run) as opened:
+    def build(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[Any]]:
+        with warehouse_of(context, names).open(context.run) as opened:
             for mart in marts:
                 key = names.key(("marts", mart.name))
                 if key in context.selected_asset_keys:

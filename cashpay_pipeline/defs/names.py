@@ -35,5 +35,10 @@ class Names:
         return dg.AssetKey([*self.prefix, *table])
 
     def name(self, name: str) -> str:
-        """A job, schedule, sensor, step or group."""
+        """A job, schedule, sensor, step, group or resource."""
         return "_".join([*self.prefix, name])
+
+    @property
+    def warehouse(self) -> str:
+        """The resource: several accounts in one code location have one each."""
+        return self.name("cashpay_warehouse")

@@ -7,7 +7,7 @@ import dagster as dg
 
 from cashpay_pipeline.defs.metadata import OWNERS
 from cashpay_pipeline.defs.names import CORE_TABLES, PUBLISHED, Names
-from cashpay_pipeline.defs.resources import WRITER_POOL, WarehouseResource, plain_failures
+from cashpay_pipeline.defs.resources import WRITER_POOL, plain_failures, warehouse_of
 from cashpay_pipeline.marts import all_marts
 
 
@@ -23,16 +23,15 @@ def published_asset(names: Names) -> dg.AssetsDefinition:
         kinds={"duckdb"},
         owners=OWNERS,
         tags={"domain": "payments"},
+        required_resource_keys={names.warehouse},
         pool=WRITER_POOL,
     )
-    def analytics(
-        context: dg.AssetExecutionContext, cashpay_warehouse: dg.ResourceParam[WarehouseResource]
-    ) -> Iterator[dg.MaterializeResult[Any]]:
+    def analytics(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[Any]]:
         """Publish; then, if this run's sync was incomplete, fail, so that nobody takes the figures for whole."""
         from cashpay_pipeline.warehouse import publish, read_published
 
         with plain_failures():
-            settings = cashpay_warehouse.settings()
+            settings = warehouse_of(context, names).settings()
             copy = publish(settings)
             _, syncs = read_published(
                 settings, "select status, warnings from core.syncs where dagster_run_id = ?", [context.run.run_id]

@@ -10,7 +10,7 @@ import dagster as dg
 
 from cashpay_pipeline.defs.metadata import rows_as_table, table_facts, table_spec
 from cashpay_pipeline.defs.names import PUBLISHED, RECONCILIATION, Names
-from cashpay_pipeline.defs.resources import WRITER_POOL, WarehouseResource, plain_failures
+from cashpay_pipeline.defs.resources import WRITER_POOL, plain_failures, warehouse_of
 
 if TYPE_CHECKING:
     from cashpay_pipeline.reconcile import Reconciliation
@@ -33,14 +33,14 @@ def reconciliation_asset(names: Names) -> dg.AssetsDefinition:
             ).replace_attributes(freshness_policy=None)
             for table in RECONCILIATION
         ],
+        required_resource_keys={names.warehouse},
         pool=WRITER_POOL,
     )
-    def compare(
-        context: dg.AssetExecutionContext, cashpay_warehouse: dg.ResourceParam[WarehouseResource]
-    ) -> Iterator[dg.MaterializeResult[Any]]:
+    def compare(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[Any]]:
         """Reconcile, publish again, and report the totals."""
+        warehouse = warehouse_of(context, names)
         with plain_failures():
-            settings = cashpay_warehouse.settings()
+            settings = warehouse.settings()
             if not settings.orders:
                 context.log.info("CASHPAY_ORDERS names no export of orders: nothing to compare.")
                 return
@@ -54,7 +54,7 @@ def reconciliation_asset(names: Names) -> dg.AssetsDefinition:
             )
         for assumption in found.assumed:
             context.log.info(assumption)
-        with cashpay_warehouse.open(context.run) as stored:
+        with warehouse.open(context.run) as stored:
             for table in RECONCILIATION:
                 facts = table_facts(stored, table)
                 yield dg.MaterializeResult(asset_key=names.key(table), metadata=facts | _totals(found))

@@ -11,12 +11,20 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from cashpay_pipeline.clock import Clock, SystemClock
+from cashpay_pipeline.defs.names import Names
 from cashpay_pipeline.errors import CashpayError
 
 if TYPE_CHECKING:
     from cashpay_pipeline.settings import Settings
     from cashpay_pipeline.sync import Progress
     from cashpay_pipeline.warehouse import Warehouse
+
+    HasResources = (
+        dg.AssetExecutionContext
+        | dg.AssetCheckExecutionContext
+        | dg.ScheduleEvaluationContext
+        | dg.SensorEvaluationContext
+    )
 
 WRITER_POOL = "duckdb_writer"
 
@@ -53,6 +61,12 @@ class WarehouseResource:
 
         with plain_failures(), open_warehouse(self.settings(), owner=f"Dagster run {run.run_id}") as warehouse:
             yield warehouse
+
+
+def warehouse_of(context: "HasResources", names: Names) -> WarehouseResource:
+    """The resource, in a step, a schedule or a sensor."""
+    found: WarehouseResource = getattr(context.resources, names.warehouse)
+    return found
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from cashpay_pipeline.defs.causes import find_causes
 from cashpay_pipeline.defs.checks import check_keys
 from cashpay_pipeline.defs.jobs import JOBS
 from cashpay_pipeline.defs.names import Names
-from cashpay_pipeline.defs.resources import WarehouseResource
+from cashpay_pipeline.defs.resources import warehouse_of
 from cashpay_pipeline.defs.runs import tags_of_ours
 from cashpay_pipeline.errors import CashpayError, WarehouseBusyError, WarehouseError
 from cashpay_pipeline.health import Health, read_health
@@ -35,15 +35,15 @@ def _alerts(names: Names) -> dg.SensorDefinition:
         name=names.name("alerts"),
         minimum_interval_seconds=60,
         default_status=dg.DefaultSensorStatus.RUNNING,
+        required_resource_keys={names.warehouse},
         description="Tells a person of failed runs, red checks, stale data and refused logins: once a cause, by "
         "webhook, mail or command (CASHPAY_ALERT_...). The cursor holds what was told and still is so.",
     )
-    def alerts(
-        context: dg.SensorEvaluationContext, cashpay_warehouse: dg.ResourceParam[WarehouseResource]
-    ) -> dg.SkipReason:
+    def alerts(context: dg.SensorEvaluationContext) -> dg.SkipReason:
         from cashpay_pipeline.alerts import has_channel, send
 
-        settings = cashpay_warehouse.settings()
+        warehouse = warehouse_of(context, names)
+        settings = warehouse.settings()
         if not has_channel(settings):
             return dg.SkipReason("Nobody wants to be told: set CASHPAY_ALERT_WEBHOOK, _MAIL_TO or _COMMAND.")
         told: dict[str, str] = json.loads(context.cursor or "{}")
@@ -53,7 +53,7 @@ def _alerts(names: Names) -> dg.SensorDefinition:
             tags_of_ours(context, settings),
             keys,
             _health(settings),
-            cashpay_warehouse.clock,
+            warehouse.clock,
             told,
         )
         new = [text for name, text in causes.items() if name not in told]
@@ -82,14 +82,13 @@ def _dead_runs(names: Names, tables: Set[dg.AssetKey]) -> dg.SensorDefinition:
         name=names.name("dead_runs"),
         minimum_interval_seconds=120,
         default_status=dg.DefaultSensorStatus.RUNNING,
+        required_resource_keys={names.warehouse},
         description="Marks a run as failed whose process has died, so that the next one can start. Every step of ours "
         "holds the lock of the working file or writes events; nobody holds the lock, and the run has been "
         "silent for five minutes: it is dead.",
     )
-    def dead_runs(
-        context: dg.SensorEvaluationContext, cashpay_warehouse: dg.ResourceParam[WarehouseResource]
-    ) -> dg.SkipReason:
-        instance, settings = context.instance, cashpay_warehouse.settings()
+    def dead_runs(context: dg.SensorEvaluationContext) -> dg.SkipReason:
+        instance, settings = context.instance, warehouse_of(context, names).settings()
         silent = [
             run
             for tags in tags_of_ours(context, settings)
