@@ -14,6 +14,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from cashpay_pipeline.client import CashpayClient
+from cashpay_pipeline.clock import Clock
 from cashpay_pipeline.errors import CashpayError, CredentialsRejectedError, RequestRefusedError
 from cashpay_pipeline.settings import Settings
 from cashpay_pipeline.shapes import find_records
@@ -33,13 +34,13 @@ class Finding:
     text: str
 
 
-def diagnose(settings: Settings) -> Iterator[Finding]:
+def diagnose(settings: Settings, *, clock: Clock | None = None) -> Iterator[Finding]:
     """Look at one thing after the other; a refused login ends it, so that no account gets locked."""
     versions = ", ".join(f"{package} {version(package)}" for package in PACKAGES)
     yield Finding(True, f"Versions: {versions}, Python {platform.python_version()}.")
     yield _disk(settings)
     yield from _tracked_secrets(settings)
-    with CashpayClient(settings) as client:
+    with CashpayClient(settings, clock=clock) as client:
         yield Finding(True, f"Address: {settings.environment}, account {settings.account}, scheme {settings.scheme}.")
         for look in (_ping, _gateways, _first_page, _page_zero, _clock):
             try:

@@ -265,6 +265,14 @@ def test_a_dry_run_reads_a_little_stores_nothing_and_builds_nothing(home: Home, 
     assert 0 < len(simulator.log()) < 10
 
 
+def test_a_dry_run_that_finds_something_wrong_is_red_and_says_what(home: Home, simulator: SimulatorProcess) -> None:
+    simulator.faults([REFUSED])
+    result = home.run("refresh", dry_run=True)
+    (failure,) = [event.step_failure_data for event in result.all_events if event.is_step_failure]
+    assert not result.success and not home.settings.warehouse_path.exists()
+    assert failure.user_failure_data and "[credentials_rejected]" in (failure.user_failure_data.description or "")
+
+
 def test_the_numbers_of_a_run_can_be_plotted(home: Home, simulator: SimulatorProcess) -> None:
     home.run("refresh")
     simulator.advance(hours=5)

@@ -1,6 +1,6 @@
 """The beginning of the flow: one step reads CashPay and fills the tables of `core`."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Literal
 
 import dagster as dg
@@ -11,6 +11,7 @@ from cashpay_pipeline.defs.names import CORE_TABLES, Names
 from cashpay_pipeline.defs.resources import WRITER_POOL, plain_failures, warehouse_of
 
 if TYPE_CHECKING:
+    from cashpay_pipeline.diagnosis import Finding
     from cashpay_pipeline.sync import SyncResult
     from cashpay_pipeline.warehouse import Warehouse
 
@@ -34,7 +35,7 @@ class SyncConfig(dg.Config):
     dry_run: bool = Field(
         False,
         description="Only try: log in, read the gateways and one page, and say in the log what is found, as "
-        "`cashpay check` does. Nothing is stored, built or published.",
+        "`cashpay check` does. Nothing is stored, built or published. It fails if something is wrong.",
     )
 
 
@@ -62,8 +63,7 @@ def sync_asset(names: Names) -> dg.AssetsDefinition:
                 context.log.warning(DEMO_NOTICE)
             with with_demo(settings) as reachable:
                 if config.dry_run:
-                    for finding in diagnose(reachable):
-                        (context.log.info if finding.ok else context.log.error)(finding.text)
+                    _try(context, diagnose(reachable, clock=warehouse.clock))
                     return
                 result = run_sync(
                     reachable,
@@ -85,6 +85,17 @@ def sync_asset(names: Names) -> dg.AssetsDefinition:
                 yield dg.MaterializeResult(asset_key=names.key(("core", name)), metadata=facts)
 
     return sync
+
+
+def _try(context: dg.AssetExecutionContext, findings: Iterable["Finding"]) -> None:
+    """Say what is found, and fail if something is wrong: as `cashpay check`, which ends with 1 then."""
+    wrong = []
+    for finding in findings:
+        (context.log.info if finding.ok else context.log.error)(finding.text)
+        if not finding.ok:
+            wrong.append(finding.text)
+    if wrong:
+        raise dg.Failure("\n".join(wrong), metadata={"error_code": dg.MetadataValue.text("check")}, allow_retries=False)
 
 
 def _money(warehouse: "Warehouse", account: str) -> dict[str, Any]:
