@@ -103,9 +103,8 @@ def sync(
         complain(failure)
     for red in outcome.red_checks:
         complain(f"Red check: {red}")
-    if settings.published_path.exists():
-        for line in sync_summary(settings):
-            say(line)
+    for line in sync_summary(settings, outcome.run_id):
+        say(line)
     if not outcome.is_good:
         complain(f"Not all is well: see above, or run {outcome.run_id} in the interface (make ui).")
         raise typer.Exit(1)

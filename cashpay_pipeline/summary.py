@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from cashpay_pipeline.coverage import coverage, coverage_lines
-from cashpay_pipeline.errors import WarehouseBusyError
+from cashpay_pipeline.errors import CashpayError, WarehouseBusyError
 from cashpay_pipeline.settings import Settings
 from cashpay_pipeline.warehouse import open_warehouse, read_published
 
@@ -30,24 +30,55 @@ select * from core.syncs
 where account = ? and status != 'running'
 order by coalesce(finished_at, heartbeat_at) desc, rowid desc limit 1
 """
+_SYNC_OF_RUN = "select * from core.syncs where dagster_run_id = ?"
 _LAST_COMPLETE = "select max(finished_at) as at from core.syncs where account = ? and complete and kind != 'recheck'"
 _OPEN_ISSUES = "select count(*) as issues from core.data_issues where account = ? and resolved_at is null"
 
 
-def sync_summary(settings: Settings) -> Iterator[str]:
-    """What the sync that has just ended brought, and where to look next."""
+def sync_summary(settings: Settings, run_id: str) -> Iterator[str]:
+    """What a run that has just ended brought, and where to look next; of one that published nothing, just that."""
     rows = _published(settings)
-    for sync in rows(_LAST_SYNC, [settings.account]):
+    syncs = rows(_SYNC_OF_RUN, [run_id]) if settings.published_path.exists() else []
+    if not syncs:
+        yield from _unpublished(settings, run_id)
+        return
+    yield from _brought(syncs)
+    yield from _table("Money received", rows(_RECEIVED, [settings.account]))
+    yield f"The database: {settings.published_path}"
+    yield "Next: make ui"
+    yield '      .venv/bin/cashpay sql "select * from marts.daily_collections order by received_date desc limit 20"'
+
+
+def _brought(syncs: list[dict[str, Any]]) -> Iterator[str]:
+    for sync in syncs:
         yield (
             f"{sync['bills_new']:,} new bills, {sync['bills_changed']:,} changes to known ones "
             f"({sync['requests']:,} requests, {_seconds(sync)} s)."
         )
         for warning in sync["warnings"]:
             yield f"Note: {warning}"
-    yield from _table("Money received", rows(_RECEIVED, [settings.account]))
-    yield f"The database: {settings.published_path}"
-    yield "Next: make ui"
-    yield '      .venv/bin/cashpay sql "select * from marts.daily_collections order by received_date desc limit 20"'
+
+
+def _unpublished(settings: Settings, run_id: str) -> Iterator[str]:
+    """The copy is that of an earlier run: none of its figures may be taken for those of this one."""
+    syncs: list[dict[str, Any]] = []
+    try:
+        if settings.warehouse_path.exists():
+            with open_warehouse(settings, owner="cashpay sync", wait_seconds=0) as warehouse:
+                syncs = warehouse.rows(_SYNC_OF_RUN, [run_id])
+    except CashpayError as error:
+        yield f"What this run has stored cannot be told: {error.message}"
+    else:
+        yield from _brought(syncs)
+        if not syncs:
+            yield "This run has read and stored nothing."
+    if not settings.published_path.exists():
+        yield "Nothing of this run is published, nor of any run before."
+        return
+    yield "Nothing of this run is published." + "".join(
+        f" The last sync that is: {_ended(sync, datetime.now(UTC))}."
+        for sync in _published(settings)(_LAST_SYNC, [settings.account])
+    )
 
 
 def status_report(settings: Settings) -> Iterator[str]:
@@ -66,7 +97,7 @@ def status_report(settings: Settings) -> Iterator[str]:
 def _status(settings: Settings, rows: Rows) -> Iterator[str]:
     now = datetime.now(UTC)
     for sync in rows(_LAST_SYNC, [settings.account]):
-        yield f"Last sync: {sync['kind']}, {sync['status']}, ended {_ago(now, sync['finished_at'])}"
+        yield f"Last sync: {_ended(sync, now)}"
         for warning in sync["warnings"]:
             yield f"Note: {warning}"
     for complete in rows(_LAST_COMPLETE, [settings.account]):
@@ -100,6 +131,10 @@ def _published(settings: Settings) -> Rows:
         return [dict(zip(columns, row, strict=True)) for row in found]
 
     return rows
+
+
+def _ended(sync: dict[str, Any], now: datetime) -> str:
+    return f"{sync['kind']}, {sync['status']}, ended {_ago(now, sync['finished_at'])}"
 
 
 def _seconds(sync: dict[str, Any]) -> str:

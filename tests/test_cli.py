@@ -1,6 +1,7 @@
 """The `cashpay` command as a person or a cron job meets it: what it prints, where, and its exit code."""
 
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -82,6 +83,40 @@ def test_sync_that_is_incomplete_exits_1_and_says_why(environment: Settings, sim
     assert "Red check: core/syncs: last_sync_complete" in result.stderr
     assert "new bills" in result.stdout
     assert "Traceback" not in result.output
+
+
+def test_sync_that_stops_says_nothing_of_the_one_before(
+    environment: Settings, simulator: SimulatorProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert cashpay("sync").exit_code == 0
+    monkeypatch.setenv("CASHPAY_PASSWORD", "canary-wrong-password")
+    result = cashpay("sync")
+    assert result.exit_code == 1
+    assert "Money received" not in result.stdout and len(re.findall("new bills", result.stdout)) == 1
+    assert "\n0 new bills, 0 changes to known ones (" in result.stdout
+    assert "Nothing of this run is published. The last sync that is: refresh, complete, ended " in result.stdout
+
+
+def test_sync_that_stops_on_its_way_says_what_is_stored_and_not_published(
+    environment: Settings, simulator: SimulatorProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CASHPAY_MAX_IN_FLIGHT", "1")
+    simulator.faults([{"path": "/orders", "page": 2, "kind": "reply", "status": 403, "times": None}])
+    result = cashpay("sync")
+    assert result.exit_code == 1
+    assert "100 new bills, 0 changes to known ones (" in result.stdout and "Note: " in result.stdout
+    assert "Nothing of this run is published, nor of any run before." in result.stdout
+    assert "Money received" not in result.stdout and not environment.published_path.exists()
+
+
+def test_sync_that_never_began_says_so(environment: Settings) -> None:
+    assert cashpay("sync").exit_code == 0
+    with open_warehouse(environment) as warehouse:
+        warehouse.execute("update core.accounts set environment = 'elsewhere'")
+    result = cashpay("sync")
+    assert result.exit_code == 1 and "[guard]" in result.stderr
+    assert "This run has read and stored nothing." in result.stdout and "new bills" not in result.stdout
+    assert "The last sync that is: refresh, complete, ended " in result.stdout
 
 
 def test_sync_with_a_wrong_password_exits_1_without_a_traceback_or_the_password(
