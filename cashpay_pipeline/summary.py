@@ -6,18 +6,23 @@ from typing import Any
 
 from cashpay_pipeline.coverage import coverage, coverage_lines
 from cashpay_pipeline.errors import CashpayError, WarehouseBusyError
+from cashpay_pipeline.report.formats import Formats
 from cashpay_pipeline.settings import Settings
 from cashpay_pipeline.warehouse import open_warehouse, read_published
 
 Rows = Callable[[str, Sequence[Any]], list[dict[str, Any]]]
 
+_AMOUNTS = ("received", "withdrawn", "net")
+"""Columns of the tables below that are money."""
+
 _RECEIVED = """
-select state, coalesce(gateway_name, 'gateway not told') as gateway, currency, count(*) as bills,
-    cast(sum(received_amount) as bigint) as received
-from core.bills
-where account = ? and received_amount > 0
-group by state, gateway, currency
-order by currency, sum(sum(received_amount)) over (partition by currency, state) desc, state, received desc, gateway
+select coalesce(gateway_name, 'gateway not told') as gateway, currency,
+    cast(sum(received_amount) as bigint) as received, cast(sum(withdrawn_amount) as bigint) as withdrawn,
+    cast(sum(net_amount) as bigint) as net
+from marts.daily_collections
+where account = ?
+group by gateway, currency
+order by currency, received desc, gateway
 """
 _STATES = """
 select state, currency, count(*) as bills, cast(sum(coalesce(received_amount, 0)) as bigint) as received
@@ -115,7 +120,7 @@ def _table(title: str, found: list[dict[str, Any]]) -> Iterator[str]:
     if not found:
         yield f"{title}: none"
         return
-    shown = [{name: f"{v:,}" if isinstance(v, int) else str(v) for name, v in row.items()} for row in found]
+    shown = [{name: _shown(row, name) for name in row} for row in found]
     widths = {name: max(len(name), *(len(row[name]) for row in shown)) for name in shown[0]}
     yield f"{title}:"
     for row in [{name: name for name in widths}, *shown]:
@@ -123,6 +128,14 @@ def _table(title: str, found: list[dict[str, Any]]) -> Iterator[str]:
             row[name].rjust(width) if isinstance(found[0][name], int) else row[name].ljust(width)
             for name, width in widths.items()
         )
+
+
+def _shown(row: dict[str, Any], name: str) -> str:
+    """A cell: amounts in their currency, other numbers in groups of three."""
+    value = row[name]
+    if name in _AMOUNTS:
+        return Formats("en").number(value, row["currency"])
+    return f"{value:,}" if isinstance(value, int) else str(value)
 
 
 def _published(settings: Settings) -> Rows:

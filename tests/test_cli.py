@@ -13,11 +13,14 @@ from typing import Any
 
 import dagster as dg
 import pytest
+from rows import FLOOZ, MIXX, at, bill, history, insert, payments, sync_row
 from typer.testing import CliRunner
 
 from cashpay_pipeline.cli import app
+from cashpay_pipeline.marts import all_marts, build_mart
 from cashpay_pipeline.settings import Settings
 from cashpay_pipeline.simulator.process import SimulatorProcess
+from cashpay_pipeline.summary import sync_summary
 from cashpay_pipeline.sync import run_sync
 from cashpay_pipeline.terminal import printable, show_rows
 from cashpay_pipeline.warehouse import open_warehouse, publish
@@ -63,6 +66,30 @@ def test_sync_reads_publishes_and_sums_up(environment: Settings, simulator: Simu
     with dg.DagsterInstance.from_config(str(tmp_path / ".dagster")) as instance:
         (run,) = instance.get_runs()
         assert (run.job_name, run.status) == ("refresh", dg.DagsterRunStatus.SUCCESS)
+
+
+def test_sync_sums_up_money_as_daily_collections_has_it(settings: Settings) -> None:
+    with open_warehouse(settings) as warehouse:
+        bill(warehouse, "CENTS", "Paid", 1050, currency="EUR")
+        bill(warehouse, "SPLIT", "Paid", 1000, payment_count=2, gateway_reference=MIXX, gateway_name="Mixx")
+        payments(warehouse, "SPLIT", (FLOOZ, 600), (MIXX, 400))
+        history(warehouse, "GONE", ("Paid", 1500, at(2), None), ("Canceled", 1500, at(3), at(2)))
+        bill(warehouse, "OTHER", "Paid", 7, account="other")
+        for reference, name in ((FLOOZ, "Flooz"), (MIXX, "Mixx")):
+            seen = {"first_seen_at": at(1), "changed_at": at(1)}
+            insert(warehouse, "core.gateways", account="main", gateway_reference=reference, name=name, **seen)
+        sync_row(warehouse, "s1", "refresh", at(4), "complete", dagster_run_id="run-1")
+        for mart in all_marts():
+            build_mart(warehouse, mart)
+    publish(settings)
+    shown = [line.split() for line in sync_summary(settings, "run-1")]
+    heading = shown.index(["Money", "received:"])
+    assert shown[heading + 1 : heading + 5] == [
+        ["gateway", "currency", "received", "withdrawn", "net"],
+        ["Flooz", "EUR", "10.50", "0.00", "10.50"],
+        ["Flooz", "XOF", "2,100", "1,500", "600"],
+        ["Mixx", "XOF", "400", "0", "400"],
+    ]
 
 
 def test_sync_chooses_the_job(environment: Settings, simulator: SimulatorProcess, tmp_path: Path) -> None:
@@ -181,6 +208,14 @@ def test_status_tells_freshness_and_counts(environment: Settings, simulator: Sim
     assert "Last sync: refresh, complete" in result.stdout
     paid = sum(bill["state"] == "Paid" for bill in simulator.truth()["bills"])
     assert any(line.split()[:3] == ["Paid", "XOF", str(paid)] for line in result.stdout.splitlines())
+
+
+def test_status_writes_amounts_in_the_currency_itself(environment: Settings) -> None:
+    with open_warehouse(environment) as warehouse:
+        bill(warehouse, "CP-1", "Paid", 1234505, currency="EUR")
+        bill(warehouse, "CP-2", "Paid", 1234505)
+    shown = [line.split() for line in cashpay("status").stdout.splitlines()]
+    assert ["Paid", "EUR", "1", "12,345.05"] in shown and ["Paid", "XOF", "1", "1,234,505"] in shown
 
 
 def test_status_reads_the_published_copy_while_a_sync_is_writing(environment: Settings) -> None:
