@@ -366,6 +366,7 @@ AMOUNTS = [
     ("units", ["12500 FCFA", "F CFA 700", "12 500 F", "XOF 1", "25 francs"], [12500, 700, 12500, 1, 25]),
     ("apostrophes", ["12'500", "1’200’300"], [12500, 1200300]),
     ("with zero", ["0", "0,00"], [0, 0]),
+    ("units with points", ["F.CFA 500", "F. CFA 12 500", "CFA. 7", "F.C.F.A 9", "25 F.CFA."], [500, 12500, 7, 9, 25]),
 ]  # fmt: skip
 
 
@@ -373,6 +374,27 @@ AMOUNTS = [
 def test_amounts(bills: Bills, shop: Shop, found: Found, written: list[str], expected: list[int]) -> None:
     shop("reference;montant;paye\n" + "".join(f"{i};{text};oui\n" for i, text in enumerate(written)))
     assert [row[0] for row in found("ordered_amount")] == expected
+
+
+TIMES = [
+    ("2026-03-02 10:00", at(2)),
+    ("2026-03-02T10:00Z", at(2)),
+    ("2026-03-02 10:00 UTC", at(2)),
+    ("2026-03-02T10:00+01:00", at(2, 9)),
+    ("2026-03-02 10:00-0530", at(2, 15) + timedelta(minutes=30)),
+    ("2026-03-02 10:00 +01", at(2, 9)),
+    ("2026-03-02 10:00:00 +0100", at(2, 9)),
+    ("2026-03-02T10:00:00.5Z", at(2) + timedelta(seconds=0.5)),
+    ("2026/3/2 9:05Z", at(2, 9) + timedelta(minutes=5)),
+]
+
+
+@pytest.mark.parametrize(("written", "expected"), TIMES, ids=[case[0] for case in TIMES])
+def test_times_with_and_without_seconds_and_offset(
+    bills: Bills, shop: Shop, found: Found, written: str, expected: datetime
+) -> None:
+    shop(f"{HEADER}A;5;oui;{written}\n")
+    assert found("ordered_at") == [(expected,)]
 
 
 REFUSED = [
@@ -383,6 +405,11 @@ REFUSED = [
     ("no amount", "reference;montant;paye\n1;12;oui\n\n3;gratuit;oui\n",
      r"“gratuit” is not an amount.*line 4, column “montant”"),
     ("bad groups", "reference;montant;paye\n1;12 50;oui\n", r"“12 50” is not an amount"),
+    ("a point first", "reference;montant;paye\n1;2,75 EUR;oui\n2;.50 EUR;oui\n",
+     r"“\.50 EUR” is not an amount.*line 3"),
+    ("a comma first", "reference;montant;paye\n1;EUR ,50;oui\n", r"“EUR ,50” is not an amount"),
+    ("a point after a unit", "reference;montant;paye\n1;EUR.50;oui\n", r"“EUR\.50” is not an amount"),
+    ("a lost point", "reference;montant;paye\n1;EUR . 50;oui\n", r"“EUR \. 50” is not an amount"),
     ("exponent", "reference;montant;paye\n1;1,2E+05;oui\n", r"“1,2E\+05” is not an amount"),
     ("negative", "reference;montant;paye\n1;-500;oui\n", r"negative.*line 2"),
     ("too large", "reference;montant;paye\n1;99999999999999999999;oui\n", r"too large.*line 2"),
@@ -394,6 +421,7 @@ REFUSED = [
     ("no word", "reference;montant;paye\n1;5;\n", r"not said whether order 1 is paid.*line 2, column “paye”"),
     ("date form", HEADER + "1;5;oui;2 mars 2026\n", r"“2 mars 2026” is not a date.*line 2, column “date”"),
     ("no such day", HEADER + "1;5;oui;31/02/2026\n", r"“31/02/2026” is not a date.*line 2"),
+    ("an offset without a time", HEADER + "1;5;oui;2026-03-02 -01:00\n", r"“2026-03-02 -01:00” is not a date.*line 2"),
     ("day or month", HEADER + "1;5;oui;02/03/2026\n", r"two ways.*line 2, column “date”.*--date-order"),
     ("day and month", HEADER + "1;5;oui;13/03/2026\n2;5;oui;03/13/2026\n", r"same form.*line 3"),
     ("two forms", HEADER + "1;5;oui;13/03/2026\n2;5;oui;2026-03-13\n", r"same form.*line 3, column “date”"),
@@ -506,6 +534,18 @@ def test_several_rows_of_one_reference(
     rows = "".join(f"{line};article {i}\n" for i, line in enumerate(lines))
     shop("reference;montant;paye;article\n" + rows, Mapping(repeated=repeated))
     assert found("ordered_amount, is_paid_in_shop") == [(expected, True)]
+
+
+def test_parts_that_are_the_same_in_every_cell_are_all_added_up(bills: Bills, shop: Shop, found: Found) -> None:
+    """Two equal instalments, or two of an article; of anything else, the same row twice is one row."""
+    text = "reference;montant;paye\n1;500;oui\n1;500;oui\n2;100;oui\n"
+    result = shop(text, Mapping(repeated="parts"))
+    assert found("reference, ordered_amount") == [("1", 1000), ("2", 100)]
+    assert "1 rows repeat another row in every cell and are added up all the same: they are parts." in result.assumed
+    for repeated in ("stop", "total", "last"):
+        result = shop(text, Mapping(repeated=repeated))
+        assert found("reference, ordered_amount")[-2:] == [("1", 500), ("2", 100)]
+        assert "1 rows repeat another row in every cell and count once." in result.assumed
 
 
 def test_rows_that_disagree_stop_whatever_was_said(bills: Bills, shop: Shop) -> None:

@@ -116,20 +116,21 @@ def _clean(sheet: Sheet, mapping: Mapping) -> Iterator[str]:
     value = mapping.only.partition("=")[2].strip() if mapping.only else None
     for statement in _statements("macros"):
         scratch.execute(statement)
-    _run(scratch, "cleaned", only=value)
+    _run(scratch, "cleaned", only=value, repeated=mapping.repeated)
     (counted,) = scratch.rows(
-        "select (select count(*) from raw) as rows, (select count(*) from cleaned) as kept, "
+        "select (select count(*) from raw) as rows, (select count(distinct digest) from cleaned) as different, "
         "(select count(*) from raw where $only is null or plain_word(only_value) = plain_word($only)) as wanted",
         {"only": value},
     )
     if not counted["rows"]:
         raise OrdersError("There are no orders below the header.", where=sheet.name)
-    if not counted["kept"]:
+    if not counted["different"]:
         raise OrdersError(f"No row has {mapping.only}.", where=sheet.name)
     if mapping.only:
         yield f"Only rows with {mapping.only} count: {counted['wanted']:,} of {counted['rows']:,}."
-    if twice := counted["wanted"] - counted["kept"]:
-        yield f"{twice:,} rows repeat another row in every cell and count once."
+    if twice := counted["wanted"] - counted["different"]:
+        counting = "are added up all the same: they are parts" if mapping.repeated == "parts" else "count once"
+        yield f"{twice:,} rows repeat another row in every cell and {counting}."
 
 
 def _type(sheet: Sheet, mapping: Mapping) -> Iterator[str]:

@@ -1,4 +1,5 @@
--- Rows of the export, cleaned: $only keeps the rows of one value, and a row that is wholly repeated counts once.
+-- Rows of the export, cleaned: $only keeps the rows of one value, and a row that is wholly repeated counts once, unless
+-- $repeated says that rows are parts: two equal instalments are two.
 -- grain: one row per row of the export that counts
 
 create table cleaned as
@@ -20,15 +21,16 @@ plain as (
 
 ),
 
+-- A point of a unit follows a letter (F. CFA) and does not touch the number: that of .50 begins its decimals.
 numbered as (
 
     select
         *,
         regexp_extract(
-            amount_text, '^[A-Z€. ]*?((?:[-+] ?)?[0-9](?:[0-9 .,'']*[0-9])?) ?[A-Z€. ]*$', 1
+            amount_text, '^(?:(?:[A-Z€]+\.? ?)*[A-Z€ ])?((?:[-+] ?)?[0-9](?:[0-9 .,'']*[0-9])?) ?[A-Z€. ]*$', 1
         ) as spaced_number
     from plain
-    qualify row_number() over (partition by digest order by line) = 1
+    qualify $repeated = 'parts' or row_number() over (partition by digest order by line) = 1
 
 ),
 
@@ -46,6 +48,7 @@ unspaced as (
 
 select
     line,
+    digest,
     reference,
     paid_word,
     date_text,

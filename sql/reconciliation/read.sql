@@ -43,8 +43,11 @@ parts as (
         *,
         split_part(decimal_number, '.', 1) as whole_part,
         rtrim(split_part(decimal_number, '.', 2), '0') as decimal_part,
-        regexp_matches(trim(date_iso), '(Z|UTC|:[0-9.,]+ ?[-+][0-9:]+)$') as has_offset,
-        regexp_matches(date_iso, '[0-9]:[0-9]') as has_time
+        -- DuckDB takes an offset only after seconds, and without a blank before it.
+        regexp_replace(
+            regexp_replace(trim(date_iso), '(:[0-9.]+) ([-+])', '\1\2'),
+            '([ T][0-9]{1,2}:[0-9]{2})($| ?[ZU]|[-+])', '\1:00\2'
+        ) as moment
     from split
 
 )
@@ -58,7 +61,7 @@ select
     date_text,
     date_kind,
     paid_word,
-    has_time,
+    regexp_matches(moment, '[0-9]:[0-9]') as has_time,
     case when $all_paid then true else is_paid end as is_paid,
     length(decimal_part) > decimals as has_fraction,
     case
@@ -67,7 +70,7 @@ select
     end as amount,
     case
         when date_kind = 'empty' then null
-        when has_offset then try_cast(trim(date_iso) as timestamptz)
-        else timezone($timezone, try_cast(trim(date_iso) as timestamp))
+        when regexp_matches(moment, '(Z|UTC|:[0-9.]+[-+][0-9:]+)$') then try_cast(moment as timestamptz)
+        else timezone($timezone, try_cast(moment as timestamp))
     end as ordered_at
 from parts;
