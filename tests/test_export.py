@@ -10,6 +10,7 @@ import sys
 import zipfile
 from collections.abc import Iterator
 from datetime import UTC, date, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -170,6 +171,15 @@ def test_excel_of_what_does_not_fit_a_cell(tmp_path: Path) -> None:
     assert "… (cut)" in sheet and "100000000000000000</t>" in sheet and "1850-01-01 03:00:00" in sheet
     assert "<v>1.5</v>" in sheet and "a | b" in sheet
     assert 'sheet name="a_name_that_is_longer_than_exce"' in workbook
+
+
+def test_excel_has_decimals_as_numbers_as_long_as_they_stay_exact(tmp_path: Path) -> None:
+    path = tmp_path / "decimals.xlsx"
+    row = tuple(map(Decimal, ("0.8333", "-12.500", "1.0000", "0.0001", "123456789012.345", "1234567890123.456")))
+    write_excel(path, "decimals", dict.fromkeys("abcdef", "DECIMAL(18,4)"), [[row]])
+    sheet, *_ = cells(path)
+    assert re.findall(r"<v>([^<]+)</v>", sheet) == ["0.8333", "-12.500", "1.0000", "0.0001", "123456789012.345"]
+    assert "<t>1234567890123.456</t>" in sheet
 
 
 def test_a_table_too_long_for_excel_stops(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 import errno
 from collections.abc import Iterable, Mapping
 from datetime import date, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +44,7 @@ class _Sheet:
         self._bold = book.add_format({"bold": True, "bottom": 1})
         self._quoted = book.add_format({"quote_prefix": True})
         self._whole = book.add_format({"num_format": "#,##0"})
-        self._broken = book.add_format({"num_format": "#,##0.###"})
+        self._broken = book.add_format({"num_format": "#,##0.0###"})
         self._day = book.add_format({"num_format": "yyyy-mm-dd"})
         self._moment = book.add_format({"num_format": "yyyy-mm-dd hh:mm:ss"})
         self._width = 0
@@ -78,7 +79,7 @@ class _Sheet:
             self._sheet.write_boolean(self.rows, position, value)
         elif isinstance(value, int) and len(str(abs(value))) <= MAX_DIGITS:
             self._sheet.write_number(self.rows, position, value, self._whole)
-        elif isinstance(value, float):
+        elif isinstance(value, float) or (isinstance(value, Decimal) and len(value.as_tuple().digits) <= MAX_DIGITS):
             self._sheet.write_number(self.rows, position, value, self._broken)
         elif isinstance(value, datetime) and value.date() >= EXCEL_BEGINS:
             self._sheet.write_datetime(self.rows, position, value.replace(tzinfo=None), self._moment)
