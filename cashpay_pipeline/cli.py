@@ -187,7 +187,10 @@ def forget(phone: Annotated[str, typer.Argument(help="For example: +22890000000"
     settings = load_settings()
     forgotten = forget_customer(settings, phone)
     publish_copy(settings, owner="cashpay forget")
-    say(f"The customer is gone from {forgotten.bills:,} bills; their amounts stay.")
+    if forgotten.bills:
+        say(f"The customer is gone from {forgotten.bills:,} bills; their amounts stay.")
+    else:
+        say("No bill of this customer is known. The number is remembered, and every later reading leaves it out.")
     for file in forgotten.older_files:
         say(f"This copy of before may still hold the customer: {file}")
 

@@ -247,6 +247,13 @@ def test_sql_that_is_wrong_or_writes_exits_2(environment: Settings) -> None:
         assert "[query]" in result.stderr and "Traceback" not in result.output
 
 
+def test_sql_without_a_query_exits_2(environment: Settings) -> None:
+    read(environment)
+    for query in ("", " ;", "/* only a comment */"):
+        result = cashpay("sql", query)
+        assert result.exit_code == 2 and "There is no query in this. [query]" in result.stderr, query
+
+
 def test_publish_makes_the_copy_anew(environment: Settings) -> None:
     read(environment)
     environment.published_path.unlink()

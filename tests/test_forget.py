@@ -134,12 +134,18 @@ def test_S12_what_is_no_customer_is_refused(shop):
     assert forget(shop.settings, "+228 99 99 99 99").bills == 0
 
 
-def test_S12_the_command_publishes_and_names_copies_of_before(shop, monkeypatch):
+@pytest.fixture
+def environment(shop, monkeypatch):
     settings = shop.settings
     for name in ("username", "password", "client_id", "client_secret"):
         monkeypatch.setenv(f"CASHPAY_{name.upper()}", getattr(settings, name).get_secret_value())
     monkeypatch.setenv("CASHPAY_BASE_URL", settings.base_url)
     monkeypatch.setenv("CASHPAY_DATA_DIR", str(settings.data_dir))
+    return settings
+
+
+def test_S12_the_command_publishes_and_names_copies_of_before(shop, environment):
+    settings = environment
     three_bills_and_one_set_aside(shop)
     old = settings.data_folder / "warehouse.before-0002.backup"
     old.write_bytes(b"")
@@ -147,3 +153,14 @@ def test_S12_the_command_publishes_and_names_copies_of_before(shop, monkeypatch)
     assert result.exit_code == 0, result.output
     assert "gone from 1 bills" in result.stdout and str(old) in result.stdout and "4242" not in result.output
     assert read_published(settings, "select client_key from core.bills where order_reference = 'HERS'")[1] == [(None,)]
+
+
+def test_S12_a_number_that_no_bill_has_is_said_and_remembered(shop, environment):
+    shop.bill()
+    shop.sync()
+    result = CliRunner().invoke(app, ["forget", PHONE])
+    assert result.exit_code == 0, result.output
+    assert "No bill of this customer is known." in result.stdout and "every later reading" in result.stdout
+    her_bill(shop, "NEW")
+    shop.sync()
+    assert shop.rows("select client_key from core.bills where order_reference = 'NEW'") == [(None,)]

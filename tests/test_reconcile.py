@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import dagster as dg
@@ -24,7 +25,7 @@ from cashpay_pipeline.defs.names import Names
 from cashpay_pipeline.defs.reconciliation import reconciliation_asset
 from cashpay_pipeline.defs.resources import WarehouseResource
 from cashpay_pipeline.errors import CashpayError, OrdersError, SettingsError
-from cashpay_pipeline.reconcile import CLASSES, Mapping, Reconciliation, load_mapping, reconcile, save_mapping
+from cashpay_pipeline.reconcile import CLASSES, Mapping, Reconciliation, load_mapping, reconcile, save_mapping, store
 from cashpay_pipeline.reconcile.orders import read_orders
 from cashpay_pipeline.reconcile.text import read_csv
 from cashpay_pipeline.settings import Settings, load_settings
@@ -279,6 +280,36 @@ def test_days_that_are_said_leave_orders_and_their_bills_out(bills: Bills, shop:
     assert any("left out" in line for line in result.assumed)
 
 
+@pytest.mark.parametrize(
+    ("days", "expected"),
+    [
+        (
+            {},
+            "from 2026-03-02 00:00:00 (the oldest order) to before 2026-03-04 00:00:00 (just after the newest order).",
+        ),
+        (
+            {"first_day": date(2026, 3, 1)},
+            "from 2026-03-01 00:00:00 (as was said) to before 2026-03-04 00:00:00 (just after the newest order).",
+        ),
+        (
+            {"last_day": date(2026, 3, 3)},
+            "from 2026-03-02 00:00:00 (the oldest order) to before 2026-03-04 00:00:00 (as was said).",
+        ),
+    ],
+    ids=["nothing said", "the first day", "the last day"],
+)
+def test_of_each_end_of_the_time_it_is_told_where_it_comes_from(
+    bills: Bills, shop: Shop, days: dict[str, date], expected: str
+) -> None:
+    result = shop(HEADER + "A;1;oui;2026-03-02\nB;1;oui;2026-03-03\n", **days)
+    assert f"Bills without an order count if created {expected}" in result.assumed
+
+
+def test_a_first_day_without_dates_of_orders_is_the_only_end(bills: Bills, shop: Shop) -> None:
+    result = shop("reference;montant;paye\nA;1;oui\n", first_day=date(2026, 3, 1))
+    assert "Bills without an order count if created from 2026-03-01 00:00:00 (as was said)." in result.assumed
+
+
 def plant(seed: int) -> tuple[list[tuple[Any, ...]], list[str], dict[str, str]]:
     """A month of a shop and 500 faults in it: bills, lines of the export, and the class of each reference."""
     dice = random.Random(seed)
@@ -352,6 +383,18 @@ def test_runs_are_kept_side_by_side(bills: Bills, shop: Shop, settings: Settings
         (row["run_id"], row["class"])
         for row in query(settings.published_path, "from marts.reconciliation order by run_at")
     ] == [(first.run_id, "matched"), (second.run_id, "amount_differs")]
+
+
+def test_of_two_runs_in_one_second_the_newer_sorts_last(
+    bills: Bills, shop: Shop, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bills(("CP-1", "A", "Paid", 10, 10))
+    moments, tokens = iter([at(2), at(2) + timedelta(microseconds=1)]), iter(["ffffffff", "00000000"])
+    monkeypatch.setattr(store, "datetime", SimpleNamespace(now=lambda _: next(moments)))
+    monkeypatch.setattr(store.secrets, "token_hex", lambda _: next(tokens))
+    first, second = (shop("reference;montant;paye\nA;10;oui\n") for _ in range(2))
+    assert first.run_id < second.run_id
+    assert first.run_id > "20260302T100000-ffffffff", "as an earlier version wrote it, in the same second"
 
 
 AMOUNTS = [
@@ -482,7 +525,7 @@ def test_messy_files_are_read_and_what_was_assumed_is_said(bills: Bills, shop: S
         "The payment state is in column “Statut”", "1 rows repeat", "“FCFA” in 1 amounts is XOF",
         "1 amounts name no currency",
         "A point in amounts groups thousands: “12.500 FCFA” (line 2)", "the day comes first: “14/03/2026 09:30”",
-        "those of Africa/Lome", "Paid is: paye.", "Not paid is: en attente.", "the time that the orders span",
+        "those of Africa/Lome", "Paid is: paye.", "Not paid is: en attente.", "(the oldest order)",
         "The bill list has never been read completely",
     ):  # fmt: skip
         assert any(expected in line for line in result.assumed), (expected, result.assumed)
@@ -579,7 +622,7 @@ def test_a_mapping_is_kept_and_read_again(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="colour"):
         load_mapping(path)
     path.write_text("reference = \n")
-    with pytest.raises(OrdersError, match=r"shop\.toml"):
+    with pytest.raises(SettingsError, match=r"shop\.toml"):
         load_mapping(path)
 
 
@@ -640,13 +683,28 @@ def test_databases_that_do_not_fit(settings: Settings, bills: Bills, tmp_path: P
         (str(path), Mapping(query="drop table a"), "one SELECT"),
         (str(path), Mapping(query="select 1; select 2"), "one SELECT"),
         (str(path), Mapping(query="select nothing"), "nothing"),
-        (str(tmp_path / "absent.csv"), Mapping(), "No such file"),
         ("postgres:dbname=shop", Mapping(), "extension `postgres`, which is not installed"),
-        ("postgresql://me:secret@host/shop", Mapping(), "A password has no place"),
     ):
-        with pytest.raises(OrdersError, match="(?s)" + message) as caught:
+        with pytest.raises(OrdersError, match="(?s)" + message):
+            reconcile(settings, address, mapping)
+
+
+def test_what_was_typed_wrongly_is_told_as_usage(settings: Settings, bills: Bills, tmp_path: Path) -> None:
+    """`cashpay` exits 2 for these, and 1 where the export itself cannot be read."""
+    path = tmp_path / "orders.csv"
+    path.write_text("reference;montant;paye\nA;5;oui\n")
+    for address, mapping, message in (
+        (str(tmp_path / "absent.csv"), Mapping(), "No such file"),
+        (str(tmp_path), Mapping(), "Is a directory"),
+        ("postgresql://me:secret@host/shop", Mapping(), "A password has no place"),
+        (str(path), Mapping(table="orders"), "needs a database"),
+        (str(path), Mapping(only="cashpay"), "not of the form column=value"),
+    ):
+        with pytest.raises(SettingsError, match=message) as caught:
             reconcile(settings, address, mapping)
         assert "secret" not in str(caught.value)
+    with pytest.raises(SettingsError, match="The mapping cannot be read"):
+        load_mapping(tmp_path / "absent.toml")
 
 
 def test_an_sqlite_file_is_read_by_table_and_never_written(
@@ -719,7 +777,6 @@ def test_files_that_are_broken_or_hold_nothing(bills: Bills, settings: Settings,
         (tmp_path / "cut.duckdb", "The orders cannot be read"),
         (tmp_path / "cut.csv", "not UTF-16: it is cut off or damaged.*cut.csv, line 2"),
         (tmp_path / "mark.csv", "The file is empty"),
-        (tmp_path, "Is a directory"),
     ):
         with pytest.raises(OrdersError, match="(?s)" + message):
             reconcile(settings, str(path), Mapping())
@@ -782,6 +839,8 @@ def test_the_command_says_totals_and_assumptions(
     assert again.exit_code == 0 and Path("d.csv").exists()
     wrong = runner.invoke(app, ["reconcile", "orders.csv", "--repeated", "never"])
     assert wrong.exit_code == 2 and "repeated" in wrong.stderr
+    absent = runner.invoke(app, ["reconcile", "absent.csv"])
+    assert absent.exit_code == 2 and "No such file" in absent.stderr
 
 
 @budget(derandomize=True, deadline=None, max_examples=60)

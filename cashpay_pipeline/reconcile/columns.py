@@ -5,7 +5,7 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from cashpay_pipeline.errors import OrdersError
+from cashpay_pipeline.errors import OrdersError, SettingsError
 from cashpay_pipeline.privacy import hide_phones
 from cashpay_pipeline.reconcile.mapping import NO_COLUMN, Mapping
 
@@ -54,6 +54,7 @@ def find_columns(header: Sequence[str], mapping: Mapping, where: str) -> tuple[d
 
     Raises:
         OrdersError: a column is missing, or two would do.
+        SettingsError: `only` is not of its form.
     """
     found: dict[str, Column] = {}
     assumed = []
@@ -78,7 +79,11 @@ def find_columns(header: Sequence[str], mapping: Mapping, where: str) -> tuple[d
     if mapping.only:
         name, sign, _ = mapping.only.partition("=")
         if not sign:
-            raise OrdersError(f"“{mapping.only}” is not of the form column=value.", where="--only")
+            raise SettingsError(
+                f"“{mapping.only}” is not of the form column=value.",
+                where="--only",
+                next_step='For example: --only "payment_method=cashpay".',
+            )
         found["only"] = _named(header, name.strip(), where)
     return found, assumed
 

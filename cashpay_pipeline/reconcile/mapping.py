@@ -62,15 +62,18 @@ def load_mapping(path: Path | None, **told: Any) -> Mapping:
     """The mapping of a file, if there is one; what is told beside it, and not None, wins.
 
     Raises:
-        SettingsError: an option or a line of the file means nothing.
-        OrdersError: the file cannot be read.
+        SettingsError: an option or a line of the file means nothing, or the file cannot be read.
     """
     stored: dict[str, Any] = {}
     if path is not None:
         try:
             stored = tomllib.loads(path.read_text(encoding="utf-8"))
         except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-            raise OrdersError(f"The mapping cannot be read: {error}.", where=path.name) from None
+            raise SettingsError(
+                f"The mapping cannot be read: {error}.",
+                where=path.name,
+                next_step="Check its path and form; --save-mapping writes one.",
+            ) from None
     try:
         return Mapping(**(stored | {name: value for name, value in told.items() if value is not None}))
     except ValidationError as error:

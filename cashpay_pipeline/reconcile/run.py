@@ -61,6 +61,7 @@ def reconcile(
 
     Raises:
         OrdersError: the export cannot be read, or in two ways; nothing has been changed.
+        SettingsError: there is no such file, or what was said does not fit one.
     """
     if not settings.warehouse_path.exists():
         raise OrdersError("There are no bills to compare with yet.", next_step="Run `cashpay sync` first.")
@@ -87,12 +88,15 @@ def _limits(orders: Orders, first_day: date | None, last_day: date | None) -> tu
     limits |= {"period_start": start or orders.first_at, "period_end": end or _end(orders)}
     if limits["period_start"] is None and limits["period_end"] is None:
         return limits, ["No dates: every bill without an order in the file counts, however old."]
-    said = [
-        "Bills without an order count if created "
-        + (f"from {local_time(limits['period_start'])} " if limits["period_start"] else "")
-        + (f"to before {local_time(limits['period_end'])} " if limits["period_end"] else "")
-        + ("(as was said)." if start or end else "(the time that the orders span).")
+    ends = [
+        f"{word} {local_time(limit)} ({'as was said' if is_said else found})"
+        for word, limit, is_said, found in (
+            ("from", limits["period_start"], start, "the oldest order"),
+            ("to before", limits["period_end"], end, "just after the newest order"),
+        )
+        if limit
     ]
+    said = [f"Bills without an order count if created {' '.join(ends)}."]
     if start or end:
         said.append("Orders outside of these days are left out, and so are their bills.")
     return limits, said

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cashpay_pipeline.errors import OrdersError
+from cashpay_pipeline.errors import OrdersError, SettingsError
 from cashpay_pipeline.reconcile import mapping as options
 from cashpay_pipeline.reconcile.columns import Column
 from cashpay_pipeline.reconcile.text import read_csv
@@ -47,7 +47,8 @@ def open_source(address: str, mapping: options.Mapping, folder: Path) -> Iterato
     """Open a CSV, Parquet, DuckDB or SQLite file, or `postgres:...`; what it is, is seen from its first bytes.
 
     Raises:
-        OrdersError: there is no such file, or it cannot be read.
+        OrdersError: it cannot be read.
+        SettingsError: there is no such file, or it is not one to be asked for a table.
     """
     with ExitStack() as stack:
         if address.startswith(POSTGRES):
@@ -59,7 +60,11 @@ def open_source(address: str, mapping: options.Mapping, folder: Path) -> Iterato
         path = Path(address)
         kind = _kind(path)
         if kind in ("csv", "parquet") and (mapping.table or mapping.query):
-            raise OrdersError("A table or a query needs a database; this is a file of rows.", where=path.name)
+            raise SettingsError(
+                "A table or a query needs a database; this is a file of rows.",
+                where=path.name,
+                next_step="Leave out --table and --query.",
+            )
         if kind == "csv":
             header, rows, assumed = read_csv(path)
             yield Source(path.name, "line", header, rows, assumed)
@@ -104,7 +109,7 @@ def _kind(path: Path) -> str:
         with path.open("rb") as handle:
             start = handle.read(16)
     except OSError as error:
-        raise OrdersError(
+        raise SettingsError(
             f"The orders cannot be opened: {error.strerror}.", where=str(path), next_step="Check the path."
         ) from None
     if start[DUCKDB_MAGIC_AT:].startswith(DUCKDB_MAGIC):
@@ -120,7 +125,7 @@ def _kind(path: Path) -> str:
 def _refuse_password(address: str) -> None:
     """What is typed here can end up in a shell's history and in a process list."""
     if "password" in address or ("@" in address and ":" in address.partition("//")[2].rpartition("@")[0]):
-        raise OrdersError(
+        raise SettingsError(
             "A password has no place in the address.",
             where="postgres",
             next_step="Put it into PGPASSWORD or ~/.pgpass.",

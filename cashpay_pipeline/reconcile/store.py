@@ -98,7 +98,7 @@ def store(
 ) -> Reconciliation:
     """Put `compared` into the marts and into the file, in one transaction."""
     run_at = datetime.now(UTC)
-    run_id = f"{run_at:%Y%m%dT%H%M%S}-{secrets.token_hex(4)}"
+    run_id = f"{run_at:%Y%m%dT%H%M%S.%f}-{secrets.token_hex(4)}"
     with warehouse.transaction():
         warehouse.execute(
             "insert into marts.reconciliation_runs by name select ? as run_id, ? as run_at, ? as account, "

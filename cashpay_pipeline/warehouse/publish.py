@@ -115,6 +115,8 @@ def open_published(settings: Settings) -> Iterator[Query]:
     def query(
         sql: str, parameters: Sequence[Any] = (), limit: int | None = None
     ) -> tuple[list[str], list[tuple[Any, ...]]]:
+        if not connection.extract_statements(sql):
+            raise QueryError("There is no query in this.")
         result = connection.execute(sql, list(parameters))
         names = [column[0] for column in result.description or []]
         return names, result.fetchall() if limit is None else result.fetchmany(limit)
