@@ -6,7 +6,7 @@ Reads only, a handful of requests, and stores nothing. Every finding is one line
 import platform
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
@@ -15,7 +15,14 @@ from pathlib import Path
 
 from cashpay_pipeline.client import CashpayClient
 from cashpay_pipeline.clock import Clock
-from cashpay_pipeline.errors import CashpayError, CredentialsRejectedError, RequestRefusedError
+from cashpay_pipeline.errors import (
+    CashpayError,
+    CredentialsRejectedError,
+    RateLimitedError,
+    RequestRefusedError,
+    UnavailableError,
+    WrongAddressError,
+)
 from cashpay_pipeline.settings import Settings
 from cashpay_pipeline.shapes import find_records
 
@@ -24,6 +31,8 @@ ENOUGH_BYTES = 1_000_000_000
 SHORTEST_TELLING = 12
 LARGEST_SEARCHED = 1_000_000
 PACKAGES = ("cashpay_pipeline", "dagster", "duckdb", "pandas")
+ENDS_IT = (CredentialsRejectedError, RateLimitedError, UnavailableError, WrongAddressError)
+"""What every further look would meet again: a refused login must not be repeated, and a dead line takes minutes."""
 
 
 @dataclass(frozen=True)
@@ -34,22 +43,26 @@ class Finding:
     text: str
 
 
-def diagnose(settings: Settings, *, clock: Clock | None = None) -> Iterator[Finding]:
-    """Look at one thing after the other; a refused login ends it, so that no account gets locked."""
+def diagnose(
+    settings: Settings, *, clock: Clock | None = None, on_wait: Callable[[float, str], None] | None = None
+) -> Iterator[Finding]:
+    """Look at one thing after the other, until there is nothing more to learn; `on_wait` is told of each wait."""
     versions = ", ".join(f"{package} {version(package)}" for package in PACKAGES)
     yield Finding(True, f"Versions: {versions}, Python {platform.python_version()}.")
     yield _disk(settings)
     yield from _tracked_secrets(settings)
-    with CashpayClient(settings, clock=clock) as client:
+    with CashpayClient(settings, clock=clock, on_wait=on_wait) as client:
         yield Finding(True, f"Address: {settings.environment}, account {settings.account}, scheme {settings.scheme}.")
+        said = set()
         for look in (_ping, _gateways, _first_page, _page_zero, _clock):
             try:
                 yield look(settings, client)
-            except CredentialsRejectedError as error:
-                yield Finding(False, str(error))
-                return
             except CashpayError as error:
-                yield Finding(False, str(error))
+                if str(error) not in said:
+                    yield Finding(False, str(error))
+                said.add(str(error))
+                if isinstance(error, ENDS_IT):
+                    return
 
 
 def _disk(settings: Settings) -> Finding:
@@ -96,10 +109,13 @@ def _page_zero(settings: Settings, client: CashpayClient) -> Finding:
     """Where the pages are numbered from 0 and we begin with 1, the newest bills would never be read."""
     try:
         zero, one = (_references(client, number, settings.page_size) for number in (0, 1))
-    except RequestRefusedError:
+    except (RequestRefusedError, WrongAddressError):  # the latter is what a 404 on the first page means
         zero, one = [], []
     if not zero or zero == one:
-        return Finding(settings.first_page == 1, "Pages: numbered from 1.")
+        return Finding(
+            settings.first_page == 1,
+            "Pages: numbered from 1" + ("." if settings.first_page == 1 else ": set CASHPAY_FIRST_PAGE=1."),
+        )
     return Finding(
         settings.first_page == 0,
         "Pages: page 0 differs from page 1, so they are numbered from 0"

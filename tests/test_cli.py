@@ -15,8 +15,10 @@ import dagster as dg
 import pytest
 from rows import FLOOZ, MIXX, at, bill, history, insert, payments, sync_row
 from typer.testing import CliRunner
+from wire import FakeClock
 
 from cashpay_pipeline.cli import app
+from cashpay_pipeline.diagnosis import diagnose
 from cashpay_pipeline.marts import all_marts, build_mart
 from cashpay_pipeline.settings import Settings
 from cashpay_pipeline.simulator.process import SimulatorProcess
@@ -191,6 +193,43 @@ def test_check_tells_that_pages_are_numbered_from_0(environment: Settings, simul
     result = cashpay("check")
     assert result.exit_code == 1
     assert "PROBLEM  Pages: page 0 differs from page 1" in result.stdout and "CASHPAY_FIRST_PAGE=0" in result.stdout
+
+
+def test_check_tells_that_pages_are_numbered_from_1(
+    environment: Settings, simulator: SimulatorProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    simulator.reset(start=datetime.now(UTC))
+    monkeypatch.setenv("CASHPAY_FIRST_PAGE", "0")
+    result = cashpay("check")
+    assert result.exit_code == 1
+    assert "PROBLEM  Pages: numbered from 1: set CASHPAY_FIRST_PAGE=1." in result.stdout
+
+
+def test_check_of_a_dead_address_tells_that_it_waits_and_says_once_what_is_wrong(
+    environment: Settings, monkeypatch: pytest.MonkeyPatch, make_port: Callable[[], int]
+) -> None:
+    monkeypatch.setattr("cashpay_pipeline.client.SystemClock", FakeClock)
+    monkeypatch.setenv("CASHPAY_BASE_URL", f"http://127.0.0.1:{make_port()}/api")
+    result = cashpay("check")
+    assert result.exit_code == 1
+    assert result.stdout.count("PROBLEM") == result.stdout.count("[unavailable]") == 1
+    waits = result.stderr.splitlines()
+    assert len(waits) == 5 and all(re.match(r"Waiting \d+ s: 127.0.0.1:\d+ cannot be reached", line) for line in waits)
+
+
+@pytest.mark.parametrize("scheme", ["oauth2", "cashpay"])
+def test_check_of_a_wrong_path_says_once_what_is_wrong(make_settings: Callable[..., Settings], scheme: str) -> None:
+    settings = make_settings(scheme=scheme)
+    wrong = settings.model_copy(update={"base_url": f"{settings.base_url}/nowhere"})
+    problems = [finding.text for finding in diagnose(wrong) if not finding.ok]
+    assert len(problems) == 1 and "[wrong_address]" in problems[0]
+
+
+def test_check_says_once_that_the_list_has_an_unknown_shape(settings: Settings, simulator: SimulatorProcess) -> None:
+    rule = {"path": "/orders", "kind": "reply", "status": 200, "times": None, "body": {"odd": {"x": 1}}}
+    simulator.faults([rule])
+    problems = [finding.text for finding in diagnose(settings) if not finding.ok and "Clock" not in finding.text]
+    assert len(problems) == 1 and "[unexpected_reply]" in problems[0]
 
 
 def test_check_stops_at_a_refused_login(environment: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
