@@ -6,6 +6,7 @@ Its state lies beside its data, in a folder of its own, so that made-up and real
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from cashpay_pipeline.errors import SettingsError
 from cashpay_pipeline.settings import Settings, load_settings
 from cashpay_pipeline.simulator.credentials import DEMO_CREDENTIALS
 from cashpay_pipeline.simulator.process import SimulatorProcess
@@ -25,11 +26,21 @@ def with_demo(settings: Settings) -> Iterator[Settings]:
     """Settings to read with: the same where they have credentials, else those of a simulator that runs meanwhile.
 
     The shop's clock is the real one: bills that were made, paid or expired since the last run are there in the next.
+
+    Raises:
+        SettingsError: this user may not write the folder.
     """
     if settings.has_credentials:
         yield settings
         return
-    settings.data_folder.mkdir(parents=True, exist_ok=True)
+    try:
+        settings.data_folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SettingsError(
+            f"The folder for made-up data cannot be made: {error.strerror}.",
+            where=str(settings.data_folder.absolute()),
+            next_step="Set CASHPAY_DATA_DIR to a folder that this user can write, or run in another folder.",
+        ) from None
     with SimulatorProcess(
         days=DEMO_DAYS, bills_per_day=DEMO_BILLS_PER_DAY, state=settings.data_folder / "simulator.json"
     ) as simulator:

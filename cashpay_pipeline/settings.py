@@ -1,19 +1,27 @@
 """Everything a user can set, from the environment or `.env`, validated once. Secrets are typed as secrets."""
 
+import logging
+import re
 from collections.abc import Iterator
+from difflib import get_close_matches
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, Field, SecretStr, ValidationError, field_validator, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, DotEnvSettingsSource, EnvSettingsSource, SettingsConfigDict
 
 from cashpay_pipeline.clock import BUSINESS_TIMEZONE
 from cashpay_pipeline.errors import SettingsError
 
 OAUTH2_FIELDS = ("username", "password", "client_id", "client_secret")
 CASHPAY_AUTH_FIELDS = ("login", "api_key", "api_reference")
+KUBERNETES = re.compile(r"_(SERVICE_HOST|SERVICE_PORT|PORT)(_\w+)?$")
+"""Ends of the names of variables that Kubernetes itself makes for each service, `cashpay` for example."""
+
+log = logging.getLogger("cashpay.settings")
 
 
 def _zone(name: str) -> str:
@@ -26,6 +34,14 @@ def _zone(name: str) -> str:
 
 def _is_local(host: str | None) -> bool:
     return host in ("localhost", "127.0.0.1", "::1")
+
+
+def _is_proxy(address: str) -> bool:
+    try:
+        parts = urlsplit(address)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # a port that is no number
+        return False
 
 
 def _variable(field: str) -> str:
@@ -41,7 +57,7 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(
         env_prefix="CASHPAY_",
         env_file=".env",
-        env_file_encoding="utf-8",
+        env_file_encoding="utf-8-sig",  # Notepad may put a mark before the first name
         extra="ignore",
         frozen=True,
         env_ignore_empty=True,
@@ -122,6 +138,13 @@ class Settings(BaseSettings):
         if parts.scheme == "http" and not _is_local(parts.hostname):
             raise ValueError("must be https: credentials would travel in the clear")
         return value.strip().rstrip("/")
+
+    @field_validator("proxy")
+    @classmethod
+    def _proxy(cls, value: SecretStr | None) -> SecretStr | None:
+        if value and not _is_proxy(value.get_secret_value()):
+            raise ValueError("not an address such as http://proxy.example.com:3128")
+        return value
 
     @field_validator("alert_webhook")
     @classmethod
@@ -227,13 +250,42 @@ def load_settings(**overrides: Any) -> Settings:
     """Read the settings; keyword arguments win over the environment.
 
     Raises:
-        SettingsError: naming each variable that is missing or wrong, never a value.
+        SettingsError: naming each variable that is missing or wrong, never a value; or `.env` cannot be read.
     """
     try:
+        _warn_of_unknown_names()
         return Settings(**overrides)
+    except UnicodeDecodeError as error:
+        line = error.object[: error.start].count(b"\n") + 1
+        raise SettingsError(
+            f"The file .env is not saved as UTF-8: line {line} has a letter in another encoding.",
+            where=str(Path(".env").absolute()),
+            next_step="Save it as UTF-8 with your editor, then run again.",
+        ) from None
+    except OSError as error:
+        raise SettingsError(
+            f"The file .env cannot be read: {error.strerror}.",
+            where=str(Path(".env").absolute()),
+            next_step="Give this user the right to read it, or run in another folder.",
+        ) from None
     except ValidationError as error:
         problems = [
             f"{_variable(str(e['loc'][0])) + ': ' if e['loc'] else ''}{e['msg'].removeprefix('Value error, ')}"
             for e in error.errors(include_input=False, include_url=False, include_context=False)
         ]
     raise SettingsError("The settings do not fit together: " + "; ".join(problems))
+
+
+def _warn_of_unknown_names() -> None:
+    """A name that is misspelled changes nothing; but it stops nothing either, for a later version may know it."""
+    given = EnvSettingsSource(Settings).env_vars.keys() | DotEnvSettingsSource(Settings).env_vars.keys()
+    for name in sorted(name.upper() for name in given):
+        if name.startswith("CASHPAY_") and not KUBERNETES.search(name):
+            _warn_if_unknown(name.removeprefix("CASHPAY_").lower())
+
+
+@cache  # once a process: settings are read again by each step of a run
+def _warn_if_unknown(field: str) -> None:
+    if field not in Settings.model_fields:
+        nearest = [f" Is it {_variable(known)}?" for known in get_close_matches(field, Settings.model_fields, n=1)]
+        log.warning("%s is no setting and changes nothing.%s", _variable(field), "".join(nearest))

@@ -167,6 +167,29 @@ def test_settings_that_do_not_fit_exit_2_naming_the_variables(monkeypatch: pytes
         assert "CASHPAY_API_KEY" in result.stderr and "canary" not in result.output
 
 
+def test_an_env_file_in_another_encoding_exits_2_and_says_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_bytes("CASHPAY_ACCOUNT=main # numéro un".encode("cp1252"))
+    for command in (["check"], ["sync"], ["status"], ["sql", "select 1"]):
+        result = cashpay(*command)
+        assert result.exit_code == 2, command
+        assert "not saved as UTF-8" in result.stderr and "Next: Save it as UTF-8" in result.stderr
+
+
+def test_folders_that_cannot_be_made_exit_2_and_say_what_to_set(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, environment: Settings
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "file" / "home"))
+    result = cashpay("sync")
+    assert result.exit_code == 2 and "Next: Set DAGSTER_HOME" in result.stderr
+    monkeypatch.delenv("DAGSTER_HOME")
+    for name in ("BASE_URL", "USERNAME", "PASSWORD", "CLIENT_ID", "CLIENT_SECRET"):
+        monkeypatch.delenv(f"CASHPAY_{name}")
+    monkeypatch.setenv("CASHPAY_DATA_DIR", str(tmp_path / "file" / "data"))
+    result = cashpay("check")
+    assert result.exit_code == 2 and "Next: Set CASHPAY_DATA_DIR" in result.stderr
+
+
 def test_without_credentials_everything_runs_on_made_up_data_of_its_own(tmp_path: Path) -> None:
     result = process("sync")
     assert result.returncode == 0, result.stderr

@@ -108,6 +108,48 @@ def test_an_address_that_would_not_do_is_refused(address: str) -> None:
     assert "CASHPAY_BASE_URL" in text and "me:pass" not in text
 
 
+@pytest.mark.parametrize("address", ["foo", "proxy.example.test:3128", "http://", "http://me:canary@proxy.test:many"])
+def test_a_proxy_that_would_not_do_is_refused(address: str) -> None:
+    text = message_of(proxy=address)
+    assert "CASHPAY_PROXY: not an address such as http://" in text and "canary" not in text and "many" not in text
+
+
+def test_an_env_file_with_the_mark_of_notepad_is_read() -> None:
+    Path(".env").write_bytes(b"\xef\xbb\xbfCASHPAY_PAGE_SIZE=50\r\n")
+    assert load_settings().page_size == 50
+
+
+def test_an_env_file_that_is_not_utf_8_is_told_with_the_line() -> None:
+    Path(".env").write_bytes("# La clé\nCASHPAY_PAGE_SIZE=50\n# Les numéros".encode("cp1252"))
+    text = message_of()
+    assert ".env is not saved as UTF-8: line 1" in text and str(Path(".env").absolute()) in text
+
+
+def test_an_env_file_that_may_not_be_read_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: Any, **__: Any) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    Path(".env").write_text("CASHPAY_PAGE_SIZE=50")
+    monkeypatch.setattr("dotenv.main.open", refuse, raising=False)
+    text = message_of()
+    assert ".env cannot be read: Permission denied." in text and str(Path(".env").absolute()) in text
+
+
+def test_a_misspelled_name_is_told_once_with_the_nearest_one(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    Path(".env").write_text("cashpay_pagesize=50\nOTHER=1")
+    monkeypatch.setenv("CASHPAY_COLOUR", "blue")
+    monkeypatch.setenv("CASHPAY_SERVICE_HOST", "10.0.0.1")  # as Kubernetes does for a service `cashpay`
+    monkeypatch.setenv("CASHPAY_PORT_3030_TCP", "tcp://10.0.0.1:3030")
+    for _ in range(2):
+        load_settings()
+    assert caplog.messages == [
+        "CASHPAY_COLOUR is no setting and changes nothing.",
+        "CASHPAY_PAGESIZE is no setting and changes nothing. Is it CASHPAY_PAGE_SIZE?",
+    ]
+
+
 @pytest.mark.parametrize(
     ("address", "environment"),
     [

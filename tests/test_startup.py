@@ -1,6 +1,7 @@
 """What people type every day answers at once: nothing heavy is imported for it."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from processes import finished
@@ -36,3 +37,12 @@ def test_the_status_of_a_filled_warehouse_imports_nothing_heavy(settings: Settin
     assert "duckdb" in imported
     # DuckDB itself imports pandas, and that numpy, as soon as a query has a parameter.
     assert imported & HEAVY <= {"pandas", "numpy"}
+
+
+def test_ctrl_c_while_libraries_are_read_ends_it_without_a_traceback(
+    make_settings: Callable[..., Settings], tmp_path: Path
+) -> None:
+    (tmp_path / "typer.py").write_text("raise KeyboardInterrupt")
+    program = "import sys; sys.path.insert(0, sys.argv[1]); from cashpay_pipeline.__main__ import main; main()"
+    done = finished(program, make_settings(), str(tmp_path))
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")

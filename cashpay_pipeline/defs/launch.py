@@ -4,6 +4,7 @@ import os
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
+from errno import EACCES
 from pathlib import Path
 
 import dagster as dg
@@ -11,6 +12,7 @@ import dagster as dg
 from cashpay_pipeline.definitions import build_defs
 from cashpay_pipeline.defs.jobs import JOBS
 from cashpay_pipeline.defs.runs import by_hand
+from cashpay_pipeline.errors import SettingsError
 from cashpay_pipeline.settings import Settings
 from cashpay_pipeline.sqlfiles import shipped_folder
 from cashpay_pipeline.sync import Kind, Progress
@@ -39,11 +41,24 @@ class Outcome:
 
 
 def dagster_home() -> Path:
-    """Dagster's own folder, made and set up if there is none."""
+    """Dagster's own folder, made and set up if there is none.
+
+    Raises:
+        SettingsError: this user may not write there.
+    """
     home = Path(os.environ.get("DAGSTER_HOME") or ".dagster").expanduser().resolve()
-    home.mkdir(parents=True, exist_ok=True)
-    if not (home / "dagster.yaml").exists():
-        shutil.copyfile(shipped_folder("deploy") / "dagster.yaml", home / "dagster.yaml")
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        if not (home / "dagster.yaml").exists():
+            shutil.copyfile(shipped_folder("deploy") / "dagster.yaml", home / "dagster.yaml")
+        if not os.access(home, os.W_OK):
+            raise PermissionError(EACCES, os.strerror(EACCES))
+    except OSError as error:
+        raise SettingsError(
+            f"Dagster's own folder cannot be written: {error.strerror}.",
+            where=str(home),
+            next_step="Set DAGSTER_HOME to a folder that this user can write, or run in another folder.",
+        ) from None
     return home
 
 
