@@ -195,7 +195,7 @@ def forget(phone: Annotated[str, typer.Argument(help="For example: +22890000000"
         say(f"This copy of before may still hold the customer: {file}")
 
 
-@app.command()
+@app.command(context_settings={"ignore_unknown_options": True})  # a query may begin with a comment: --
 def sql(
     query: Annotated[str, typer.Argument(help="For example: select state, count(*) from core.bills group by all")],
 ) -> None:

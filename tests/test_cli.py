@@ -301,6 +301,12 @@ def test_sql_prints_comma_separated_lines_when_not_on_a_terminal(environment: Se
     assert result.stdout == 'text,number,nothing\n"a,b",7,\n'
 
 
+def test_sql_may_begin_with_a_comment_as_those_of_the_project_do(environment: Settings) -> None:
+    read(environment)
+    result = cashpay("sql", "-- en: How many?\n-- fr: n = combien ?\nselect 1 as one")
+    assert (result.exit_code, result.stdout) == (0, "one\n1\n")
+
+
 def test_sql_that_is_wrong_or_writes_exits_2(environment: Settings) -> None:
     read(environment)
     for query in ("select nope from core.bills", "delete from core.bills", "create table core.x as select 1 as a"):
