@@ -154,6 +154,18 @@ def test_C1_a_program_in_the_working_file_is_named_and_told_where_to_read(settin
     assert sync(settings).status == "complete"
 
 
+def test_C1_a_program_that_writes_in_the_published_copy_is_named(settings):
+    sync(settings)
+    publish(settings)
+    with started(OPEN.replace("True", "False"), settings, str(settings.published_path)) as analyst:
+        assert analyst.stdout.readline() == "holding\n"
+        for command in (["sql", "select 1"], ["report"], ["export", "core.bills"]):
+            result = CliRunner().invoke(app, command, env=environment_of(settings))
+            assert result.exit_code == 1
+            assert f"The published copy is open elsewhere (process {analyst.pid})." in result.stderr
+            assert "read-only" in result.stderr and "cashpay publish" not in result.stderr
+
+
 def test_C3_nobody_gets_into_the_working_file_while_it_is_ours(settings, tmp_path, monkeypatch):
     """Also not after the copying that a migration does: closing a file drops the locks that a process has on it."""
     sync(settings)

@@ -13,7 +13,8 @@ from cashpay_pipeline.export.tables import Table, find_table
 from cashpay_pipeline.export.text import write_csv
 from cashpay_pipeline.settings import Settings
 from cashpay_pipeline.warehouse import Warehouse
-from cashpay_pipeline.warehouse.files import batches, open_published_file, write_parquet
+from cashpay_pipeline.warehouse.files import batches, write_parquet
+from cashpay_pipeline.warehouse.publish import open_published_file
 
 FORMS = ("parquet", "csv", "excel")
 Progress = Callable[[int, int], None]

@@ -7,8 +7,7 @@ from typing import Any
 
 import duckdb
 
-from cashpay_pipeline.errors import ExportError, OrdersError, WarehouseError
-from cashpay_pipeline.settings import Settings
+from cashpay_pipeline.errors import ExportError, OrdersError
 from cashpay_pipeline.warehouse.database import Warehouse
 
 MEMORY_LIMIT = "256MB"
@@ -35,37 +34,6 @@ def open_scratch(folder: Path) -> Iterator[Warehouse]:
                 next_step="Free some space and run again.",
             ) from None
         raise
-    finally:
-        connection.close()
-
-
-@contextmanager
-def open_published_file(settings: Settings) -> Iterator[Warehouse]:
-    """The published copy, read only, for reading many rows.
-
-    Raises:
-        WarehouseError: there is none, it cannot be read, or what is read cannot be written elsewhere.
-    """
-    path = settings.published_path
-    if not path.exists():
-        raise WarehouseError("Nothing has been published yet.", where=str(path), next_step="Run `cashpay sync` first.")
-    try:
-        connection = _connect(str(path), path.parent, read_only=True)
-    except duckdb.Error as error:
-        raise WarehouseError(
-            f"The published copy cannot be read ({type(error).__name__}).",
-            where=str(path),
-            next_step="Run `cashpay publish` to make it anew.",
-        ) from None
-    try:
-        yield Warehouse(connection, "reader")
-    except duckdb.Error as error:
-        full = any(sign in str(error) for sign in FULL)
-        raise WarehouseError(
-            "The disk is full." if full else f"The published copy cannot be read: {str(error).splitlines()[0]}",
-            where=str(path.parent),
-            next_step="Free some space and run again." if full else "Run `cashpay publish` to make it anew.",
-        ) from None
     finally:
         connection.close()
 

@@ -16,7 +16,7 @@ from cashpay_pipeline.clock import Clock
 from cashpay_pipeline.errors import QueryError, WarehouseError
 from cashpay_pipeline.settings import Settings
 from cashpay_pipeline.warehouse.compact import compact, is_mostly_empty
-from cashpay_pipeline.warehouse.database import explained, open_warehouse, wal_path
+from cashpay_pipeline.warehouse.database import Warehouse, explained, open_warehouse, wal_path
 
 READ_ONLY = 0o400
 """Who opens the copy to write is refused at once: what DuckDB then wrote beside it would be laid over the next one."""
@@ -98,37 +98,45 @@ def open_published(settings: Settings) -> Iterator[Query]:
         WarehouseError: there is no published copy yet, or it cannot be read.
         QueryError: the SQL is wrong.
     """
+    with open_published_file(settings) as published:
+        connection = published.connection
+
+        def query(
+            sql: str, parameters: Sequence[Any] = (), limit: int | None = None
+        ) -> tuple[list[str], list[tuple[Any, ...]]]:
+            if not connection.extract_statements(sql):
+                raise QueryError("There is no query in this.")
+            result = connection.execute(sql, list(parameters))
+            names = [column[0] for column in result.description or []]
+            return names, result.fetchall() if limit is None else result.fetchmany(limit)
+
+        try:
+            yield query
+        except duckdb.OutOfMemoryException:
+            raise
+        except duckdb.Error as error:
+            raise QueryError(str(error).splitlines()[0]) from None
+
+
+@contextmanager
+def open_published_file(settings: Settings) -> Iterator[Warehouse]:
+    """The published copy, read only. Work that is too large for the memory is done beside it, on the disk.
+
+    Raises:
+        WarehouseError: there is no published copy yet, or it cannot be read.
+    """
     path = settings.published_path
     if not path.exists():
         raise WarehouseError("Nothing has been published yet.", where=str(path), next_step="Run `cashpay sync` first.")
+    config = {"memory_limit": "1GB", "temp_directory": str(path.parent), "autoinstall_known_extensions": "false"}
     try:
-        connection = duckdb.connect(
-            str(path), read_only=True, config={"autoinstall_known_extensions": "false", "memory_limit": "1GB"}
-        )
+        with duckdb.connect(str(path), read_only=True, config=config) as connection:
+            connection.execute("set TimeZone = 'UTC'")
+            connection.execute("set python_enable_replacements = false")
+            connection.execute("set enable_progress_bar = false")
+            yield Warehouse(connection, "reader")
     except duckdb.Error as error:
-        raise WarehouseError(
-            f"The published copy cannot be read ({type(error).__name__}).",
-            where=str(path),
-            next_step="Run `cashpay publish` to make it anew.",
-        ) from None
-
-    def query(
-        sql: str, parameters: Sequence[Any] = (), limit: int | None = None
-    ) -> tuple[list[str], list[tuple[Any, ...]]]:
-        if not connection.extract_statements(sql):
-            raise QueryError("There is no query in this.")
-        result = connection.execute(sql, list(parameters))
-        names = [column[0] for column in result.description or []]
-        return names, result.fetchall() if limit is None else result.fetchmany(limit)
-
-    try:
-        connection.execute("set TimeZone = 'UTC'")
-        connection.execute("set python_enable_replacements = false")
-        yield query
-    except duckdb.Error as error:
-        raise QueryError(str(error).splitlines()[0]) from None
-    finally:
-        connection.close()
+        raise explained(error, path, published=True) from None
 
 
 def _read_all(copy: Path) -> None:
