@@ -34,7 +34,7 @@ _MASKED_PHONE = re.compile(r"\*{6}\d{2}")
 
 @dataclass(frozen=True)
 class Forgotten:
-    """What was done, and which files of before still hold the customer."""
+    """What was done, and which files and folders of before may still hold the customer."""
 
     bills: int
     older_files: list[Path]
@@ -74,8 +74,8 @@ def forget(settings: Settings, phone: str, *, clock: Clock | None = None) -> For
         for mart in all_marts():
             build_mart(warehouse, mart)
         compact(warehouse)
-    older = [*settings.data_folder.glob("*.backup"), *settings.data_folder.glob("backups/*/*.duckdb")]
-    return Forgotten(bills, sorted(older))
+    copies = ("*.backup", "backups/*/*.duckdb", "exports")
+    return Forgotten(bills, sorted(path for copy in copies for path in settings.data_folder.glob(copy)))
 
 
 def _forget_versions(warehouse: Warehouse, dropping: Masker) -> None:

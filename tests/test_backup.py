@@ -122,6 +122,17 @@ def test_the_newest_backups_are_kept(settings: Settings, simulator: SimulatorPro
     assert sorted(made[0].parent.iterdir()) == made[-2:]
 
 
+def test_what_the_last_two_restores_replaced_is_kept(settings: Settings, simulator: SimulatorProcess) -> None:
+    clock = SimulatedClock(simulator.base_url)
+    run_sync(settings, clock=clock)
+    made = backup(settings, clock=clock)
+    replaced = []
+    for _ in range(3):
+        simulator.advance(days=1)
+        replaced.append(restore(settings, clock=clock)[1])
+    assert sorted(made.parent.iterdir()) == [made, *replaced[-2:]]
+
+
 def test_a_damaged_file_is_told_and_never_restored(settings: Settings, simulator: SimulatorProcess) -> None:
     """R13."""
     clock = SimulatedClock(simulator.base_url)
@@ -147,6 +158,8 @@ def test_the_commands_say_what_they_did(
     runner = CliRunner()
     assert runner.invoke(app, ["restore"]).exit_code == 1
     assert runner.invoke(app, ["verify"]).exit_code == 1
+    result = runner.invoke(app, ["verify", str(tmp_path / "nope.duckdb")])
+    assert result.exit_code == 1 and "Next: Check its name" in result.output
     run_sync(settings)
     publish(settings)
     result = runner.invoke(app, ["backup", "--to", str(tmp_path / "elsewhere"), "--keep", "1"])

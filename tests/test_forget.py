@@ -8,10 +8,12 @@ from typer.testing import CliRunner
 
 from cashpay_pipeline.cli import app
 from cashpay_pipeline.errors import GuardError, SettingsError, WarehouseError
+from cashpay_pipeline.export import export_table
 from cashpay_pipeline.forget import forget
 from cashpay_pipeline.privacy import Masker
 from cashpay_pipeline.sync.rebuild import rebuild
 from cashpay_pipeline.warehouse import open_warehouse, publish, read_published
+from cashpay_pipeline.warehouse.backup import backup
 
 PHONE, OTHER = "+22800004242", "+22800007171"
 TRACES = [b"CANARYLAST", b"Canaryfirst", b"00004242", b"00 00 42 42", b"Rue Canari"]
@@ -147,11 +149,16 @@ def environment(shop, monkeypatch):
 def test_S12_the_command_publishes_and_names_copies_of_before(shop, environment):
     settings = environment
     three_bills_and_one_set_aside(shop)
-    old = settings.data_folder / "warehouse.before-0002.backup"
-    old.write_bytes(b"")
+    copies = [settings.data_folder / "warehouse.before-0002.backup", backup(settings) / "warehouse.duckdb"]
+    copies[0].write_bytes(b"")
+    publish(settings)
+    export_table(settings, "core.bills", "csv", settings.data_folder / "exports")
+    copies.append(settings.data_folder / "exports")
     result = CliRunner().invoke(app, ["forget", PHONE])
     assert result.exit_code == 0, result.output
-    assert "gone from 1 bills" in result.stdout and str(old) in result.stdout and "4242" not in result.output
+    assert "gone from 1 bills" in result.stdout and "4242" not in result.output
+    named = {line.rpartition(": ")[2] for line in result.stdout.splitlines() if "may still hold" in line}
+    assert named == {str(copy) for copy in copies}
     assert read_published(settings, "select client_key from core.bills where order_reference = 'HERS'")[1] == [(None,)]
 
 

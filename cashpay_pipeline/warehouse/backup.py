@@ -39,7 +39,11 @@ def verify(path: Path) -> list[TableRead]:
         WarehouseError: the file is not there, or cannot be opened at all.
     """
     if not path.exists():
-        raise WarehouseError("There is no such file.", where=str(path), next_step="Run `cashpay sync` first.")
+        raise WarehouseError(
+            "There is no such file.",
+            where=str(path),
+            next_step="Check its name; the published copy is made by `cashpay sync`.",
+        )
     try:
         with _reader(path) as connection:
             tables = connection.execute(
@@ -87,7 +91,7 @@ def backup(settings: Settings, *, folder: Path | None = None, keep: int = KEPT, 
 
 
 def restore(settings: Settings, source: Path | None = None, *, clock: Clock | None = None) -> tuple[Path, Path | None]:
-    """Put a backup, the newest if none is named, in place of the working file.
+    """Put a backup, the newest if none is named, in place of the working file; keep what the last two replaced.
 
     Returns:
         The backup, and where the files that it replaced were put, if there were any.
@@ -117,6 +121,9 @@ def restore(settings: Settings, source: Path | None = None, *, clock: Clock | No
         if (source / KEY).exists():
             _copy(source / KEY, path.parent / KEY)
         put_in_place(restored_path(path), path)
+    for old in sorted(former.parent.glob("before-restore-*"))[:-KEPT]:
+        if old != source:
+            shutil.rmtree(old)
     return source, former if moved else None
 
 
