@@ -53,6 +53,22 @@ app = typer.Typer(
 )
 
 
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        say(f"cashpay_pipeline {version('cashpay_pipeline')}")
+        raise typer.Exit()
+
+
+@app.callback()
+def _cashpay(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and end.")
+    ] = False,
+) -> None: ...
+
+
 @app.command()
 def check() -> None:
     """Can CashPay be reached, is the login good, does the list look as expected? Stores nothing."""
@@ -80,6 +96,8 @@ def sync(
     """Bring the database up to date, through Dagster, and say what is new."""
     if full and recheck:
         raise typer.BadParameter("--full and --recheck exclude each other")
+    if full and limit:
+        raise typer.BadParameter("--limit is for bills that are looked at again; --full reads the whole list")
     settings = load_settings()
     if settings.has_credentials:
         say(f"Reading {settings.environment}, account {settings.account}.")
@@ -239,6 +257,8 @@ def reconcile(
     """Compare the shop's orders with CashPay's bills, to the franc."""
     from cashpay_pipeline import reconcile as compare
 
+    if first_day and last_day and first_day > last_day:
+        raise typer.BadParameter("the day of --from is after the day of --to")
     settings = load_settings()
     meaning = compare.load_mapping(
         mapping,

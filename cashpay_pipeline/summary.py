@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from cashpay_pipeline.coverage import coverage, coverage_lines
-from cashpay_pipeline.errors import CashpayError, WarehouseBusyError
+from cashpay_pipeline.errors import CashpayError, WarehouseBusyError, WarehouseError
 from cashpay_pipeline.report.formats import Formats
 from cashpay_pipeline.settings import Settings
 from cashpay_pipeline.warehouse import open_warehouse, read_published
@@ -87,7 +87,12 @@ def _unpublished(settings: Settings, run_id: str) -> Iterator[str]:
 
 
 def status_report(settings: Settings) -> Iterator[str]:
-    """How fresh and how complete the data is. Reads the working file, or the published copy while a sync is writing."""
+    """How fresh and how complete the data is, from the working file; from the published copy where that is not free.
+
+    Raises:
+        WarehouseError: the working file cannot be read; what the published copy tells was said before.
+    """
+    trouble: WarehouseError | None = None
     yield f"Account {settings.account}, {settings.environment if settings.has_credentials else 'made-up data'}"
     if settings.warehouse_path.exists():
         try:
@@ -96,7 +101,14 @@ def status_report(settings: Settings) -> Iterator[str]:
             return
         except WarehouseBusyError as busy:
             yield f"{busy.message} What follows is from the published copy."
+        except WarehouseError as error:
+            if not settings.published_path.exists():
+                raise
+            trouble = error
+            yield "The working file cannot be read, see below. What follows is from the published copy."
     yield from _status(settings, _published(settings))
+    if trouble:
+        raise trouble
 
 
 def _status(settings: Settings, rows: Rows) -> Iterator[str]:

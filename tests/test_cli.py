@@ -8,11 +8,13 @@ import sys
 import urllib.request
 from collections.abc import Callable
 from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 import pytest
+from processes import started
 from rows import FLOOZ, MIXX, at, bill, history, insert, payments, sync_row
 from typer.testing import CliRunner
 from wire import FakeClock
@@ -22,6 +24,7 @@ from cashpay_pipeline.diagnosis import diagnose
 from cashpay_pipeline.marts import all_marts, build_mart
 from cashpay_pipeline.settings import Settings
 from cashpay_pipeline.simulator.process import SimulatorProcess
+from cashpay_pipeline.simulator.switches import describe_switches
 from cashpay_pipeline.summary import sync_summary
 from cashpay_pipeline.sync import run_sync
 from cashpay_pipeline.terminal import printable, show_rows
@@ -102,6 +105,7 @@ def test_sync_chooses_the_job(environment: Settings, simulator: SimulatorProcess
     with dg.DagsterInstance.from_config(str(tmp_path / ".dagster")) as instance:
         assert [run.job_name for run in instance.get_runs()] == ["recheck_open_bills", "full_refresh", "refresh"]
     assert cashpay("sync", "--full", "--recheck").exit_code == 2
+    assert cashpay("sync", "--full", "--limit", "5").exit_code == 2
 
 
 def test_sync_that_is_incomplete_exits_1_and_says_why(environment: Settings, simulator: SimulatorProcess) -> None:
@@ -289,6 +293,17 @@ def test_status_reads_the_published_copy_while_a_sync_is_writing(environment: Se
     assert "Last sync: refresh, complete" in result.stdout
 
 
+def test_status_tells_what_it_can_while_another_program_is_in_the_working_file(environment: Settings) -> None:
+    read(environment)
+    program = "import duckdb, sys; held = duckdb.connect(sys.argv[1]); print('holding', flush=True); sys.stdin.read()"
+    with started(program, environment, str(environment.warehouse_path)) as other:
+        assert other.stdout and other.stdout.readline() == "holding\n"
+        result = cashpay("status")
+    assert result.exit_code == 1
+    assert "from the published copy" in result.stdout and "Last sync: refresh, complete" in result.stdout
+    assert f"open elsewhere (process {other.pid})" in result.stderr
+
+
 def test_status_before_the_first_sync_says_what_to_do(environment: Settings) -> None:
     result = cashpay("status")
     assert result.exit_code == 1
@@ -356,6 +371,19 @@ def test_help_names_every_command_and_a_wrong_one_exits_2() -> None:
         assert command in result.stdout
         assert cashpay(command, "--help").exit_code == 0
     assert cashpay("nonsense").exit_code == 2
+    assert cashpay("--version").stdout == f"cashpay_pipeline {version('cashpay_pipeline')}\n"
+
+
+def test_days_in_the_wrong_order_are_refused() -> None:
+    result = cashpay("reconcile", "orders.csv", "--from", "2026-12-31", "--to", "2026-01-01")
+    assert result.exit_code == 2 and "--from is after" in result.stderr
+
+
+def test_the_simulator_lists_its_switches(capsys: pytest.CaptureFixture[str]) -> None:
+    result = cashpay("simulator", "--help")
+    assert result.exit_code == 0 and result.stdout.startswith("usage: cashpay simulator ")
+    for switch in describe_switches():
+        assert f"  {switch['name']}={switch['default']}" in result.stdout
 
 
 def test_the_simulator_runs_in_the_foreground_until_told_to_stop(make_port: Callable[[], int]) -> None:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import textwrap
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from cashpay_pipeline.simulator.credentials import MAIN_ACCOUNT
-from cashpay_pipeline.simulator.switches import Switches, parse_switch
+from cashpay_pipeline.simulator.switches import Switches, describe_switches, parse_switch
 
 
 @dataclass
@@ -61,8 +63,10 @@ def parse_moment(text: str) -> datetime:
 def parse_options(argv: list[str]) -> SimulatorOptions:
     """Return the options that a command line asks for; wrong usage ends the program with status 2."""
     parser = argparse.ArgumentParser(
-        prog="python -m cashpay_pipeline.simulator",
+        prog="cashpay simulator",
         description="A CashPay of your own on this computer: made-up bills over real HTTP.",
+        epilog="switches, each with its default and its other values:\n\n" + "\n".join(_switch_lines()),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     standard = SimulatorOptions()
     add = parser.add_argument
@@ -75,7 +79,14 @@ def parse_options(argv: list[str]) -> SimulatorOptions:
     add("--frozen", action="store_true", help="time stands still until you move it")
     add("--state", type=Path, metavar="FILE", help="keep the world in this file over restarts")
     add("--account", action="append", default=[], metavar="NAME", help="one more account; can be repeated")
-    add("--switch", action="append", default=[], type=parse_switch, metavar="NAME=VALUE", help="can be repeated")
+    add(
+        "--switch",
+        action="append",
+        default=[],
+        type=parse_switch,
+        metavar="NAME=VALUE",
+        help="see below; can be repeated",
+    )
     add("--credential", action="append", default=[], type=parse_switch, metavar="NAME=VALUE", help="can be repeated")
     add("--stop-with-stdin", action="store_true", help="stop when standard input ends")
     found = parser.parse_args(argv)
@@ -96,3 +107,11 @@ def parse_options(argv: list[str]) -> SimulatorOptions:
         )
     except ValueError as error:
         parser.error(str(error))
+
+
+def _switch_lines() -> Iterator[str]:
+    for switch in describe_switches():
+        others = [str(value) for value in switch["values"] if value != switch["default"]]
+        values = " | ".join([f"{switch['name']}={switch['default']}", *others])
+        yield textwrap.fill(values, 100, initial_indent="  ", subsequent_indent="      ")
+        yield textwrap.fill(switch["question"], 100, initial_indent="      ", subsequent_indent="      ")
