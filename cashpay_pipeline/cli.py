@@ -80,7 +80,9 @@ def check() -> None:
         say(DEMO_NOTICE)
     all_well = True
     with with_demo(settings) as reachable:
-        for finding in diagnose(reachable, lambda seconds, reason: complain(f"Waiting {seconds:.0f} s: {reason}")):
+        for finding in diagnose(
+            reachable, on_wait=lambda seconds, reason: complain(f"Waiting {seconds:.0f} s: {reason}")
+        ):
             say(f"{'ok     ' if finding.ok else 'PROBLEM'}  {finding.text}")
             all_well = all_well and finding.ok
     raise typer.Exit(0 if all_well else 1)
