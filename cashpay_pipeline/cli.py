@@ -127,7 +127,7 @@ def sync(
         say(line)
     if not outcome.is_good:
         complain(f"Not all is well: see above, or run {outcome.run_id} in the interface (make ui).")
-        raise typer.Exit(1)
+        raise typer.Exit(128 + outcome.signal if outcome.signal else 1)
 
 
 @app.command()

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from cashpay_pipeline.settings import Settings
 
 REFUSALS = 3
-TRY_AGAIN = ("unavailable", "rate_limited", "killed")
+TRY_AGAIN = ("unavailable", "rate_limited", "killed", "interrupted")
 """What may be over in an hour."""
 
 LAST_ERRORS = """

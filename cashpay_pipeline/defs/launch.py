@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from errno import EACCES
 from pathlib import Path
+from signal import SIGINT, SIGTERM, Signals
 
 import dagster as dg
 
@@ -28,11 +29,13 @@ class Outcome:
         run_id: its name in the interface.
         failures: what each failed step says.
         red_checks: what must be true and is not.
+        signal: what interrupted it, if anything did.
     """
 
     run_id: str
     failures: list[str]
     red_checks: list[str]
+    signal: Signals | None = None
 
     @property
     def is_good(self) -> bool:
@@ -83,7 +86,17 @@ def run_job(
         for check in result.get_asset_check_evaluations()
         if not check.passed and check.severity == dg.AssetCheckSeverity.ERROR
     ]
-    return Outcome(result.run_id, [_reason(event) for event in result.all_events if event.is_step_failure], red)
+    failures = [event for event in result.all_events if event.is_step_failure]
+    heard = next((signal for event in failures if (signal := _signal(event))), None)
+    return Outcome(result.run_id, [_reason(event) for event in failures], red, heard)
+
+
+def _signal(event: dg.DagsterEvent) -> Signals | None:
+    """What interrupted a step; the sync notes a SIGTERM (sync/run.py)."""
+    error = event.step_failure_data.error
+    if error is None or error.cls_name != dg.DagsterExecutionInterruptedError.__name__:
+        return None
+    return SIGTERM if SIGTERM.name in error.message else SIGINT
 
 
 def _reason(event: dg.DagsterEvent) -> str:
@@ -94,6 +107,6 @@ def _reason(event: dg.DagsterEvent) -> str:
     error = data.error
     while error and error.cause:
         error = error.cause
-    if error and error.cls_name == dg.DagsterExecutionInterruptedError.__name__:
+    if _signal(event):
         return "Interrupted. What was read is kept; run the same command again to go on."
     return f"Unexpected failure in {event.step_key}: {error.message.strip() if error else 'no reason given'}"

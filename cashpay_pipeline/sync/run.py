@@ -1,11 +1,10 @@
 """Open everything, run one kind of sync, and tell the truth about it, whatever happens."""
 
 import gc
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-from signal import SIG_DFL, SIGTERM, getsignal, set_wakeup_fd, signal
+from signal import SIGINT, SIGTERM, Signals, set_wakeup_fd
 from socket import socketpair
 from threading import Thread, current_thread, main_thread
 
@@ -78,7 +77,7 @@ def run_sync(
             with warehouse.transaction():
                 batch.save_record()
             try:
-                with _stopped_by_sigterm(client), _rare_garbage_collections():
+                with _cut_off_by_signals(client), _rare_garbage_collections():
                     _KINDS[kind](session, limit)
                     _finish(session)
             except BaseException as error:
@@ -130,23 +129,22 @@ _KINDS: dict[Kind, Callable[[Session, int | None], None]] = {
 
 
 @contextmanager
-def _stopped_by_sigterm(client: CashpayClient) -> Iterator[None]:
-    """Let a service manager's SIGTERM end the sync like an error: what was read is stored, exit 143 (R8).
+def _cut_off_by_signals(client: CashpayClient) -> Iterator[None]:
+    """Cut off requests in flight when a signal ends the sync: they can take minutes, and nothing is lost by it (R8).
 
-    Requests that are in flight are cut off: they can take minutes, and nothing is lost by it. A thread of its own does
-    that, for Python tells the main thread of a signal only between two of its steps: one that comes just before it
-    begins to wait for an answer would be heard after the answer.
+    Whoever runs us, Dagster or Python itself, makes an exception of SIGINT and SIGTERM, in the main thread; it gets a
+    note of which one it was. But the exception would wait for the threads that read, and Python tells the main thread
+    of a signal only between two of its steps. So a thread of its own listens.
     """
-    if current_thread() is not main_thread() or getsignal(SIGTERM) is not SIG_DFL:
+    if current_thread() is not main_thread():  # where no signal arrives
         yield
         return
-
-    def stop(*_: object) -> None:
-        sys.exit(128 + SIGTERM)
+    names: list[str] = []
 
     def listen() -> None:
         while number := heard.recv(1):
-            if number[0] == SIGTERM:
+            if number[0] in (SIGINT, SIGTERM):
+                names.append(Signals(number[0]).name)
                 client.stop()
 
     heard, told = socketpair()
@@ -155,11 +153,13 @@ def _stopped_by_sigterm(client: CashpayClient) -> Iterator[None]:
         listener = Thread(target=listen, daemon=True)
         listener.start()
         before = set_wakeup_fd(told.fileno(), warn_on_full_buffer=False)
-        signal(SIGTERM, stop)
         try:
             yield
+        except BaseException as error:
+            if names and not isinstance(error, Exception):
+                error.add_note(names[0])
+            raise
         finally:
-            signal(SIGTERM, SIG_DFL)
             set_wakeup_fd(before)
             told.close()
             listener.join()
@@ -189,10 +189,13 @@ def _fail(session: Session, error: BaseException) -> None:
     """Keep what was read before the stop, and say why it stopped."""
     record = session.record
     record.status, record.complete = "failed", False
-    record.error_code = error.code if isinstance(error, CashpayError) else type(error).__name__
+    is_stopped = not isinstance(error, Exception)  # from outside: Ctrl-C, a service manager, Dagster
     if isinstance(error, CashpayError):
+        record.error_code = error.code
         record.lacks(error.message)
-    if isinstance(error, CashpayError | KeyboardInterrupt | SystemExit):
+    else:
+        record.error_code = "interrupted" if is_stopped else type(error).__name__
+    if isinstance(error, CashpayError) or is_stopped:
         session.save()
 
 

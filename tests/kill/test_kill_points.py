@@ -3,12 +3,15 @@
 import os
 import shutil
 import signal
+import subprocess
+import sys
 import time
 from random import Random
 
 import duckdb
 import pytest
 from jobs import digest
+from processes import environment_of
 from truth import query
 
 from cashpay_pipeline.sqlfiles import sql_folder
@@ -203,27 +206,27 @@ def test_K14_killed_at_any_moment_of_a_migration(repeats, night, tmp_path):
     night.check_heals()
 
 
-def test_R8_sigterm_keeps_what_was_read_and_exits_143(night):
-    ended = night.run("full_refresh", death={"moment": "before page", "number": 4, "signal": signal.SIGTERM})
-    assert ended["code"] == 143, ended
-    assert query(night.settings.warehouse_path, "select count(*) as n from core.bills")[0]["n"] == 3 * 15
-    (sync,) = query(night.settings.warehouse_path, "select status, error_code from core.syncs")
-    assert sync == {"status": "failed", "error_code": "SystemExit"}
-    night.check_heals()
-
-
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=lambda n: n.name)
 @pytest.mark.parametrize("in_flight", [1, 3])
-def test_R8_sigterm_while_cashpay_does_not_answer_ends_soon(in_flight, night):
+def test_R8_a_signal_while_cashpay_does_not_answer_ends_the_command_soon_and_keeps_what_was_read(
+    in_flight, number, night, tmp_path
+):
     night.simulator.faults([{"path": "/orders", "kind": "hang", "after": 2, "times": None}])
-    job = night.job("full_refresh")
-    job["settings"]["max_in_flight"] = in_flight
-    pid = night.children.start(job)
-    while not any(entry["fault"] == "hang" for entry in night.simulator.log()):
-        pass
-    asked = time.monotonic()
-    os.kill(pid, signal.SIGTERM)
-    ended = night.children.wait(pid)
-    assert (ended["code"], time.monotonic() - asked < 10) == (143, True), ended
+    settings = night.settings.model_copy(update={"max_in_flight": in_flight, "page_size": 15})
+    home = {"DAGSTER_HOME": str(tmp_path / "dagster")}
+    with subprocess.Popen(
+        [sys.executable, "-m", "cashpay_pipeline", "sync", "--full"],
+        env=environment_of(settings, **home), stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True,
+    ) as command:  # fmt: skip
+        while not any(entry["fault"] == "hang" for entry in night.simulator.log()):
+            assert command.poll() is None
+        asked = time.monotonic()
+        command.send_signal(number)
+        _, said = command.communicate()
+    assert (command.returncode, time.monotonic() - asked < 30) == (128 + number, True), said
+    assert "Interrupted. What was read is kept" in said
     assert query(night.settings.warehouse_path, "select count(*) as n from core.bills")[0]["n"] == 30
+    (sync,) = query(night.settings.warehouse_path, "select status, error_code from core.syncs")
+    assert sync == {"status": "failed", "error_code": "interrupted"}
     night.simulator.faults([])
     night.check_heals()

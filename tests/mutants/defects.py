@@ -70,8 +70,8 @@ DEFECTS = [
     Defect(
         "watermark_of_an_unfinished_walk",
         PACKAGE + "sync/run.py",
-        "SystemExit):\n        session.save()",
-        "SystemExit):\n        session.save(lambda: walks._save_progress(session, session.begun, whole=False))",
+        "or is_stopped:\n        session.save()",
+        "or is_stopped:\n        session.save(lambda: walks._save_progress(session, session.begun, whole=False))",
         WALKS + "watermark",
     ),
     Defect(
