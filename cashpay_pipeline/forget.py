@@ -1,7 +1,8 @@
 """Forget a customer, as Togo's law 2019-014 gives everybody the right to (S12).
 
-No trace is left in current bills, history and rows set aside; amounts, states and times stay. CashPay goes on sending
-the customer, so the keyed hash of the phone is remembered, and every later reading leaves the customer out.
+No trace is left in current bills, history and rows set aside, nor in references that were made of the phone; CashPay's
+own key, amounts, states and times stay. CashPay goes on sending the customer, so the keyed hash of the phone is
+remembered, and every later reading leaves the customer out.
 """
 
 import json
@@ -28,6 +29,7 @@ union
 select account, order_reference from core.bills where client_key = $key
 """
 PAYLOAD = {"id": "int64", "payload": TEXT, "digest": TEXT}
+PAYMENT = {"account": TEXT, "order_reference": TEXT, "payment_number": "Int64", "thirdparty_reference": TEXT}
 
 _MASKED_PHONE = re.compile(r"\*{6}\d{2}")
 
@@ -55,20 +57,21 @@ def forget(settings: Settings, phone: str, *, clock: Clock | None = None) -> For
         raise WarehouseError("Nothing is stored yet.", where=str(settings.warehouse_path))
     with open_warehouse(settings, owner="cashpay forget", clock=clock) as warehouse:
         key = settings.pii_key.get_secret_value() if settings.pii_key else None
-        dropping = Masker("drop", privacy.load_key(key, settings.data_folder))
+        masker = Masker("drop", privacy.load_key(key, settings.data_folder))
         checks = {row["pii_key_check"] for row in warehouse.rows("select pii_key_check from core.accounts")}
-        if checks - {dropping.fingerprint}:
+        if checks - {masker.fingerprint}:
             raise GuardError(
                 "The key that customers are recognised by is not the one this file was written with.",
                 where=str(settings.warehouse_path),
                 next_step="Put back the former CASHPAY_PII_KEY or the file pii.key of the data folder.",
             )
-        client_key = dropping.client_key(phone)
+        client_key = masker.client_key(phone)
         with warehouse.transaction():
             warehouse.connection.execute(HERS, {"key": client_key})
-            _forget_versions(warehouse, dropping)
+            _forget_versions(warehouse, masker, phone)
             bills = _forget_bills(warehouse, settings)
-            _forget_issues(warehouse, dropping, client_key)
+            _forget_issues(warehouse, masker, phone)
+            _forget_orders(warehouse, phone)
             warehouse.execute("delete from core.forgotten_clients where client_key = ?", [client_key])
             warehouse.execute("insert into core.forgotten_clients values (?, ?)", [client_key, clock.now()])
         for mart in all_marts():
@@ -78,29 +81,31 @@ def forget(settings: Settings, phone: str, *, clock: Clock | None = None) -> For
     return Forgotten(bills, sorted(path for copy in copies for path in settings.data_folder.glob(copy)))
 
 
-def _forget_versions(warehouse: Warehouse, dropping: Masker) -> None:
+def _forget_versions(warehouse: Warehouse, masker: Masker, phone: str) -> None:
     rows = warehouse.rows(
         "select v.rowid as id, v.payload from core.bill_versions as v join hers using (account, order_reference)"
     )
-    _rewrite(warehouse, "core.bill_versions", ", digest = cleaned.digest", rows, dropping)
+    _rewrite(warehouse, "core.bill_versions", ", digest = cleaned.digest", rows, masker, phone)
 
 
-def _forget_issues(warehouse: Warehouse, dropping: Masker, client_key: str) -> None:
+def _forget_issues(warehouse: Warehouse, masker: Masker, phone: str) -> None:
     rows = warehouse.rows(
         "select rowid as id, payload from core.data_issues "
         "where contains(payload, ?) or (account, order_reference) in (select (account, order_reference) from hers)",
-        [client_key],
+        [masker.client_key(phone)],
     )
-    _rewrite(warehouse, "core.data_issues", "", rows, dropping)
+    _rewrite(warehouse, "core.data_issues", "", rows, masker, phone)
 
 
-def _rewrite(warehouse: Warehouse, table: str, more: str, rows: list[dict[str, Any]], dropping: Masker) -> None:
+def _rewrite(
+    warehouse: Warehouse, table: str, more: str, rows: list[dict[str, Any]], masker: Masker, phone: str
+) -> None:
     """Put payloads without the customer in the place of those with."""
     if not rows:
         return
     cleaned = []
     for row in rows:
-        record = dropping.mask(json.loads(row["payload"], parse_float=Decimal))
+        record = masker.forget(json.loads(row["payload"], parse_float=Decimal), phone)
         payload = _MASKED_PHONE.sub(privacy.HIDDEN, changes.payload(record))
         cleaned.append((row["id"], payload, changes.digest(payload)))
     warehouse.execute(
@@ -111,9 +116,9 @@ def _rewrite(warehouse: Warehouse, table: str, more: str, rows: list[dict[str, A
 
 
 def _forget_bills(warehouse: Warehouse, settings: Settings) -> int:
-    """Type the newest payloads anew, for a description may name the phone; gives the number of bills."""
+    """Type the newest payloads anew, for any text may name the phone; gives the number of bills."""
     rows = warehouse.rows(
-        "select b.rowid as id, v.payload from core.bills as b join hers using (account, order_reference) "
+        "select b.rowid as id, b.account, v.payload from core.bills as b join hers using (account, order_reference) "
         "join core.bill_versions as v using (account, order_reference, version)"
     )
     if not rows:
@@ -121,13 +126,34 @@ def _forget_bills(warehouse: Warehouse, settings: Settings) -> int:
     typed = normalize_bills(
         [json.loads(row["payload"], parse_float=Decimal) for row in rows], source_timezone=settings.source_timezone
     )
-    described = typed.bills()["description"].tolist()
     warehouse.execute(
         "update core.bills as stored set client_key = null, client_phone_masked = null, "
-        "description = cleaned.description from cleaned where stored.rowid = cleaned.id",
+        "merchant_reference = cleaned.merchant_reference, code = cleaned.code, description = cleaned.description, "
+        "bill_url = cleaned.bill_url from cleaned where stored.rowid = cleaned.id",
+        cleaned=typed.bills().assign(id=[rows[place]["id"] for place in typed.contents]),
+    )
+    warehouse.execute(
+        "update core.payments as stored set thirdparty_reference = cleaned.thirdparty_reference from cleaned "
+        "where (stored.account, stored.order_reference, stored.payment_number) "
+        "= (cleaned.account, cleaned.order_reference, cleaned.payment_number)",
         cleaned=frame(
-            [(rows[place]["id"], text) for place, text in zip(typed.contents, described, strict=True)],
-            {"id": "int64", "description": TEXT},
+            [
+                (rows[place]["account"], *payment[:3])
+                for place, (_, payments) in typed.contents.items()
+                for payment in payments
+            ],
+            PAYMENT,
         ),
     )
     return len(rows)
+
+
+def _forget_orders(warehouse: Warehouse, phone: str) -> None:
+    """The shop's own orders may have the phone as their reference."""
+    references = [row["reference"] for row in warehouse.rows("select distinct reference from marts.reconciliation")]
+    cleaned = [(old, new) for old in references if old and (new := privacy.without_phone(old, phone)) != old]
+    warehouse.execute(
+        "update marts.reconciliation as stored set reference = cleaned.new from cleaned "
+        "where stored.reference = cleaned.old",
+        cleaned=frame(cleaned, {"old": TEXT, "new": TEXT}),
+    )

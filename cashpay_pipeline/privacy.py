@@ -24,6 +24,8 @@ PERSONAL_FIELDS = frozenset(
 )
 PHONE_FIELDS = frozenset({"phone", "telephone", "tel", "mobile", "msisdn", "phone_number"})
 FREE_TEXT_FIELDS = frozenset({"description", "message", "comment", "note", "label"})
+KEPT_FIELDS = frozenset({"order_reference", "orderNum", "amount", "received_amount"})
+"""Keys and money stay, whatever phone they may look like."""
 
 _NO_DIGIT = re.compile(r"\D")
 _MASKED = re.compile(r"\*{3}(?:\*{3}\d\d)?")
@@ -66,16 +68,18 @@ class Masker:
         """The record as it may be stored; the original is not changed. One that was stored can be masked again."""
         masked = self._value(record, "", inside=False)
         if self._forgotten and not self._forgotten.isdisjoint(_client_keys(masked)):
-            return Masker("drop", self._key).mask(record)
+            return self.forget(record, *(p for p in _phones(record) if self.client_key(p) in self._forgotten))
         return masked
 
+    def forget(self, record: Any, *phones: str) -> Any:
+        """The record as with `drop`, and without these phones in any reference that was made of them."""
+        left = Masker("drop", self._key).mask(record)
+        for phone in phones:
+            left = _without(left, _written(phone))
+        return left
+
     def _client_key(self, phone: str) -> str:
-        digits = _digits(phone)
-        if len(digits) > 8:
-            digits = digits.removeprefix("00")
-        if len(digits) == 8:
-            digits = f"228{digits}"
-        return hmac.digest(self._key, digits.encode(), "sha256").hex()[:32]
+        return hmac.digest(self._key, _with_country(phone).encode(), "sha256").hex()[:32]
 
     def _value(self, value: Any, field: str, *, inside: bool) -> Any:
         if isinstance(value, dict):
@@ -151,6 +155,48 @@ def _client_keys(masked: Any) -> Iterator[str]:
     elif isinstance(masked, list):
         for value in masked:
             yield from _client_keys(value)
+
+
+def _phones(value: Any, field: str = "") -> Iterator[str]:
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            yield from _phones(inner, name.casefold())
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _phones(inner, field)
+    elif field in PHONE_FIELDS:
+        yield str(value)
+
+
+def _with_country(phone: str) -> str:
+    digits = _digits(phone)
+    if len(digits) > 8:
+        digits = digits.removeprefix("00")
+    return f"228{digits}" if len(digits) == 8 else digits
+
+
+def _written(phone: str) -> re.Pattern[str]:
+    """A phone however it is written: with its country or without, in groups or in one."""
+    digits = _with_country(phone)
+    is_of_togo = digits.startswith("228") and len(digits) == 11
+    number = r"[\s.\-]?".join(digits[3:] if is_of_togo else digits)
+    country = r"(?:228[\s.\-]?)?" if is_of_togo else ""
+    return re.compile(rf"(?<!\d)(?:(?:\+|00)[\s.\-]?)?{country}{number}(?!\d)")
+
+
+def _without(value: Any, written: re.Pattern[str]) -> Any:
+    if isinstance(value, dict):
+        return {n: inner if n in KEPT_FIELDS else _without(inner, written) for n, inner in value.items()}
+    if isinstance(value, list):
+        return [_without(inner, written) for inner in value]
+    if isinstance(value, (str, int)) and written.search(text := str(value)):
+        return written.sub(HIDDEN, text)
+    return value
+
+
+def without_phone(reference: str, phone: str) -> str:
+    """A reference without this phone."""
+    return _written(phone).sub(HIDDEN, reference)
 
 
 def hide_phones(text: str) -> str:

@@ -11,6 +11,7 @@ from cashpay_pipeline.errors import GuardError, SettingsError, WarehouseError
 from cashpay_pipeline.export import export_table
 from cashpay_pipeline.forget import forget
 from cashpay_pipeline.privacy import Masker
+from cashpay_pipeline.reconcile import Mapping, reconcile
 from cashpay_pipeline.sync.rebuild import rebuild
 from cashpay_pipeline.warehouse import open_warehouse, publish, read_published
 from cashpay_pipeline.warehouse.backup import backup
@@ -94,6 +95,53 @@ def test_S12_later_readings_leave_the_customer_out_and_are_no_change(shop):
         "select distinct client_key, client_phone_masked from core.bills where order_reference <> 'HIS'"
     ) == [(None, None)]
     assert not shop.rows("select 1 from core.bill_versions where contains(payload, '*42')")
+
+
+WAYS = [PHONE, "22800004242", "0022800004242", "00004242", "CMD-228 00 00 42 42", "+228-00-00-42-42", "T_00004242/2"]
+GONE = ["***", "***", "***", "***", "CMD-***", "***", "T_***/2"]
+
+
+def paid_under_her_number(shop, way, **fields):
+    """The shop uses its customers' numbers as references, and so does the operator."""
+    payment = {"thirdparty_reference": way, "amount": 22800004242, "gateway": {"libelle": "Flooz"}}
+    paid = {"state": "Paid", "amount": 22800004242, "received_amount": 22800004242, "payments": [payment]}
+    her_bill(shop, f"{WAYS.index(way)}-00004242", **(paid | {"merchant_reference": way} | fields))
+
+
+@pytest.mark.parametrize("pii", ["mask", "keep"])
+def test_S12_her_number_is_gone_from_references_and_later_readings_do_not_bring_it_back(shop, pii, tmp_path):
+    for way in WAYS:
+        paid_under_her_number(shop, way)
+    his = {"lastname": "AUTRE", "phone": OTHER}
+    shop.bill("HIS", client=his, merchant_reference=OTHER, state="Paid", amount=5, received_amount=5)
+    shop.spoil(f"{len(WAYS) - 1}-00004242", set={"shop": {"name": "00004242", "number": 22800004242}})
+    shop.sync(pii=pii)
+    publish(shop.settings)
+    orders = tmp_path / "orders.csv"
+    orders.write_text("reference;montant;paye\n" + "".join(f"{way};1;oui\n" for way in [*WAYS[:4], OTHER]))
+    reconcile(shop.settings, str(orders), Mapping())
+    money = "select order_reference, amount, received_amount, state, version from core.bills order by all"
+    paid = "select order_reference, amount from core.payments order by all"
+    before = shop.rows(money), shop.rows(paid)
+
+    assert forget(settings_of(shop, pii=pii), "00 00 42 42").bills == len(WAYS)
+
+    assert (shop.rows(money), shop.rows(paid)) == before
+    assert shop.bills("merchant_reference") == [*((gone,) for gone in GONE), (OTHER,)]
+    assert shop.rows(
+        "select thirdparty_reference from core.payments where order_reference <> 'HIS' order by order_reference"
+    ) == [(gone,) for gone in GONE]
+    assert shop.payload(f"{len(WAYS) - 1}-00004242")["shop"] == {"name": "***", "number": "***"}
+    references = shop.rows("select distinct reference from marts.reconciliation order by all")
+    assert references == [("***",), (OTHER,), ("CMD-***",), ("T_***/2",)]
+    again = shop.sync(pii=pii)
+    assert (again.bills_new, again.bills_changed) == (0, 0)
+    paid_under_her_number(shop, WAYS[1], state="Canceled", merchant_reference="NEW 00004242")
+    assert shop.sync(pii=pii).bills_changed == 1
+    assert shop.payload("1-00004242")["merchant_reference"] == "NEW ***"
+    rebuilt = shop.bills("*"), shop.rows("select * from core.payments order by all")
+    rebuild(shop.settings)
+    assert (shop.bills("*"), shop.rows("select * from core.payments order by all")) == rebuilt
 
 
 def test_S12_a_rebuild_does_not_bring_the_customer_back(shop):

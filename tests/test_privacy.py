@@ -271,6 +271,17 @@ def test_S10_a_key_of_somebody_elses_making_is_hidden(key):
     assert masked["client"]["phone"] == "******42" and masked["client"]["client_key"] in ("***", None, ["***"])
 
 
+@pytest.mark.parametrize("written", ["33612345678", "+33612345678", "0033612345678", "+33 6-12-34-56-78"])
+def test_S12_a_phone_of_another_country_is_gone_from_references(written):
+    assert masker().forget({"reference": f"CMD-{written}-2"}, "+33 6 12 34 56 78") == {"reference": "CMD-***-2"}
+
+
+def test_S12_keys_money_and_other_numbers_stay_in_a_forgotten_record():
+    kept = {"order_reference": PHONE, "orderNum": 4242, "amount": 22800004242, "received_amount": "00004242"}
+    kept |= {"merchant_reference": "100004242", "code": "00004242-1", "payments": [{"amount": 4242}], "ok": True}
+    assert masker().forget(kept, PHONE) == kept | {"code": "***-1"}
+
+
 def test_S11_the_typed_columns_of_a_masked_bill():
     record = {"order_reference": "A", "state": "Pending", "amount": 1, "currency": "XOF", "client": {"phone": PHONE}}
     for mode, expected in {
