@@ -188,6 +188,39 @@ def test_many_bills_gone_at_once_are_not_believed(settings, sync, quiet_shop):
     ]
 
 
+def test_H9_not_even_one_bill_is_gone_where_details_answer_404_to_everything(settings, sync, quiet_shop):
+    plant(quiet_shop, "YOUNG", days_old=0.02)
+    sync()
+    quiet_shop.advance(minutes=15)
+    quiet_shop.faults([{"path": "/orders/{ref}", "status": 404, "times": None}])
+    result = sync(kind="recheck")
+    assert result.status == "incomplete"
+    assert result.warnings == [
+        "CashPay does not know 1 of 1 bills, nor shows it the details of another one: nothing was marked."
+    ]
+    assert query(settings.warehouse_path, "select count(*) as n from core.bills where missing_since is not null") == [
+        {"n": 0}
+    ]
+
+
+def test_many_bills_gone_at_once_are_marked_once_the_list_shows_none_of_them(settings, sync, quiet_shop):
+    for n in range(30):
+        plant(quiet_shop, f"OPEN-{n:02}", days_old=3)
+    sync()
+    quiet_shop.advance(days=1)
+    for n in range(30):
+        quiet_shop.delete_bill(f"OPEN-{n:02}")
+    result = sync(kind="recheck")
+    assert result.warnings == [
+        "CashPay does not know 30 of 35 bills: nothing was marked; the next full refresh looks for them in the list."
+    ]
+    assert sync(kind="full_refresh").complete
+    assert query(settings.warehouse_path, "select count(*) as n from core.bills where missing_since is not null") == [
+        {"n": 30}
+    ]
+    assert sync(kind="recheck").warnings == []
+
+
 def test_H13_a_bill_whose_details_are_refused_is_set_aside_and_the_rest_goes_on(settings, sync, quiet_shop):
     plant(quiet_shop, "REFUSED", days_old=3)
     plant(quiet_shop, "FINE", days_old=3)

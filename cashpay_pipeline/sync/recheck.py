@@ -92,6 +92,14 @@ order by array_position($classes, age_class), money_told_at, order_reference
 limit $limit
 """
 
+LAST_SHOWN = """
+select order_reference from core.bills
+where account = $account and missing_since is null and first_seen_at < $begun
+    and not list_contains($gone, order_reference)
+order by verified_at desc, order_reference
+limit 1
+"""
+
 CROWDED_PAGES = """
 with by_hour as (
     select date_trunc('hour', created_at) as hour, count(*) as bills
@@ -148,13 +156,18 @@ def recheck_due_bills(session: Session, limit: int | None = None) -> None:
         session.record.warn(f"{count - len(allowed)} re-checks that are due are left for the next run.")
 
 
-def read_details(session: Session, references: Sequence[str]) -> None:
+def read_details(session: Session, references: Sequence[str], *, are_unlisted: bool = False) -> None:
     """Read bills one by one, a few at a time; mark those that CashPay does not know any more.
+
+    Args:
+        session: the sync under way.
+        references: the bills.
+        are_unlisted: whether the list does not show them either; then it is no wonder that many are gone.
 
     Raises:
         UnavailableError: several in a row could not be read; those before are stored.
     """
-    failures = 0
+    failures = found = 0
     gone: list[tuple[str, datetime]] = []
     with ThreadPoolExecutor(max_workers=session.settings.max_in_flight) as pool:
         for start in range(0, len(references), CHUNK):
@@ -166,12 +179,17 @@ def read_details(session: Session, references: Sequence[str]) -> None:
                 if outcome is None:
                     gone.append((reference, moment))
                 else:
+                    found += isinstance(outcome, dict)
                     _take(session, reference, outcome, asked_at, moment)
             if session.batch.is_due:
                 session.save()
             session.tell()
-    if len(gone) > max(GONE_AT_LEAST, GONE_SHARE * len(references)):
-        session.record.lacks(f"CashPay does not know {len(gone)} of {len(references)} bills: nothing was marked.")
+    told = f"CashPay does not know {len(gone)} of {len(references)} bills"
+    if not are_unlisted and len(gone) > max(GONE_AT_LEAST, GONE_SHARE * len(references)):
+        session.record.lacks(f"{told}: nothing was marked; the next full refresh looks for them in the list.")
+        gone = []
+    elif gone and not found and not _finds_another(session, gone):
+        session.record.lacks(f"{told}, nor shows it the details of another one: nothing was marked.")
         gone = []
 
     def mark_gone() -> None:
@@ -181,6 +199,21 @@ def read_details(session: Session, references: Sequence[str]) -> None:
     session.save(mark_gone)
     if gone:
         session.record.warn(f"CashPay no longer knows {len(gone)} bills: see core.bills.missing_since.")
+
+
+def _finds_another(session: Session, gone: Sequence[tuple[str, datetime]]) -> bool:
+    """Whether CashPay shows the details of a bill that it has shown last; one that was known before this sync.
+
+    Where details answer 404 to everything, or the list is another merchant's, no bill is gone by that.
+    """
+    last = session.warehouse.rows(
+        LAST_SHOWN, {"account": session.account, "begun": session.begun, "gone": [reference for reference, _ in gone]}
+    )
+    for reference, outcome, asked_at, moment in (_details(session, bill["order_reference"]) for bill in last):
+        if isinstance(outcome, dict):
+            _take(session, reference, outcome, asked_at, moment)
+            return True
+    return False
 
 
 def _find_due(session: Session) -> int:

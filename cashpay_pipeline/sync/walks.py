@@ -17,8 +17,19 @@ FUTURE_TOLERATED = timedelta(minutes=5)
 EARLIEST_SANE = datetime(2000, 1, 1, tzinfo=UTC)
 RESUME_WITHIN = timedelta(days=14)
 WHOLE_LIST_EVERY = timedelta(days=7)
-SHRINK_SHARE, SHRINK_AT_LEAST = 0.05, 20
 MISSING_LOOKED_UP = 1_000
+MISSING_A_NIGHT, MISSING_SHARE_A_NIGHT = 20, 0.05
+
+UNSEEN = """
+select order_reference
+from core.bills as bill
+where account = $account and missing_since is null and verified_at < $started and not exists (
+    select 1 from core.data_issues as issue -- the list shows it, in a row that cannot be counted
+    where issue.account = bill.account and issue.order_reference = bill.order_reference
+        and issue.source = 'list' and issue.last_seen_at >= $started
+)
+order by verified_at, order_reference
+"""
 
 
 def read_gateways(session: Session) -> None:
@@ -187,10 +198,11 @@ def _finish_whole_list(session: Session, bills: BillList, started: datetime) -> 
     )
     if bills.total is not None and met < bills.total:
         record.lacks(f"CashPay counts {bills.total} bills, its list shows {met}: {bills.total - met} were not found.")
-    elif bills.total is not None and met > bills.total:
-        record.warn(f"CashPay counts {bills.total} bills, its list shows {met}: its count is not up to date.")
-    if not record.incomplete:
-        _look_for_missing(session, started)
+    else:
+        if bills.total is not None and met > bills.total:
+            record.warn(f"CashPay counts {bills.total} bills, its list shows {met}: its count is not up to date.")
+        if not begins_too_late:
+            _look_for_missing(session, started)
     session.save(lambda: _save_progress(session, started, whole=not begins_too_late))
 
 
@@ -280,20 +292,23 @@ def _hides_a_page_before_the_first(session: Session, bills: BillList, started: d
 
 
 def _look_for_missing(session: Session, started: datetime) -> None:
-    """Ask for each known bill that the list no longer shows; mark those that CashPay does not know any more."""
-    unseen = session.warehouse.rows(
-        "select order_reference from core.bills where account = ? and missing_since is null and verified_at < ?",
-        [session.account, started],
-    )
+    """Ask for known bills that the list no longer shows; mark those that CashPay does not know any more.
+
+    A list may show no old bills, while CashPay knows them all: so many are asked for in portions, the one first that
+    was read longest ago. A refresh, which may come to the list's end each night, spends no more on them than it must.
+    """
+    unseen = session.warehouse.rows(UNSEEN, {"account": session.account, "started": started})
     if not unseen:
         return
     known = session.value("select count(*) from core.bills where account = ?", session.account)
-    if len(unseen) > max(SHRINK_AT_LEAST, SHRINK_SHARE * known):
-        session.record.lacks(
-            f"{len(unseen)} of {known} known bills are not in the list any more: nothing was changed for them."
+    allowed = MISSING_LOOKED_UP
+    if session.record.kind != "full_refresh":
+        allowed = min(allowed, max(MISSING_A_NIGHT, round(MISSING_SHARE_A_NIGHT * known)), session.requests_left())
+    if len(unseen) > allowed:
+        session.record.warn(
+            f"{len(unseen)} of {known} known bills are not in the list any more: {allowed} of them were asked for."
         )
-        return
-    read_details(session, [r["order_reference"] for r in unseen[:MISSING_LOOKED_UP]])
+    read_details(session, [r["order_reference"] for r in unseen[:allowed]], are_unlisted=True)
 
 
 def _is_known_ground(session: Session, page: Page, started: datetime, horizon: datetime) -> bool:
