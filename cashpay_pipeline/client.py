@@ -3,7 +3,7 @@
 How often and when a call is tried is decided in `attempts.py`, what an answer means in `verdicts.py`.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from http.cookiejar import DefaultCookiePolicy
 from typing import Any, Self
@@ -25,7 +25,7 @@ from cashpay_pipeline.errors import (
 )
 from cashpay_pipeline.redaction import Redactor
 from cashpay_pipeline.settings import Settings
-from cashpay_pipeline.shapes import only_bill, only_list
+from cashpay_pipeline.shapes import KEY_FIELDS, only_bill, only_list
 from cashpay_pipeline.verdicts import TOOL, Again, Answer, Call
 
 __all__ = ["JSON", "CashpayClient", "ClientStats", "Reply", "decode_callback", "decode_json"]
@@ -133,7 +133,7 @@ class CashpayClient:
     def fetch_bill_status(self, order_reference: str) -> dict[str, Any]:
         """One bill's state, with fewer other fields than its details [3 public]; raises like `fetch_bill`."""
         path = f"/orders/{quote(order_reference, safe='')}/status"
-        return self._bill(Call("GET", path, bill=order_reference), key="state")
+        return self._bill(Call("GET", path, bill=order_reference), fields=["state"])
 
     def fetch_bills_page(self, page: int, size: int) -> Reply:
         """One page of the bill list, as it came.
@@ -154,10 +154,10 @@ class CashpayClient:
         with self._attempts.placing(call):
             return only_list(body, self._redactor.clean)
 
-    def _bill(self, call: Call, key: str = "order_reference") -> dict[str, Any]:
+    def _bill(self, call: Call, fields: Sequence[str] = KEY_FIELDS) -> dict[str, Any]:
         body = self._attempts.call(call).body
         with self._attempts.placing(call):
-            return only_bill(body, self._redactor.clean, asked=call.bill, key=key)
+            return only_bill(body, self._redactor.clean, asked=call.bill, fields=fields)
 
     def _exchange(self, call: Call, headers: Mapping[str, str]) -> Answer:
         """Send once, with no help from the environment, no redirect, and no resending by the library (N6, N8)."""

@@ -100,7 +100,7 @@ class RequestRefusedError(CashpayError):
 
 
 class BillNotFoundError(CashpayError):
-    """A bill's details answer 404 (H9)."""
+    """A bill's details answer 404 or 410 (H9)."""
 
     code = "bill_not_found"
 

@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 import pandas as pd
 
 from cashpay_pipeline.clock import BUSINESS_TIMEZONE
+from cashpay_pipeline.shapes import KEY_FIELDS
 from cashpay_pipeline.values import (
     CURRENCY_DECIMALS,
     BadRecordError,
@@ -27,9 +28,6 @@ from cashpay_pipeline.values import (
 
 Record = Mapping[str, Any]
 Source = Literal["list", "details", "callback"]
-
-KEY_FIELD, OTHER_KEY_FIELD = "order_reference", "orderNum"
-"""The other is the name that one public adapter uses."""
 
 TEXT = "object"
 TIME = "datetime64[us, UTC]"
@@ -161,7 +159,7 @@ def order_reference(record: Any) -> str:
     """
     if not isinstance(record, dict):
         raise BadRecordError("record", "not_an_object")
-    field = KEY_FIELD if KEY_FIELD in record else OTHER_KEY_FIELD
+    field = KEY_FIELDS[0] if KEY_FIELDS[0] in record else KEY_FIELDS[1]
     return key_text(record.get(field), "order_reference")
 
 

@@ -1,11 +1,13 @@
 """The shapes that CashPay's data comes in; an unknown one is an error, never an empty answer."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from cashpay_pipeline.decoding import JSON
 from cashpay_pipeline.errors import BillNotFoundError, UnexpectedReplyError
 
+KEY_FIELDS = ("order_reference", "orderNum")
+"""What a bill's key is called; the other name is that of one public adapter (D4)."""
 LIST_ENVELOPES = ("items", "data", "orders", "bills", "results", "records", "content", "hydra:member", "member")
 TOTAL_FIELDS = ("total", "count", "totalRecords", "totalElements", "hydra:totalItems", "totalItems", "total_count")
 GATEWAY_ENVELOPES = ("items", "data", "gateways", "results", "records")
@@ -49,14 +51,22 @@ def _total(body: Mapping[str, Any], rows: list[Any]) -> int | None:
     return None
 
 
-def only_bill(body: JSON, clean: Clean, *, asked: str | None = None, key: str = "order_reference") -> dict[str, Any]:
+def only_bill(
+    body: JSON, clean: Clean, *, asked: str | None = None, fields: Sequence[str] = KEY_FIELDS
+) -> dict[str, Any]:
     """The one bill of a reply, which may come as `{"items": [bill]}` [1 public] (Y19).
+
+    Args:
+        body: the reply.
+        clean: masks a text of the server's.
+        asked: the key of the bill that was asked for.
+        fields: by any of these a bill is recognised.
 
     Raises:
         BillNotFoundError: the reply holds no bill.
         UnexpectedReplyError: it holds several, or another one, or something else.
     """
-    if isinstance(body, dict) and key not in body and isinstance(body.get("items"), list):
+    if isinstance(body, dict) and not {*fields} & body.keys() and isinstance(body.get("items"), list):
         match body["items"]:
             case []:
                 raise BillNotFoundError("CashPay has no such bill.")
@@ -64,9 +74,10 @@ def only_bill(body: JSON, clean: Clean, *, asked: str | None = None, key: str = 
                 body = only
             case several:
                 raise UnexpectedReplyError(f"Expected one bill, got {len(several)}.")
-    if not isinstance(body, dict) or key not in body:
-        raise UnexpectedReplyError(f"Expected a bill with {key}, got {shape(body, clean)}.")
-    if asked is not None and str(body.get("order_reference", asked)) != asked:
+    if not isinstance(body, dict) or not {*fields} & body.keys():
+        raise UnexpectedReplyError(f"Expected a bill with {fields[0]}, got {shape(body, clean)}.")
+    told = next((body[name] for name in KEY_FIELDS if name in body), asked)
+    if asked is not None and str(told) != asked:
         raise UnexpectedReplyError("CashPay sent another bill than the one asked for.")
     return body
 

@@ -25,6 +25,7 @@ from cashpay_pipeline.errors import (
     UnexpectedReplyError,
     WrongAddressError,
 )
+from cashpay_pipeline.shapes import KEY_FIELDS
 
 MAX_TRIES = 6
 TRIES_WHEN_CUT_OFF = 4
@@ -120,7 +121,7 @@ def judge(call: Call, answer: Answer, clean: Clean) -> tuple[JSON, tuple[str, ..
     status = _inner_status(call, body)
     if status is not None:
         raise _verdict(call, answer, status, clean(_message(body)))
-    if isinstance(body, DuplicateKeys) and "order_reference" not in body:
+    if isinstance(body, DuplicateKeys) and not {*KEY_FIELDS} & body.keys():
         raise UnexpectedReplyError("An answer names the same field twice, so one of the two was lost.")
     if answer.status == 201 and call.method == "GET":
         warnings.append("CashPay answered a read with 201 instead of 200")
@@ -169,8 +170,8 @@ def _verdict(call: Call, answer: Answer, status: int, message: str) -> Exception
         return _passing(answer, status, said)
     if 300 <= status < 400:
         return WrongAddressError(f"{_origin(answer.url)} sends on to {_target(answer)}; not followed.")
-    if status == 404:
-        return _not_found(call, answer)
+    if status == 404 or (status == 410 and call.bill is not None):
+        return _not_found(call, answer, status)
     if status in (405, 415):
         return RequestRefusedError(
             f"CashPay refuses the form of this request (status {status}): a defect in this tool, {TOOL}{said}",
@@ -194,9 +195,9 @@ def _passing(answer: Answer, status: int, said: str) -> Again:
     return Again(error, wait=wait, everyone=status in OVERLOADED)
 
 
-def _not_found(call: Call, answer: Answer) -> CashpayError:
+def _not_found(call: Call, answer: Answer, status: int) -> CashpayError:
     if call.bill is not None:
-        return BillNotFoundError("CashPay has no such bill (status 404).")
+        return BillNotFoundError(f"CashPay has no such bill (status {status}).")
     if call.ends_list:
         return RequestRefusedError(f"CashPay has no page {call.page} (status 404).", status=404)
     address = f"{_origin(answer.url)}{urlsplit(answer.url).path}"
@@ -226,10 +227,10 @@ def _decoded_or_none(raw: bytes) -> JSON:
 def _inner_status(call: Call, body: JSON) -> int | None:
     """The status that an error under HTTP 200 stands for: 200 if it names none. None for data (H1).
 
-    A bill has a `code` too, which can look like 404: so whatever has an `order_reference`, or a list that holds
+    A bill has a `code` too, which can look like 404: so whatever has a bill's key, or a list that holds
     something, is data (Y18).
     """
-    if not isinstance(body, dict) or {"order_reference", "state", "access_token"} & body.keys():
+    if not isinstance(body, dict) or {*KEY_FIELDS, "state", "access_token"} & body.keys():
         return None
     holds = [value for name, value in body.items() if isinstance(value, dict | list) and name not in ERROR_FIELDS]
     if any(isinstance(value, list) and value for value in holds):

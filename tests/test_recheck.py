@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 import pytest
 from truth import query
 
+from cashpay_pipeline.errors import UnexpectedReplyError
 from cashpay_pipeline.simulator.clock import SimulatedClock
 from cashpay_pipeline.sync import run_sync
 
@@ -245,6 +246,67 @@ def test_H13_a_bill_whose_details_are_refused_is_set_aside_and_the_rest_goes_on(
     assert query(settings.warehouse_path, "select count(*) as n from core.data_issues where resolved_at is null") == [
         {"n": 0}
     ]
+
+
+ODD_DETAILS = {
+    "html": {"kind": "html"},
+    "forbidden": {"status": 403},
+    "another shape": {"status": 200, "body": {"payload": 1}},
+    "redirect": {"status": 302},
+}
+
+
+@pytest.mark.parametrize("fault", ODD_DETAILS.values(), ids=ODD_DETAILS)
+def test_H13_bills_with_odd_details_keep_no_other_from_being_re_checked(fault, settings, sync, quiet_shop):
+    """However many they are; they are tried again each night, the last of all."""
+    odd = [f"A-ODD-{n}" for n in range(5)]
+    for reference in (*odd, "FINE"):
+        plant(quiet_shop, reference, days_old=3)
+    for n in range(100):  # so that five are no twentieth
+        plant(quiet_shop, f"OTHER-{n}", days_old=4)
+    sync(kind="full_refresh")
+    quiet_shop.faults([{"path": f"/orders/{reference}", "times": None, **fault} for reference in odd])
+    warning = "The details of some bills cannot be read; they stay due: see core.data_issues."
+    for state in ("Partial", "Paid"):
+        quiet_shop.put_bill("FINE", state=state, received_amount=2000)
+        quiet_shop.advance(days=1)
+        result = sync(kind="recheck")
+        assert (result.status, result.warnings) == ("complete", [warning])
+        found = query(settings.warehouse_path, "select state from core.bills where order_reference = 'FINE'")
+        assert found == [{"state": state}]
+    asked = [e["path"].rsplit("/", 1)[1] for e in quiet_shop.log() if e["template"] == "/orders/{ref}"]
+    assert set(asked[asked.index("FINE") + 1 :]) >= set(odd)
+    assert {i["order_reference"] for i in issues_of(settings) if i["is_open"]} == set(odd)
+
+
+def test_details_that_are_odd_for_every_bill_stop_the_re_checks(settings, sync, quiet_shop):
+    for n in range(30):
+        plant(quiet_shop, f"OPEN-{n:02}", days_old=3)
+    sync()
+    quiet_shop.advance(days=1)
+    quiet_shop.faults([{"path": "/orders/{ref}", "times": None, "status": 200, "body": {"payload": 1}}])
+    with pytest.raises(UnexpectedReplyError, match="Expected a bill"):
+        sync(kind="recheck")
+
+
+def test_H9_a_bill_that_answers_410_is_gone_like_one_that_answers_404(settings, sync, quiet_shop):
+    plant(quiet_shop, "GONE", days_old=3)
+    sync()
+    quiet_shop.advance(days=1)
+    quiet_shop.faults([{"path": "/orders/GONE", "status": 410, "times": None}])
+    assert sync(kind="recheck").warnings == ["CashPay no longer knows 1 bills: see core.bills.missing_since."]
+
+
+def test_D4_the_other_name_of_the_key_is_understood_in_details_too(settings, sync, quiet_shop):
+    plant(quiet_shop, "OPEN", days_old=3)
+    sync()
+    quiet_shop.put_bill("OPEN", state="Paid", received_amount=5000)
+    quiet_shop.advance(days=1)
+    renamed = {"references": ["OPEN"], "delete": ["order_reference"], "set": {"orderNum": "OPEN"}}
+    quiet_shop.faults([{"path": "/orders/OPEN", "kind": "mutate", "times": None, "mutate": renamed}])
+    assert sync(kind="recheck").warnings == []
+    found = query(settings.warehouse_path, "select state from core.bills where order_reference = 'OPEN'")
+    assert found == [{"state": "Paid"}]
 
 
 def test_a_bill_paid_while_its_reply_was_under_way_was_paid_after_it_was_asked_for(settings, sync, quiet_shop):

@@ -93,10 +93,10 @@ class Batch:
             else:
                 self._readings.append(changes.read(key, masked, source, asked_at, observed_at))
 
-    def set_aside_refused(self, reference: str, seen_at: datetime) -> None:
-        """Note a bill whose details CashPay refuses to give (H13); what is stored of it stays."""
+    def set_aside_unread(self, reference: str, reason: str, seen_at: datetime) -> None:
+        """Note a bill whose details CashPay does not give, or not as a bill (H13); what is stored of it stays."""
         self._record.rows_read += 1
-        bad = BadRecordError("order_reference", "details_refused")
+        bad = BadRecordError("order_reference", reason)
         self._set_aside("details", reference, bad, {"order_reference": reference}, seen_at)
 
     @property

@@ -9,16 +9,24 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from typing import Any
 
-from cashpay_pipeline.errors import BillNotFoundError, RequestRefusedError, UnavailableError
+from cashpay_pipeline.errors import (
+    AccessDeniedError,
+    BillNotFoundError,
+    CashpayError,
+    CredentialsRejectedError,
+    RateLimitedError,
+    RequestRefusedError,
+    UnavailableError,
+)
 from cashpay_pipeline.sync.session import Session
 from cashpay_pipeline.warehouse import store
 
 LACKS_DETAILS = "gateway or sum not known"
 SET_ASIDE = "set aside"
-REFUSED_FOR_ONE_BILL = (200, 400, 422)
+REFUSED, UNREADABLE = "details_refused", "details_unreadable"
 CHUNK = 100
 FAILURES_IN_A_ROW = 3
-TRIED_FOR_MORE = 20
+TRIED_FOR_MORE = TRIED_AGAIN = 20
 CROWD = 3
 GONE_SHARE, GONE_AT_LEAST = 0.05, 20
 
@@ -86,18 +94,26 @@ classed as (
 select order_reference, created_at, money_told_at, list_tells_money, age_class from classed where age_class is not null
 """  # noqa: S608 - expressions of ours
 
-FIRST_DUE = """
-select order_reference, age_class from due
-order by array_position($classes, age_class), money_told_at, order_reference
+FIRST_DUE = f"""
+with unread as (
+    select order_reference, max(last_seen_at) as tried_at
+    from core.data_issues
+    where account = $account and reason in ('{REFUSED}', '{UNREADABLE}') and resolved_at is null
+    group by order_reference
+)
+select order_reference, age_class, tried_at is not null as is_unread
+from due left join unread using (order_reference)
+order by tried_at nulls first, array_position($classes, age_class), money_told_at, order_reference
 limit $limit
-"""
+"""  # noqa: S608 - words of ours
+"""Bills whose details could not be read come last and keep no other waiting; of these, those not tried for longest."""
 
 LAST_SHOWN = """
 select order_reference from core.bills
 where account = $account and missing_since is null and first_seen_at < $begun
-    and not list_contains($gone, order_reference)
+    and not list_contains($these, order_reference)
 order by verified_at desc, order_reference
-limit 1
+limit 3
 """
 
 CROWDED_PAGES = """
@@ -148,12 +164,21 @@ def recheck_due_bills(session: Session, limit: int | None = None) -> None:
         count = _find_due(session)
     left = session.requests_left()
     allowed = session.warehouse.rows(
-        FIRST_DUE, {"classes": list(AGE_CLASSES), "limit": left if limit is None else min(left, limit)}
+        FIRST_DUE,
+        {
+            "account": session.account,
+            "classes": list(AGE_CLASSES),
+            "limit": left if limit is None else min(left, limit),
+        },
     )
-    read_details(session, [d["order_reference"] for d in allowed if d["age_class"] != LACKS_DETAILS])
-    _complete(session, [d["order_reference"] for d in allowed if d["age_class"] == LACKS_DETAILS])
-    if count > len(allowed):
-        session.record.warn(f"{count - len(allowed)} re-checks that are due are left for the next run.")
+    fresh = [d for d in allowed if not d["is_unread"]]
+    unread = [d["order_reference"] for d in allowed if d["is_unread"]][:TRIED_AGAIN]
+    read_details(session, [d["order_reference"] for d in fresh if d["age_class"] != LACKS_DETAILS])
+    _complete(session, [d["order_reference"] for d in fresh if d["age_class"] == LACKS_DETAILS])
+    read_details(session, unread)
+    if count > len(fresh) + len(unread):
+        left_over = count - len(fresh) - len(unread)
+        session.record.warn(f"{left_over} re-checks that are due are left for the next run.")
 
 
 def read_details(session: Session, references: Sequence[str], *, are_unlisted: bool = False) -> None:
@@ -165,16 +190,21 @@ def read_details(session: Session, references: Sequence[str], *, are_unlisted: b
         are_unlisted: whether the list does not show them either; then it is no wonder that many are gone.
 
     Raises:
-        UnavailableError: several in a row could not be read; those before are stored.
+        CashpayError: several in a row could not be read, nor another one; those before are stored.
     """
-    failures = found = 0
+    found = 0
+    failed: list[str] = []
     gone: list[tuple[str, datetime]] = []
     with ThreadPoolExecutor(max_workers=session.settings.max_in_flight) as pool:
         for start in range(0, len(references), CHUNK):
             chunk = references[start : start + CHUNK]
             for reference, outcome, asked_at, moment in pool.map(lambda r: _details(session, r), chunk):
-                failures = failures + 1 if isinstance(outcome, UnavailableError) else 0
-                if failures >= FAILURES_IN_A_ROW and isinstance(outcome, UnavailableError):
+                failed = [*failed, reference] if isinstance(outcome, CashpayError) else []
+                if (
+                    isinstance(outcome, CashpayError)
+                    and len(failed) % FAILURES_IN_A_ROW == 0
+                    and (isinstance(outcome, UnavailableError) or not _finds_another(session, failed))
+                ):
                     raise outcome
                 if outcome is None:
                     gone.append((reference, moment))
@@ -188,7 +218,7 @@ def read_details(session: Session, references: Sequence[str], *, are_unlisted: b
     if not are_unlisted and len(gone) > max(GONE_AT_LEAST, GONE_SHARE * len(references)):
         session.record.lacks(f"{told}: nothing was marked; the next full refresh looks for them in the list.")
         gone = []
-    elif gone and not found and not _finds_another(session, gone):
+    elif gone and not found and not _finds_another(session, [reference for reference, _ in gone]):
         session.record.lacks(f"{told}, nor shows it the details of another one: nothing was marked.")
         gone = []
 
@@ -201,13 +231,14 @@ def read_details(session: Session, references: Sequence[str], *, are_unlisted: b
         session.record.warn(f"CashPay no longer knows {len(gone)} bills: see core.bills.missing_since.")
 
 
-def _finds_another(session: Session, gone: Sequence[tuple[str, datetime]]) -> bool:
-    """Whether CashPay shows the details of a bill that it has shown last; one that was known before this sync.
+def _finds_another(session: Session, these: Sequence[str]) -> bool:
+    """Whether CashPay shows the details of a bill that it has shown lately; one that was known before this sync.
 
-    Where details answer 404 to everything, or the list is another merchant's, no bill is gone by that.
+    Where details answer 404 to everything, or the list is another merchant's, no bill is gone by that; where they are
+    out of order for all, it is nothing about these bills.
     """
     last = session.warehouse.rows(
-        LAST_SHOWN, {"account": session.account, "begun": session.begun, "gone": [reference for reference, _ in gone]}
+        LAST_SHOWN, {"account": session.account, "begun": session.begun, "these": list(these)}
     )
     for reference, outcome, asked_at, moment in (_details(session, bill["order_reference"]) for bill in last):
         if isinstance(outcome, dict):
@@ -280,19 +311,19 @@ def _details(session: Session, reference: str) -> tuple[str, Any, datetime, date
         outcome: Any = session.client.fetch_bill(reference)
     except BillNotFoundError:
         outcome = None
-    except UnavailableError as error:
-        outcome = error
-    except RequestRefusedError as error:
-        if error.status not in REFUSED_FOR_ONE_BILL:
-            raise
+    except (CredentialsRejectedError, RateLimitedError):
+        raise
+    except CashpayError as error:
         outcome = error
     return reference, outcome, asked_at, session.now()
 
 
 def _take(session: Session, reference: str, outcome: Any, asked_at: datetime, moment: datetime) -> None:
-    if isinstance(outcome, RequestRefusedError):
-        session.batch.set_aside_refused(reference, moment)
-    elif isinstance(outcome, UnavailableError):
+    if isinstance(outcome, UnavailableError):
         session.record.lacks("Some bills could not be re-checked; they stay due.")
+    elif isinstance(outcome, CashpayError):
+        is_refused = isinstance(outcome, RequestRefusedError | AccessDeniedError)
+        session.batch.set_aside_unread(reference, REFUSED if is_refused else UNREADABLE, moment)
+        session.record.warn("The details of some bills cannot be read; they stay due: see core.data_issues.")
     else:
         session.take([outcome], "details", asked_at, moment)

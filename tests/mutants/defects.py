@@ -172,9 +172,9 @@ DEFECTS = [
     ),
     Defect(
         "key_on_code",
-        PACKAGE + "normalize.py",
-        'KEY_FIELD, OTHER_KEY_FIELD = "order_reference", "orderNum"',
-        'KEY_FIELD, OTHER_KEY_FIELD = "code", "orderNum"',
+        PACKAGE + "shapes.py",
+        'KEY_FIELDS = ("order_reference", "orderNum")',
+        'KEY_FIELDS = ("code", "orderNum")',
         "tests/test_payloads.py -k Y3",
     ),
     Defect(
