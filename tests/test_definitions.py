@@ -107,6 +107,14 @@ def test_definitions_can_be_made_twice_and_with_other_settings() -> None:
     dg.Definitions.validate_loadable(build_defs())
 
 
+@pytest.mark.parametrize("prefix", ["", [], None])
+def test_an_empty_prefix_is_none(prefix: str | list[str] | None) -> None:
+    made = build_defs(key_prefix=prefix)
+    assert [job.name for job in made.jobs or []] == [job.name for job in defs.jobs or []]
+    assert set(made.resolve_all_asset_keys()) == set(defs.resolve_all_asset_keys())
+    assert made.executor is defs.executor
+
+
 def test_loading_reads_no_environment_and_touches_nothing(tmp_path: Path) -> None:
     """In a process of its own, with a wrong environment: no setting is read, no file written, no connection made."""
     program = """

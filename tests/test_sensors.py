@@ -193,12 +193,17 @@ def test_a_run_of_somebody_else_is_neither_failed_nor_told_whatever_it_is_called
     def orders() -> None:
         """Where dbt would put it, too."""
 
-    theirs = dg.Definitions([orders], jobs=[dg.define_asset_job("refresh", "*")])
+    @dg.asset
+    def cashpay() -> None:
+        """In the same code location as ours."""
+
+    theirs = dg.Definitions([orders, cashpay], jobs=[dg.define_asset_job("refresh", "*")])
     refresh, of_the_graph = theirs.resolve_job_def("refresh"), theirs.resolve_implicit_global_asset_job_def()
     hour, elsewhere = timedelta(hours=1), make_settings(data_dir=tmp_path / "other")
     runs = [
         started(home, hour, refresh, "theirs"),
         started(home, hour, of_the_graph, "theirs", asset_selection={orders.key}),
+        started(home, hour, of_the_graph, LOCATION, asset_selection={cashpay.key}),
         started(home, hour, refresh, None),
         started(home, hour, of_the_graph, None, asset_selection={orders.key}),
         started(home, hour, location=None, tags=by_hand(elsewhere)),

@@ -28,7 +28,7 @@ class Names:
     @classmethod
     def under(cls, prefix: str | Sequence[str] | None) -> "Names":
         """Names under a key prefix as Dagster takes it: a text or several."""
-        return cls((prefix,) if isinstance(prefix, str) else tuple(prefix or ()))
+        return cls((prefix,) if prefix and isinstance(prefix, str) else tuple(prefix or ()))
 
     def key(self, table: TableName) -> dg.AssetKey:
         """The asset of a table."""
