@@ -10,6 +10,7 @@ A file is one SELECT. The comment above it is the table's description, its grain
     --     with the line going on here.
 """
 
+import hashlib
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -97,6 +98,11 @@ def read_mart(path: Path, depends_on: tuple[TableName, ...] | None = None) -> Ma
                 next_step="Mend the comment at the top of the file.",
             )
     return Mart(path.stem, sql, " ".join(description.split()), grain, comments, depends_on, path)
+
+
+def code_version(mart: Mart) -> str:
+    """A digest of the code that the table is made by: its file, and this one."""
+    return hashlib.sha256(mart.path.read_bytes() + Path(__file__).read_bytes()).hexdigest()[:16]
 
 
 def build_mart(warehouse: "Warehouse", mart: Mart) -> int:

@@ -14,6 +14,7 @@ from cashpay_pipeline.catalog import catalog
 from cashpay_pipeline.checks import all_checks, read_check
 from cashpay_pipeline.definitions import build_defs, defs
 from cashpay_pipeline.errors import WarehouseError
+from cashpay_pipeline.marts import all_marts, code_version, read_mart
 
 PACKAGE = Path(cashpay_pipeline.__file__).parent
 PROJECT = PACKAGE.parent
@@ -54,6 +55,26 @@ def test_an_asset_has_the_comments_and_columns_of_its_table() -> None:
         assert [(c.name, c.type, c.description) for c in schema.columns] == [
             (c.name, c.type.lower(), c.comment) for c in columns
         ], key
+
+
+def test_every_table_and_the_copy_must_be_new_every_morning_save_what_not_every_shop_has() -> None:
+    assert {key for key, spec in specs().items() if spec.freshness_policy is None} == RECONCILIATION
+
+
+def test_every_step_says_what_it_does() -> None:
+    nodes = defs.resolve_job_def("refresh").nodes
+    assert not [node.name for node in nodes if not node.definition.description]
+
+
+def test_a_mart_has_another_code_version_when_its_file_changes(tmp_path: Path) -> None:
+    """Dagster shows which tables were made by other code than is there now."""
+    versions = {key: spec.code_version for key, spec in specs().items() if spec.code_version}
+    assert set(versions) == {f"marts/{mart.name}" for mart in all_marts()}
+    path = tmp_path / "bill_states.sql"
+    path.write_text((PROJECT / "sql" / "marts" / path.name).read_text())
+    assert code_version(read_mart(path)) == versions["marts/bill_states"]
+    path.write_text(path.read_text().replace("count(*)", "count(1)"))
+    assert code_version(read_mart(path)) != versions["marts/bill_states"]
 
 
 def test_dependencies_are_those_of_the_sql_and_the_copy_comes_last() -> None:

@@ -41,7 +41,7 @@ def test_a_check_tells_its_result_and_what_must_be_true(outside: Outside) -> Non
 def test_freshness_is_evaluated_by_the_daemon(outside: Outside) -> None:
     query = """query ($key: AssetKeyInput!) { assetNodeOrError(assetKey: $key) { ... on AssetNode {
         freshnessStatusInfo { freshnessStatus } } } }"""
-    for key in (["core", "bills"], ["marts", "daily_collections"]):
+    for key in (["core", "bills"], ["marts", "daily_collections"], ["published", "analytics"]):
 
         def look(key: list[str] = key) -> bool:
             found = outside.ask(query, key={"path": key})["assetNodeOrError"]["freshnessStatusInfo"]

@@ -20,6 +20,7 @@ from cashpay_pipeline.warehouse import open_warehouse, read_published
 
 DOWN = {"path": "*", "kind": "reply", "status": 503, "times": None}
 ROTATED = {"path": "/auth", "kind": "reply", "status": 401, "body": {"message": "Bad credentials"}, "times": None}
+LOOKED_AT = [("core", "bills"), ("marts", "daily_collections"), ("published", "analytics")]
 MONDAY = datetime.fromisoformat("2026-03-02T02:15:00+00:00")
 
 
@@ -73,7 +74,7 @@ class Week:
             runs=runs[self.seen_runs :],
             red=red(result) if result else set(),
             told=told,
-            fresh={self.home.freshness("core", "bills"), self.home.freshness("marts", "daily_collections")},
+            fresh={self.home.freshness(*key) for key in LOOKED_AT},
             last=result,
         )
         self.seen_runs, self.seen_syncs = len(runs), len(syncs)

@@ -38,6 +38,7 @@ def _checks_of_step(names: Names, step: str, checks: Sequence[Check]) -> dg.Asse
 
     @dg.multi_asset_check(
         name=names.name(step),
+        description="Looks for rows that must not be, as the files of sql/checks say.",
         specs=[
             dg.AssetCheckSpec(
                 check.name,

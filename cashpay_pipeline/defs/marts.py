@@ -14,7 +14,7 @@ from cashpay_pipeline.defs.charts import chart_and_tags
 from cashpay_pipeline.defs.metadata import table_facts, table_spec
 from cashpay_pipeline.defs.names import Names
 from cashpay_pipeline.defs.resources import WRITER_POOL, warehouse_of
-from cashpay_pipeline.marts import Mart, all_marts, build_mart
+from cashpay_pipeline.marts import Mart, all_marts, build_mart, code_version
 
 if TYPE_CHECKING:
     from cashpay_pipeline.warehouse import Warehouse
@@ -54,6 +54,7 @@ def _spec(names: Names, mart: Mart) -> dg.AssetSpec:
         deps=[names.key(name) for name in mart.depends_on],
         kinds={"duckdb", "sql"},
         skippable=True,
+        code_version=code_version(mart),
         metadata={
             "grain": dg.MetadataValue.text(mart.grain),
             "source": dg.MetadataValue.text(f"sql/marts/{mart.path.name}"),

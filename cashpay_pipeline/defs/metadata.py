@@ -22,7 +22,7 @@ OWNERS = ["team:data"]
 EVERY_MORNING = dg.FreshnessPolicy.cron(
     deadline_cron="0 6 * * *", lower_bound_delta=timedelta(hours=4), timezone=BUSINESS_TIMEZONE
 )
-"""At six in the morning every table must have been made since two: turns red when a night was missed."""
+"""At six in the morning all of it must have been made since two: turns red when a night was missed."""
 PREVIEW_ROWS = 5
 NEVER_SHOWN = {"client_key", "client_phone_masked", "description", "payload", "bill_url", "logo_url"}
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import dagster as dg
 
-from cashpay_pipeline.defs.metadata import OWNERS
+from cashpay_pipeline.defs.metadata import EVERY_MORNING, OWNERS
 from cashpay_pipeline.defs.names import CORE_TABLES, PUBLISHED, Names
 from cashpay_pipeline.defs.resources import WRITER_POOL, plain_failures, warehouse_of
 from cashpay_pipeline.marts import all_marts
@@ -23,6 +23,7 @@ def published_asset(names: Names) -> dg.AssetsDefinition:
         kinds={"duckdb"},
         owners=OWNERS,
         tags={"domain": "payments"},
+        freshness_policy=EVERY_MORNING,
         required_resource_keys={names.warehouse},
         pool=WRITER_POOL,
     )
