@@ -30,6 +30,7 @@ def build_defs(
     progress: "Callable[[Progress], None] | None" = None,
     clock: Clock | None = None,
     key_prefix: str | Sequence[str] | None = None,
+    running: bool = True,
 ) -> dg.Definitions:
     """Assemble the definitions anew.
 
@@ -39,6 +40,7 @@ def build_defs(
         clock: what time is told, measured and waited by.
         key_prefix: put before every asset key and, joined by `_`, before every other name, so that all of it can be
             merged into another code location: `dg.Definitions.merge(yours, build_defs(key_prefix="cashpay"))`.
+        running: whether schedules and sensors run by themselves, or only once somebody turns them on.
     """
     names = Names.under(key_prefix)
     every_job = jobs(names)
@@ -47,8 +49,8 @@ def build_defs(
         assets=assets,
         asset_checks=asset_checks(names),
         jobs=list(every_job.values()),
-        schedules=schedules(names, every_job),
-        sensors=sensors(names, {key for asset in assets for key in asset.keys}),
+        schedules=schedules(names, every_job, running=running),
+        sensors=sensors(names, {key for asset in assets for key in asset.keys}, running=running),
         resources={names.warehouse: WarehouseResource(settings, progress, clock)},
         # Runs that are started from the asset graph; in somebody else's location that is theirs to say.
         executor=None if names.prefix else dg.in_process_executor,

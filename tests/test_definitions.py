@@ -111,6 +111,13 @@ def test_schedules_run_at_night_in_lome() -> None:
     }
 
 
+def test_in_another_location_nothing_need_run_by_itself() -> None:
+    made = build_defs(key_prefix="cashpay", running=False)
+    by_themselves = [*(made.schedules or []), *(made.sensors or [])]
+    assert {each.default_status.value for each in by_themselves} == {"STOPPED"}  # type: ignore[union-attr]
+    assert len(by_themselves) == 6
+
+
 def test_every_step_that_writes_is_in_the_pool_of_one_writer() -> None:
     steps = [*(defs.assets or []), *(defs.asset_checks or [])]
     assert {pool for step in steps if isinstance(step, dg.AssetsDefinition) for pool in step.op.pools} == {

@@ -47,7 +47,9 @@ def jobs(names: Names) -> dict[str, "UnresolvedAssetJobDefinition"]:
     }
 
 
-def schedules(names: Names, job: dict[str, "UnresolvedAssetJobDefinition"]) -> list[dg.ScheduleDefinition]:
+def schedules(
+    names: Names, job: dict[str, "UnresolvedAssetJobDefinition"], *, running: bool
+) -> list[dg.ScheduleDefinition]:
     """Every schedule."""
     return [
         _schedule(
@@ -56,6 +58,7 @@ def schedules(names: Names, job: dict[str, "UnresolvedAssetJobDefinition"]) -> l
             job["refresh"],
             "15 2 * * *",
             "Every night, when few customers pay, so that yesterday is whole in the morning.",
+            running=running,
         ),
         _schedule(
             names,
@@ -63,6 +66,7 @@ def schedules(names: Names, job: dict[str, "UnresolvedAssetJobDefinition"]) -> l
             job["refresh"],
             "15 3-5 * * *",
             "Up to three times later in the night, only if CashPay could not be reached the last time.",
+            running=running,
             only_after_outage=True,
         ),
         _schedule(
@@ -71,6 +75,7 @@ def schedules(names: Names, job: dict[str, "UnresolvedAssetJobDefinition"]) -> l
             job["full_refresh"],
             "15 3 * * 0",
             "Once a week the whole list, which finds what the nights could not see.",
+            running=running,
         ),
         _schedule(
             names,
@@ -78,7 +83,7 @@ def schedules(names: Names, job: dict[str, "UnresolvedAssetJobDefinition"]) -> l
             job["recheck_open_bills"],
             "*/15 * * * *",
             "Payments within a quarter of an hour, at the price of more requests. Off until you turn it on.",
-            default_status=dg.DefaultScheduleStatus.STOPPED,
+            running=False,
             missed_after=timedelta(minutes=15),
         ),
     ]
@@ -91,8 +96,8 @@ def _schedule(
     cron: str,
     description: str,
     *,
+    running: bool,
     only_after_outage: bool = False,
-    default_status: dg.DefaultScheduleStatus = dg.DefaultScheduleStatus.RUNNING,
     missed_after: timedelta = timedelta(hours=20),
 ) -> dg.ScheduleDefinition:
     @dg.schedule(
@@ -100,7 +105,7 @@ def _schedule(
         job=job,
         cron_schedule=cron,
         execution_timezone=BUSINESS_TIMEZONE,
-        default_status=default_status,
+        default_status=dg.DefaultScheduleStatus.RUNNING if running else dg.DefaultScheduleStatus.STOPPED,
         description=description,
         required_resource_keys={names.warehouse},
     )

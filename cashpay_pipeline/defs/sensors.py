@@ -23,18 +23,19 @@ QUIET_FOR = timedelta(minutes=5)
 UNDER_WAY = [dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
 
 
-def sensors(names: Names, tables: Set[dg.AssetKey]) -> list[dg.SensorDefinition]:
+def sensors(names: Names, tables: Set[dg.AssetKey], *, running: bool) -> list[dg.SensorDefinition]:
     """Every sensor; the tables are all of ours."""
-    return [_alerts(names), _dead_runs(names, tables)]
+    status = dg.DefaultSensorStatus.RUNNING if running else dg.DefaultSensorStatus.STOPPED
+    return [_alerts(names, status), _dead_runs(names, status, tables)]
 
 
-def _alerts(names: Names) -> dg.SensorDefinition:
+def _alerts(names: Names, status: dg.DefaultSensorStatus) -> dg.SensorDefinition:
     keys = check_keys(names)
 
     @dg.sensor(
         name=names.name("alerts"),
         minimum_interval_seconds=60,
-        default_status=dg.DefaultSensorStatus.RUNNING,
+        default_status=status,
         required_resource_keys={names.warehouse},
         description="Tells a person of failed runs, red checks, stale data and refused logins: once a cause, by "
         "webhook, mail or command (CASHPAY_ALERT_...). The cursor holds what was told and still is so.",
@@ -75,13 +76,13 @@ def _health(settings: "Settings") -> Health | CashpayError | None:
         return error
 
 
-def _dead_runs(names: Names, tables: Set[dg.AssetKey]) -> dg.SensorDefinition:
+def _dead_runs(names: Names, status: dg.DefaultSensorStatus, tables: Set[dg.AssetKey]) -> dg.SensorDefinition:
     jobs = {names.name(job) for job in JOBS}
 
     @dg.sensor(
         name=names.name("dead_runs"),
         minimum_interval_seconds=120,
-        default_status=dg.DefaultSensorStatus.RUNNING,
+        default_status=status,
         required_resource_keys={names.warehouse},
         description="Marks a run as failed whose process has died, so that the next one can start. Every step of ours "
         "holds the lock of the working file or writes events; nobody holds the lock, and the run has been "
