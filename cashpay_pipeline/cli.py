@@ -126,7 +126,7 @@ def sync(
     for line in sync_summary(settings, outcome.run_id):
         say(line)
     if not outcome.is_good:
-        complain(f"Not all is well: see above, or run {outcome.run_id} in the interface (make ui).")
+        complain(f"Not all is well: see above, or run {outcome.run_id} in Dagster's interface.")
         raise typer.Exit(128 + outcome.signal if outcome.signal else 1)
 
 

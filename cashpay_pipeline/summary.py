@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 from cashpay_pipeline.coverage import coverage, coverage_lines
@@ -37,6 +38,7 @@ order by coalesce(finished_at, heartbeat_at) desc, rowid desc limit 1
 """
 _SYNC_OF_RUN = "select * from core.syncs where dagster_run_id = ?"
 _LAST_COMPLETE = "select max(finished_at) as at from core.syncs where account = ? and complete and kind != 'recheck'"
+_EXAMPLE = 'cashpay sql "select * from marts.daily_collections order by received_date desc limit 20"'
 _OPEN_ISSUES = "select count(*) as issues from core.data_issues where account = ? and resolved_at is null"
 
 
@@ -50,8 +52,10 @@ def sync_summary(settings: Settings, run_id: str) -> Iterator[str]:
     yield from _brought(syncs)
     yield from _table("Money received", rows(_RECEIVED, [settings.account]))
     yield f"The database: {settings.published_path}"
-    yield "Next: make ui"
-    yield '      .venv/bin/cashpay sql "select * from marts.daily_collections order by received_date desc limit 20"'
+    in_checkout = Path(".venv/bin/cashpay").exists()
+    if in_checkout:
+        yield "Next: make ui"
+    yield f"Next: {'.venv/bin/' if in_checkout else ''}{_EXAMPLE}"
 
 
 def _brought(syncs: list[dict[str, Any]]) -> Iterator[str]:

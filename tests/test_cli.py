@@ -67,6 +67,7 @@ def test_sync_reads_publishes_and_sums_up(environment: Settings, simulator: Simu
     assert f"{len(bills):,} new bills, 0 changes" in result.stdout
     assert "Money received:" in result.stdout and "XOF" in result.stdout
     assert str(environment.published_path) in result.stdout
+    assert "\nNext: cashpay sql " in result.stdout and "make ui" not in result.stdout
     assert f"of about {len(bills):,} bills" in result.stderr
     with dg.DagsterInstance.from_config(str(tmp_path / ".dagster")) as instance:
         (run,) = instance.get_runs()

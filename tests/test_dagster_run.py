@@ -8,8 +8,11 @@ from typing import Any
 
 import dagster as dg
 import pytest
+from processes import environment_of
+from pydantic import SecretStr
 
 from cashpay_pipeline.definitions import build_defs
+from cashpay_pipeline.errors import UnavailableError
 from cashpay_pipeline.marts import all_marts, build_mart
 from cashpay_pipeline.settings import Settings
 from cashpay_pipeline.simulator.process import SimulatorProcess
@@ -281,3 +284,25 @@ def test_the_warehouse_is_closed_after_a_step_that_failed(settings: Settings, in
         with pytest.raises(ZeroDivisionError), resource.open(run_record) as warehouse:
             warehouse.rows("select 1")
             raise ZeroDivisionError
+
+
+def test_A13_a_run_reads_credentials_that_were_rotated_meanwhile(
+    settings: Settings, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in environment_of(settings).items():
+        monkeypatch.setenv(name, value)
+    read = []
+
+    def rotate_and_stop(_: Settings, *, reload: Callable[[], Settings], **__: Any) -> None:
+        monkeypatch.setenv("CASHPAY_PASSWORD", "the-new-one")
+        read.append(reload().password)
+        raise UnavailableError("Enough.")
+
+    monkeypatch.setattr("cashpay_pipeline.sync.run_sync", rotate_and_stop)
+    assert (
+        not build_defs()
+        .resolve_job_def("refresh")
+        .execute_in_process(instance=instance, raise_on_error=False, run_config=QUIET)
+        .success
+    )
+    assert read == [SecretStr("the-new-one")]

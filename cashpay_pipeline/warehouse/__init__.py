@@ -6,6 +6,8 @@ database.py    open, migrate, one transaction, always close
 store.py       what a sync stores: bills with history, gateways, rows set aside, its own record
 compact.py     the file anew, without free space
 publish.py     the copy that analysts open
+backup.py      copies to go back to, and whether a file is whole
+files.py       other people's files in and out
 """
 
 from cashpay_pipeline.warehouse.database import Warehouse, open_as_it_is, open_warehouse

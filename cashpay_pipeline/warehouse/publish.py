@@ -128,13 +128,16 @@ def open_published_file(settings: Settings) -> Iterator[Warehouse]:
     path = settings.published_path
     if not path.exists():
         raise WarehouseError("Nothing has been published yet.", where=str(path), next_step="Run `cashpay sync` first.")
-    config: dict[str, Any] = {
-        "memory_limit": "1GB",
-        "temp_directory": str(path.parent),
-        "autoinstall_known_extensions": "false",
-    }
     try:
-        with duckdb.connect(str(path), read_only=True, config=config) as connection:
+        with duckdb.connect(
+            str(path),
+            read_only=True,
+            config={
+                "memory_limit": "1GB",
+                "temp_directory": str(path.parent),
+                "autoinstall_known_extensions": "false",
+            },
+        ) as connection:
             connection.execute("set TimeZone = 'UTC'")
             connection.execute("set python_enable_replacements = false")
             connection.execute("set enable_progress_bar = false")
