@@ -72,7 +72,7 @@ def sync_asset(names: Names) -> dg.AssetsDefinition:
                     clock=warehouse.clock,
                     progress=warehouse.progress,
                     dagster_run_id=context.run.run_id,
-                    reload=cashpay_warehouse.settings if settings.has_credentials else None,
+                    reload=warehouse.settings if settings.has_credentials else None,
                 )
         for warning in result.warnings:
             context.log.warning(warning)

@@ -6,7 +6,7 @@
 -- account: Label of the merchant account.
 -- client_key: Keyed hash of the customer's phone: the same customer has the same key.
 -- currency: ISO 4217 code. Never add up different currencies.
--- client_phone_masked: The customer's phone with all but its last two digits hidden.
+-- client_phone_masked: The customer's phone, with all but its last two digits hidden unless CASHPAY_PII is keep.
 -- bill_count: Bills of the customer.
 -- paid_count: Bills that are Paid or Excess.
 -- open_count: Bills that are Pending or Partial.

@@ -25,7 +25,7 @@
 -- last_error_gateway_name: Gateway of that bill; empty when it has none.
 -- is_order_paid: Whether another bill of the same merchant_reference and currency is Paid or Excess.
 -- client_key: Keyed hash of the customer's phone; empty when CashPay has not told who it is.
--- client_phone_masked: The customer's phone with all but its last two digits hidden.
+-- client_phone_masked: The customer's phone, with all but its last two digits hidden unless CASHPAY_PII is keep.
 -- customer_paid_since: Whether the same customer has paid a bill, in any currency, since this one was created: yes, no,
 --     maybe (when the times that we know do not decide it), or empty when the customer is not known.
 -- verified_at: When we last read the bill, UTC.
