@@ -68,6 +68,7 @@ def fill(warehouse: Warehouse) -> None:
          paid_after=at(9, 15), paid_before=NOW)  # fmt: skip
     payments(warehouse, "yesterday-1", (FLOOZ, 500))
     sync_row(warehouse, "sync-0309", "full_refresh", at(9), "complete")
+    sync_row(warehouse, "sync-0310-first", "refresh", at(10, 1), "complete")
     sync_row(warehouse, "sync-0310", "refresh", NOW, "incomplete", warnings=["slow"], reported_total=12)
     sync_row(warehouse, "second-0310", "refresh", NOW, "complete", account="second")
     insert(
@@ -102,7 +103,7 @@ ANSWERS: dict[str, list[tuple[Any, ...]]] = {
         ("second", 1, 15, 1, 1, Decimal("1.0000")),
     ],
     "freshness": [
-        ("main", "refresh", "incomplete", at(10, 2, 16), at(9, 2, 16), 24, 1, 11, 12, 1, NOW, 1),
+        ("main", "refresh", "incomplete", at(10, 2, 16), at(10, 1, 16), 1, 1, 11, 12, 1, NOW, 1),
         ("second", "refresh", "complete", at(10, 2, 16), at(10, 2, 16), 0, 0, 1, 60, 0, None, 0),
     ],
     "orders_paid_twice": [
@@ -144,6 +145,24 @@ def ask(folder: Path, name: str) -> list[tuple[Any, ...]]:
 @pytest.mark.parametrize("name", QUERIES)
 def test_a_query_answers_its_question(folder: Path, name: str) -> None:
     assert ask(folder, name) == ANSWERS[name]
+
+
+def test_a_recheck_ends_no_day_and_is_no_night(tmp_path: Path) -> None:
+    """It reads open bills only: what was paid and created since the last sync is not known yet."""
+    settings = load_settings(data_dir=tmp_path)
+    with open_warehouse(settings) as warehouse:
+        bill(warehouse, "yesterday", "Paid", 500, created_at=at(8), changed_at=at(9), verified_at=at(9))
+        history(warehouse, "rechecked", ("Pending", 0, at(9), None), ("Paid", 70, at(11), at(10)), created_at=at(8, 1),
+                verified_at=at(11))  # fmt: skip
+        sync_row(warehouse, "sync-0309", "refresh", at(9), "complete")
+        sync_row(warehouse, "sync-0310", "refresh", at(10), "failed")
+        sync_row(warehouse, "sync-0311", "recheck", at(11), "complete")
+        for mart in all_marts():
+            build_mart(warehouse, mart)
+    publish(settings)
+    assert ask(tmp_path, "yesterday_by_gateway") == [("main", date(2026, 3, 8), "Flooz", "XOF", 1, 500, 0, 0)]
+    assert ask(tmp_path, "this_month_against_last") == [("main", "XOF", date(2026, 3, 8), 500, 0, 500)]
+    assert ask(tmp_path, "changed_last_night") == []
 
 
 @pytest.mark.parametrize("name", QUERIES)

@@ -1,8 +1,22 @@
 -- en: What changed last night?
 -- fr: Qu'est-ce qui a changé la nuit dernière ?
--- What the newest sync of each account found: bills by their state before (empty for new ones) and now, and how much
--- more has come in for them. Drop the sums and the group by to see the bills.
+-- What the newest sync of each account that is not a re-check found: bills by their state before (empty for new ones)
+-- and now, and how much more has come in for them. Drop the sums and the group by to see the bills.
 with
+
+newest as (
+
+    select
+        account,
+        sync_id
+    from marts.sync_health
+    where kind != 'recheck'
+    qualify row_number() over (
+        partition by account
+        order by ended_at desc, started_at desc, sync_id desc
+    ) = 1
+
+),
 
 changes as (
 
@@ -14,8 +28,8 @@ changes as (
         versions.state as state_now,
         coalesce(versions.received_amount, 0) - coalesce(earlier.received_amount, 0) as received_more
     from core.bill_versions as versions
-    inner join marts.sync_health as syncs
-        on versions.account = syncs.account and versions.sync_id = syncs.sync_id
+    inner join newest
+        on versions.account = newest.account and versions.sync_id = newest.sync_id
     inner join core.bills as bills
         on versions.account = bills.account and versions.order_reference = bills.order_reference
     left join core.bill_versions as earlier
@@ -23,7 +37,6 @@ changes as (
             versions.account = earlier.account
             and versions.order_reference = earlier.order_reference
             and versions.version = earlier.version + 1
-    where syncs.is_newest
 
 )
 

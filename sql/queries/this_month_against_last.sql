@@ -1,14 +1,18 @@
 -- en: How much has come in this month, against the same days of last month?
 -- fr: Combien est entré ce mois-ci, par rapport aux mêmes jours du mois dernier ?
--- Days that were over when the account was last read. On the first of a month, the month before is this month.
+-- Days that were over when the last complete sync began; a re-check reads no new bills and does not count. On the first
+-- of a month, the month before is this month.
 with
 
 last_days as (
 
     select
         account,
-        cast(timezone('Africa/Lome', max(verified_at)) as date) - 1 as last_day
-    from core.bills
+        cast(timezone('Africa/Lome', max(started_at)) as date) - 1 as last_day
+    from core.syncs
+    where
+        kind != 'recheck'
+        and complete
     group by account
 
 ),

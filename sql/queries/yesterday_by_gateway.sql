@@ -1,14 +1,18 @@
 -- en: What came in yesterday, by gateway?
 -- fr: Qu'est-ce qui est entré hier, par moyen de paiement ?
--- Yesterday is the last day in Africa/Lome that was over when the account was last read.
+-- Yesterday is the last day in Africa/Lome that was over when the last complete sync began; a re-check reads no new
+-- bills and does not count.
 with
 
 last_days as (
 
     select
         account,
-        cast(timezone('Africa/Lome', max(verified_at)) as date) - 1 as last_day
-    from core.bills
+        cast(timezone('Africa/Lome', max(started_at)) as date) - 1 as last_day
+    from core.syncs
+    where
+        kind != 'recheck'
+        and complete
     group by account
 
 )
