@@ -76,6 +76,8 @@ def test_a_check_is_described_in_a_sentence(check: Check) -> None:
         ("versions_unbroken", "update core.bill_versions set version = 2 where order_reference = 'SANDBOX-1'"),
         ("versions_unbroken", "delete from core.bill_versions where order_reference = 'SANDBOX-1'"),
         ("versions_unbroken", "update core.bills set amount = 2 where order_reference = 'SANDBOX-1'"),
+        ("versions_unbroken", "update core.bills set received_amount = 2 where order_reference = 'SANDBOX-1'"),
+        ("versions_unbroken", "update core.bills set received_amount = null where order_reference = 'SANDBOX-1'"),
         ("as_many_bills_as_reported", "delete from core.bills where order_reference = 'SANDBOX-1'"),
         ("last_sync_complete", "update core.syncs set complete = false"),
         ("whole_list_read_lately", "update core.accounts set full_walk_finished_at = timestamptz '2026-01-01'"),
@@ -110,6 +112,16 @@ def test_a_recheck_does_not_make_up_for_a_night_that_is_not_complete(shop: Shop)
     assert [row["kind"] for row in red(shop.settings)["last_sync_complete"]] == ["recheck"]
     shop.sync("refresh")
     assert "last_sync_complete" not in red(shop.settings)
+
+
+def test_a_sum_that_is_no_longer_told_is_no_break_in_the_history(shop: Shop) -> None:
+    shop.bill("SANDBOX-20", amount=1000, state="Partial", received_amount=400)
+    shop.sync()
+    shop.bill("SANDBOX-20", state="Excess")
+    shop.spoil("SANDBOX-20", delete=["received_amount", "payments"])
+    shop.sync()
+    assert shop.rows("select received_amount from core.bills where order_reference = 'SANDBOX-20'") == [(None,)]
+    assert set(red(shop.settings)) == {"received_known"}
 
 
 def test_a_record_set_aside_is_red(shop: Shop) -> None:

@@ -1,5 +1,5 @@
--- The history of every bill is whole: versions 1, 2, 3, ... without a gap or a double, and the newest is what
--- core.bills says now.
+-- The history of every bill is whole: versions 1, 2, 3, ... without a gap or a double, and the newest says of state and
+-- money what core.bills says now.
 -- asset: core/bill_versions
 -- severity: error
 -- blocking: true
@@ -15,7 +15,8 @@ histories as (
         min(version) as first_version,
         max(version) as last_version,
         arg_max(state, version) as last_state,
-        arg_max(amount, version) as last_amount
+        arg_max(amount, version) as last_amount,
+        arg_max_null(received_amount, version) as last_received
     from core.bill_versions
     group by account, order_reference
 
@@ -40,3 +41,4 @@ where
     or bills.version is distinct from histories.last_version
     or bills.state is distinct from histories.last_state
     or bills.amount is distinct from histories.last_amount
+    or bills.received_amount is distinct from histories.last_received
