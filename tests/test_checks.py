@@ -85,6 +85,8 @@ def test_a_check_is_described_in_a_sentence(check: Check) -> None:
         ("states_known", "update core.bills set state = 'Unknown', state_raw = 'Odd'"),
         ("received_known", "update core.bills set received_amount = null"),
         ("received_fits_state", "update core.bills set received_amount = 999"),
+        ("received_fits_state", "update core.bills set state = 'Pending'"),
+        ("received_fits_state", "update core.bills set state = 'Partial', received_amount = 0"),
         ("no_negative_amounts", "update core.bills set received_amount = -1000"),
         ("created_dates_plausible", "update core.bills set created_at = timestamptz '1970-01-01 00:00:00+00'"),
     ],
@@ -122,6 +124,36 @@ def test_a_sum_that_is_no_longer_told_is_no_break_in_the_history(shop: Shop) -> 
     shop.sync()
     assert shop.rows("select received_amount from core.bills where order_reference = 'SANDBOX-20'") == [(None,)]
     assert set(red(shop.settings)) == {"received_known"}
+
+
+def test_what_was_set_aside_at_the_full_refresh_counts_for_its_total_and_nothing_later(shop: Shop) -> None:
+    shop.bill("SANDBOX-20", amount="12.50")
+    shop.sync()
+    assert "as_many_bills_as_reported" not in red(shop.settings)
+    shop.bill("SANDBOX-20", amount=12)
+    shop.sync("refresh")
+    assert red(shop.settings) == {}
+    damage(shop.settings, "delete from core.bills where order_reference = 'SANDBOX-1'")
+    shop.bill("SANDBOX-21", amount="12.50")
+    shop.sync("refresh")
+    assert {"as_many_bills_as_reported", "no_open_data_issues"} <= set(red(shop.settings))
+
+
+def test_a_bill_set_aside_twice_is_one_bill(shop: Shop) -> None:
+    shop.bill("SANDBOX-20", amount="12.50")
+    shop.sync()
+    damage(
+        shop.settings,
+        "insert into core.data_issues select * replace ('again' as issue_id, 'currency' as field) "
+        "from core.data_issues; delete from core.bills where order_reference = 'SANDBOX-1'",
+    )
+    assert "as_many_bills_as_reported" in red(shop.settings)
+
+
+def test_a_payment_through_a_gateway_of_no_list_warns(shop: Shop) -> None:
+    damage(shop.settings, "update core.payments set gateway_reference = 'seen-nowhere', gateway_name = 'Nowhere'")
+    found = red(shop.settings)["gateways_known"]
+    assert [(row["gateway_reference"], row["bill_count"]) for row in found] == [("seen-nowhere", 8)]
 
 
 def test_a_record_set_aside_is_red(shop: Shop) -> None:

@@ -1,4 +1,5 @@
--- After the newest full refresh at least as many bills were stored as CashPay said there are. If not, some are missing.
+-- After the newest full refresh at least as many bills were stored or set aside as CashPay said there are. If not, some
+-- are missing.
 -- asset: core/bills
 -- severity: error
 -- blocking: false
@@ -40,18 +41,23 @@ known as (
 set_aside as (
 
     select
-        issues.account,
-        count(*) as issue_count
-    from core.data_issues as issues
+        full_refreshes.account,
+        count(distinct coalesce(issues.order_reference, issues.issue_id)) as bill_count
+    from full_refreshes
+    inner join core.data_issues as issues
+        on
+            full_refreshes.account = issues.account
+            and full_refreshes.finished_at >= issues.first_seen_at
+            and (issues.resolved_at is null or full_refreshes.finished_at < issues.resolved_at)
     left join core.bills as bills
         on
-            issues.account = bills.account
+            full_refreshes.account = bills.account
             and issues.order_reference = bills.order_reference
+            and full_refreshes.finished_at >= bills.first_seen_at
     where
         issues.source = 'list'
-        and issues.resolved_at is null
         and bills.order_reference is null
-    group by issues.account
+    group by full_refreshes.account
 
 )
 
@@ -61,8 +67,8 @@ select
     full_refreshes.finished_at,
     full_refreshes.reported_total,
     coalesce(known.known_count, 0) as bills_known_then,
-    coalesce(set_aside.issue_count, 0) as records_set_aside
+    coalesce(set_aside.bill_count, 0) as bills_set_aside_then
 from full_refreshes
 left join known on full_refreshes.account = known.account
 left join set_aside on full_refreshes.account = set_aside.account
-where full_refreshes.reported_total > coalesce(known.known_count, 0) + coalesce(set_aside.issue_count, 0)
+where full_refreshes.reported_total > coalesce(known.known_count, 0) + coalesce(set_aside.bill_count, 0)

@@ -1,18 +1,38 @@
--- Every gateway that money came in through is in the list of gateways. One that is not has no name of its own.
+-- Every gateway of a bill or a payment is in the list of gateways. One that is not has no name of its own.
 -- asset: core/bills
 -- severity: warn
 -- blocking: false
+with
+
+used as (
+
+    select
+        account,
+        gateway_reference,
+        order_reference,
+        changed_at
+    from core.bills
+    where gateway_reference is not null
+    union all
+    select
+        account,
+        gateway_reference,
+        order_reference,
+        observed_at as changed_at
+    from core.payments
+    where gateway_reference is not null
+
+)
+
 select
-    bills.account,
-    bills.gateway_reference,
-    count(*) as bill_count,
-    max(bills.changed_at) as last_changed_at
-from core.bills as bills
+    used.account,
+    used.gateway_reference,
+    count(distinct used.order_reference) as bill_count,
+    max(used.changed_at) as last_changed_at
+from used
 left join core.gateways as gateways
     on
-        bills.account = gateways.account
-        and bills.gateway_reference = gateways.gateway_reference
-where
-    bills.gateway_reference is not null
-    and gateways.gateway_reference is null
-group by bills.account, bills.gateway_reference
+        used.account = gateways.account
+        and used.gateway_reference = gateways.gateway_reference
+where gateways.gateway_reference is null
+group by used.account, used.gateway_reference

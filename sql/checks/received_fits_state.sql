@@ -1,4 +1,5 @@
--- What came in fits the state: all of it for Paid, more for Excess, less for Partial.
+-- What came in fits the state: all of it for Paid, more for Excess, a part for Partial, and nothing for Pending. Money on
+-- a Pending bill counts nowhere.
 -- asset: core/bills
 -- severity: warn
 -- blocking: false
@@ -13,4 +14,5 @@ from core.bills
 where
     (state = 'Paid' and received_amount != amount)
     or (state = 'Excess' and received_amount <= amount)
-    or (state = 'Partial' and received_amount >= amount)
+    or (state = 'Partial' and (received_amount <= 0 or received_amount >= amount))
+    or (state = 'Pending' and received_amount != 0)
