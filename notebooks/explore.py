@@ -66,7 +66,7 @@ def _(mo, published, settings):
         """
         select order_reference, merchant_reference, state, currency, open_amount, business_date, age_days, gateway_name
         from marts.unpaid_bills
-        where account = $1 and not is_order_paid and missing_since is null
+        where account = $1 and is_still_owed
         order by age_days desc, order_reference
         """,
         [settings.account],

@@ -165,15 +165,15 @@ def test_unpaid_bills_tells_what_is_known_of_each_open_bill(warehouse: Warehouse
     unpaid = {row[1]: row for row in build(warehouse, "unpaid_bills")}
     assert list(unpaid.values()) == [
         ("main", "partial", None, "Partial", "XOF", 1000, 400, 600, at(1, 1), date(2026, 3, 1), NOW, 92, "90+",
-         "Flooz", at(2), "partial", "Flooz", False, "k2", None, "maybe", at(4), at(5)),
+         "Flooz", at(2), "partial", "Flooz", False, False, "k2", None, "maybe", at(4), at(5)),
         ("main", "settled", "ORDER-2", "Partial", "XOF", 1000, None, 1000, None, None, NOW, 31, "31-90",
-         "Flooz", None, None, None, True, "k3", None, "no", at(4), None),
+         "Flooz", None, None, None, True, False, "k3", None, "no", at(4), None),
         ("main", "open", "ORDER-1", "Pending", "XOF", 1000, 0, 1000, at(31, month=5), date(2026, 5, 31), NOW, 1, "1-7",
-         None, at(31, month=5), "failed", "Flooz", False, "k1", "******42", "yes", NOW, None),
+         None, at(31, month=5), "failed", "Flooz", False, True, "k1", "******42", "yes", NOW, None),
         ("main", "in-euros", "ORDER-2", "Pending", "EUR", 1000, -5, 1000, at(2, month=6), date(2026, 6, 2), NOW, 0,
-         "0-1", "Flooz", None, None, None, False, None, None, None, at(4), None),
+         "0-1", "Flooz", None, None, None, False, True, None, None, None, at(4), None),
         ("second", "elsewhere", "ORDER-1", "Pending", "XOF", 1000, 0, 1000, at(1, 1), date(2026, 3, 1), at(4), 3, "1-7",
-         "Flooz", None, None, None, False, "k1", None, "no", at(4), None),
+         "Flooz", None, None, None, False, True, "k1", None, "no", at(4), None),
     ]  # fmt: skip
 
 
@@ -210,6 +210,63 @@ def test_unpaid_bills_and_aging_by_age(warehouse: Warehouse) -> None:
         ("main", "XOF", "31-90", 31, NOW, 2, 2000, 0, 0, 2, 2000, NOW - timedelta(days=91, seconds=-1)),
         ("main", "XOF", "90+", 91, NOW, 5, 4600, 2, 2, 2, 1700, at(1)),
     ]
+
+
+def test_an_order_is_owed_once_however_many_attempts_are_open(warehouse: Warehouse) -> None:
+    def attempt(reference: str, order: str | None, received: int | None, hour: int, **values: Any) -> None:
+        state = "Partial" if received else "Pending"
+        bill(
+            warehouse, reference, state, received, merchant_reference=order, created_at=at(1, hour), verified_at=at(3),
+            **values,
+        )  # fmt: skip
+
+    attempt("a1", "A", 0, 1)
+    attempt("a2", "A", 0, 3)
+    attempt("a3", "A", 0, 2)
+    attempt("b1", "B", 0, 1)
+    attempt("b2", "B", 400, 2)
+    attempt("c1", "C", 0, 1, missing_since=at(3))
+    attempt("c2", "C", 300, 2)
+    attempt("a-in-euros", "A", 0, 1, currency="EUR")
+    attempt("a-elsewhere", "A", 0, 1, account="second")
+    attempt("alone", None, 0, 1)
+    attempt("alone-too", None, 0, 1)
+    found = columns(warehouse, "unpaid_bills", "order_reference", "is_still_owed")
+    assert sorted(name for name, owed in found if owed) == [
+        "a-elsewhere", "a-in-euros", "a2", "alone", "alone-too", "b1", "c2"
+    ]  # fmt: skip
+    chosen = ("account", "currency", "bill_count", "open_amount", "still_owed_count", "still_owed_amount")
+    assert columns(warehouse, "unpaid_aging", *chosen) == [
+        ("main", "EUR", 1, 1000, 1, 1000),
+        ("main", "XOF", 9, 8300, 5, 4700),
+        ("second", "XOF", 1, 1000, 1, 1000),
+    ]
+
+
+def test_a_bill_of_which_all_was_refunded_settles_no_order(warehouse: Warehouse) -> None:
+    bill(warehouse, "refunded", "Paid", 0, merchant_reference="A", paid_before=at(2))
+    bill(warehouse, "again", "Pending", 0, merchant_reference="A")
+    bill(warehouse, "not-told", "Excess", None, merchant_reference="B", paid_before=at(2))
+    bill(warehouse, "no-longer", "Pending", 0, merchant_reference="B")
+    chosen = ("order_reference", "is_order_paid", "is_still_owed")
+    assert columns(warehouse, "unpaid_bills", *chosen) == [("again", False, True), ("no-longer", True, False)]
+    chosen = ("merchant_reference", "status", "paid_count", "paid_order_reference")
+    assert sorted(columns(warehouse, "orders", *chosen)) == [("A", "open", 0, None), ("B", "paid", 1, "not-told")]
+
+
+def test_an_order_is_failed_only_when_nothing_else_can_be(warehouse: Warehouse) -> None:
+    states = {
+        "refunded": ("Paid", "Error"), "unknown": ("Unknown", "Error"), "unknown-not-refunded": ("Unknown", "Paid"),
+        "open": ("Pending", "Unknown"), "failed": ("Expired", "Canceled"), "only-unknown": ("Unknown",),
+        "only-refunded": ("Excess",),
+    }  # fmt: skip
+    for order, attempts in states.items():
+        for number, state in enumerate(attempts):
+            bill(warehouse, f"{order}-{number}", state, 0, merchant_reference=order)
+    assert dict(columns(warehouse, "orders", "merchant_reference", "status")) == {
+        "refunded": "refunded", "unknown": "unknown", "unknown-not-refunded": "unknown", "open": "open",
+        "failed": "failed", "only-unknown": "unknown", "only-refunded": "refunded",
+    }  # fmt: skip
 
 
 def test_gateway_performance_by_week_of_creation(warehouse: Warehouse) -> None:

@@ -110,9 +110,10 @@ TEXTS: dict[str, tuple[str, str]] = {
     ),
     "aging_note": (
         "Bills that can still be paid (Pending, Partial). “Still owed” leaves out bills whose order another bill has "
-        "paid and those that CashPay no longer shows.",
+        "paid and those that CashPay no longer shows, and counts an order with several open bills once.",
         "Factures encore payables (Pending, Partial). « Encore dû » exclut les factures dont la commande a été réglée "
-        "par une autre facture et celles que CashPay ne montre plus.",
+        "par une autre facture et celles que CashPay ne montre plus, et compte une fois une commande qui a plusieurs "
+        "factures ouvertes.",
     ),
     "age_0-1": ("0 to 1", "0 à 1"),
     "age_1-7": ("1 to 7", "1 à 7"),

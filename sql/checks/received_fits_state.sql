@@ -1,5 +1,5 @@
--- What came in fits the state: all of it for Paid, more for Excess, a part for Partial, and nothing for Pending. Money on
--- a Pending bill counts nowhere.
+-- What came in fits the state: all of it for Paid, more for Excess, a part for Partial, and nothing for Pending. Money
+-- on a Pending bill counts nowhere.
 -- asset: core/bills
 -- severity: warn
 -- blocking: false

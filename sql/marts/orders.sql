@@ -7,10 +7,13 @@
 -- account: Label of the merchant account.
 -- merchant_reference: The shop's own reference of the order.
 -- currency: ISO 4217 code. Never add up different currencies.
--- status: paid (a bill is Paid or Excess), open (none is, but one is Pending or Partial), or failed (neither).
+-- status: paid (a bill is Paid or Excess, with money), open (none is, but one is Pending or Partial), unknown (neither,
+--     but CashPay uses a word for one that we do not know), refunded (none of these, but one is Paid or Excess without
+--     any money left), or failed (all are Error, Canceled or Expired).
 -- attempt_count: Bills of the order.
 -- error_count: Bills that are in state Error.
--- paid_count: Bills that are Paid or Excess; more than one means paid twice, or in instalments.
+-- paid_count: Bills that are Paid or Excess, without those of which all was refunded; more than one means paid twice,
+--     or in instalments.
 -- missing_count: Bills that CashPay no longer shows.
 -- first_created_at: Creation of the first bill, UTC.
 -- last_created_at: Creation of the last bill, UTC.
@@ -53,7 +56,7 @@ attempts as (
         bills.paid_after,
         bills.paid_before,
         bills.missing_since,
-        bills.state in ('Paid', 'Excess') as is_paid,
+        bills.state in ('Paid', 'Excess') and coalesce(bills.received_amount, 1) > 0 as is_paid,
         repeated.merchant_reference is not null as is_repeated
     from core.bills as bills
     left join repeated
@@ -107,6 +110,8 @@ orders as (
         count(*) filter (where state = 'Error') as error_count,
         count(*) filter (where is_paid) as paid_count,
         count(*) filter (where state in ('Pending', 'Partial')) as open_count,
+        count(*) filter (where state = 'Unknown') as unknown_count,
+        count(*) filter (where state in ('Paid', 'Excess') and not is_paid) as refunded_count,
         count(*) filter (where missing_since is not null) as missing_count,
         min(created_at) as first_created_at,
         max(created_at) as last_created_at,
@@ -131,6 +136,8 @@ orders as (
         cast(state = 'Error' as bigint) as error_count,
         cast(is_paid as bigint) as paid_count,
         cast(state in ('Pending', 'Partial') as bigint) as open_count,
+        cast(state = 'Unknown' as bigint) as unknown_count,
+        cast(state in ('Paid', 'Excess') and not is_paid as bigint) as refunded_count,
         cast(missing_since is not null as bigint) as missing_count,
         created_at as first_created_at,
         created_at as last_created_at,
@@ -151,7 +158,13 @@ select
     account,
     merchant_reference,
     currency,
-    case when paid_count > 0 then 'paid' when open_count > 0 then 'open' else 'failed' end as status,
+    case
+        when paid_count > 0 then 'paid'
+        when open_count > 0 then 'open'
+        when unknown_count > 0 then 'unknown'
+        when refunded_count > 0 then 'refunded'
+        else 'failed'
+    end as status,
     attempt_count,
     error_count,
     paid_count,

@@ -1,6 +1,7 @@
 -- Open bills (Pending, Partial) and what is still owed on them, by age. Made of unpaid_bills, which has each of them.
 -- Ages are counted up to the newest reading of any bill of the account (as_of), not to the present moment.
--- Still owed is what is open on bills that CashPay still shows and whose order no other bill has settled.
+-- Still owed is what is open on bills that CashPay still shows and whose order no other bill has settled, and of
+-- several open bills of one order on one only: that with the most still open, the newest of equals, in its age class.
 -- grain: one row per account, currency and age class
 --
 -- account: Label of the merchant account.
@@ -12,8 +13,8 @@
 -- open_amount: What is open on them, in the currency's smallest unit (francs for XOF). Not revenue.
 -- order_paid_count: Among them, bills whose order another bill has settled: nothing is owed.
 -- missing_count: Among them, bills that CashPay no longer shows: they cannot be paid any more.
--- still_owed_count: Bills that are neither.
--- still_owed_amount: What is open on those, in the same unit.
+-- still_owed_count: Bills that are neither, one for each order (is_still_owed in unpaid_bills).
+-- still_owed_amount: What is open on those, in the same unit: what the shop can still expect.
 -- oldest_created_at: Creation of the oldest open bill of the class, UTC.
 with
 
@@ -37,10 +38,8 @@ unpaid_aging as (
         cast(sum(open_amount) as bigint) as open_amount,
         count(*) filter (where is_order_paid) as order_paid_count,
         count(*) filter (where missing_since is not null) as missing_count,
-        count(*) filter (where not is_order_paid and missing_since is null) as still_owed_count,
-        cast(
-            sum(case when not is_order_paid and missing_since is null then open_amount else 0 end) as bigint
-        ) as still_owed_amount,
+        count(*) filter (where is_still_owed) as still_owed_count,
+        cast(sum(case when is_still_owed then open_amount else 0 end) as bigint) as still_owed_amount,
         min(created_at) as oldest_created_at
     from marts.unpaid_bills
     group by account, currency, age_class

@@ -2,7 +2,8 @@
 -- Ages are counted up to the newest reading of any bill of the account, never to the present moment, so that the same
 -- data gives the same table. Bills of an unknown state are not in here: see bill_states.
 -- Not every open amount is still expected: is_order_paid tells that another bill has settled the same order,
--- missing_since that CashPay no longer shows the bill. unpaid_aging leaves both out of what is still owed.
+-- missing_since that CashPay no longer shows the bill. And several open bills of one order (merchant_reference, in one
+-- currency) are attempts to have one debt paid, which is owed once: is_still_owed marks what may be added up.
 -- grain: one row per account and open bill
 --
 -- account: Label of the merchant account.
@@ -23,7 +24,11 @@
 --     earlier. Without a merchant_reference only the bill's own past counts.
 -- last_error_order_reference: The bill that failed then; it can be this one.
 -- last_error_gateway_name: Gateway of that bill; empty when it has none.
--- is_order_paid: Whether another bill of the same merchant_reference and currency is Paid or Excess.
+-- is_order_paid: Whether another bill of the same merchant_reference and currency is Paid or Excess. One of which all
+--     was refunded settles nothing.
+-- is_still_owed: Whether open_amount counts in what is still owed: CashPay shows the bill, no other bill has settled
+--     its order, and of the order's open bills that CashPay shows it has the most still open (the newest of equals). A
+--     bill without a merchant_reference is an order of its own.
 -- client_key: Keyed hash of the customer's phone; empty when CashPay has not told who it is.
 -- client_phone_masked: The customer's phone, with all but its last two digits hidden unless CASHPAY_PII is keep.
 -- customer_paid_since: Whether the same customer has paid a bill, in any currency, since this one was created: yes, no,
@@ -53,6 +58,7 @@ open_bills as (
         currency,
         amount,
         received_amount,
+        greatest(amount - greatest(coalesce(received_amount, 0), 0), 0) as open_amount,
         created_at,
         business_date,
         gateway_name,
@@ -97,7 +103,25 @@ settled_orders as (
             open_bills.account = paid_bills.account
             and open_bills.merchant_reference = paid_bills.merchant_reference
             and open_bills.currency = paid_bills.currency
-    where paid_bills.state in ('Paid', 'Excess')
+    where
+        paid_bills.state in ('Paid', 'Excess')
+        and coalesce(paid_bills.received_amount, 1) > 0
+
+),
+
+-- The one attempt that stands for the debt of its order.
+owed_attempts as (
+
+    select
+        account,
+        order_reference
+    from open_bills
+    where missing_since is null
+    qualify
+        row_number() over (
+            partition by account, attempt_key, currency
+            order by open_amount desc, created_at desc nulls last, order_reference desc
+        ) = 1
 
 ),
 
@@ -142,7 +166,7 @@ unpaid_bills as (
         open_bills.currency,
         open_bills.amount as billed_amount,
         open_bills.received_amount,
-        greatest(open_bills.amount - greatest(coalesce(open_bills.received_amount, 0), 0), 0) as open_amount,
+        open_bills.open_amount,
         open_bills.created_at,
         open_bills.business_date,
         aged.as_of,
@@ -159,6 +183,7 @@ unpaid_bills as (
         failures.order_reference as last_error_order_reference,
         failures.gateway_name as last_error_gateway_name,
         settled_orders.order_reference is not null as is_order_paid,
+        settled_orders.order_reference is null and owed_attempts.order_reference is not null as is_still_owed,
         open_bills.client_key,
         open_bills.client_phone_masked,
         case
@@ -180,6 +205,8 @@ unpaid_bills as (
         on open_bills.account = failures.account and open_bills.attempt_key = failures.attempt_key
     left join settled_orders
         on open_bills.account = settled_orders.account and open_bills.order_reference = settled_orders.order_reference
+    left join owed_attempts
+        on open_bills.account = owed_attempts.account and open_bills.order_reference = owed_attempts.order_reference
     left join customer_payments
         on open_bills.account = customer_payments.account and open_bills.client_key = customer_payments.client_key
 
@@ -204,6 +231,7 @@ select
     last_error_order_reference,
     last_error_gateway_name,
     is_order_paid,
+    is_still_owed,
     client_key,
     client_phone_masked,
     customer_paid_since,

@@ -1,6 +1,7 @@
 -- en: What is unpaid, and since when?
 -- fr: Qu'est-ce qui est impayé, et depuis quand ?
--- Only what can still be expected: bills that CashPay shows and whose order no other bill has settled. Oldest first.
+-- Only what can still be expected: bills that CashPay shows and whose order no other bill has settled; of several open
+-- bills of one order, the one that counts. Oldest first.
 select
     account,
     merchant_reference,
@@ -14,7 +15,5 @@ select
     last_error_at,
     customer_paid_since
 from marts.unpaid_bills
-where
-    not is_order_paid
-    and missing_since is null
+where is_still_owed
 order by account asc, age_days desc, currency asc, open_amount desc, order_reference asc
