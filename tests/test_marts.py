@@ -117,8 +117,8 @@ def test_daily_collections_splits_a_bill_by_payment(warehouse: Warehouse) -> Non
     payments(warehouse, "refunded-in-part", (FLOOZ, 5), (MIXX, 15))
     assert build(warehouse, "daily_collections") == [
         ("main", date(2026, 3, 1), FLOOZ, "GATEWAY-3", "XOF", 4, 439, 0, 0, 0, 0, 439),
-        ("main", date(2026, 3, 1), MIXX, "GATEWAY-7", "XOF", 3, 647, 0, 0, 0, 0, 647),
-        ("main", date(2026, 3, 2), MIXX, "GATEWAY-7", "XOF", 1, 70, 0, 0, 1, 30, 40),
+        ("main", date(2026, 3, 1), MIXX, "Mixx", "XOF", 3, 647, 0, 0, 0, 0, 647),
+        ("main", date(2026, 3, 2), MIXX, "Mixx", "XOF", 1, 70, 0, 0, 1, 30, 40),
     ]
 
 
@@ -134,6 +134,60 @@ def test_daily_collections_does_not_split_what_the_payments_do_not_explain(
     payments(warehouse, "a", *made)
     assert build(warehouse, "daily_collections") == [
         ("main", date(2026, 3, 1), MIXX, "Mixx", "XOF", 1, 1000, 0, 0, 0, 0, 1000)
+    ]
+
+
+def test_daily_collections_keeps_money_with_its_gateway_when_it_is_refunded(warehouse: Warehouse) -> None:
+    parts = (("Partial", 400, at(2), None), ("Paid", 1000, at(4), at(3)))
+    by_mixx = {"gateway_reference": MIXX, "gateway_name": "Mixx", "payment_count": 2, "created_at": at(2, 1)}
+    chosen = ("received_date", "gateway_reference", "received_amount", "withdrawn_amount")
+    history(warehouse, "a", *parts, **by_mixx)
+    payments(warehouse, "a", (FLOOZ, 400), (MIXX, 600))
+    before = columns(warehouse, "daily_collections", *chosen)
+    assert before == [(date(2026, 3, 2), FLOOZ, 400, 0), (date(2026, 3, 3), MIXX, 600, 0)]
+    for table in ("core.bills", "core.bill_versions"):
+        warehouse.connection.execute(f"delete from {table}")
+    history(warehouse, "a", *parts, ("Paid", 0, at(9), at(8)), **by_mixx)
+    assert columns(warehouse, "daily_collections", *chosen) == [
+        *before, (date(2026, 3, 8), FLOOZ, 0, 400), (date(2026, 3, 8), MIXX, 0, 600)
+    ]  # fmt: skip
+
+
+def test_daily_collections_keeps_what_was_told_last_of_a_sum_that_is_no_longer_told(warehouse: Warehouse) -> None:
+    """The one case in which it holds more than bill_states."""
+    history(warehouse, "a", ("Partial", 400, at(1), None), ("Excess", None, at(3), at(2)))
+    assert columns(warehouse, "daily_collections", "received_date", "net_amount") == [(date(2026, 3, 1), 400)]
+    assert columns(warehouse, "bill_states", "received_amount", "unknown_received_count") == [(0, 1)]
+
+
+def test_a_gateway_of_no_list_has_one_name_the_newest(warehouse: Warehouse) -> None:
+    bill(warehouse, "now", "Paid", 100, gateway_name="Mixx by Yas", changed_at=at(3))
+    bill(warehouse, "then", "Paid", 30, gateway_name="T-Money", changed_at=at(2))
+    bill(warehouse, "no-name", "Paid", 7, gateway_name=None, changed_at=at(4))
+    bill(warehouse, "elsewhere", "Paid", 9, gateway_name="Other", changed_at=at(4), account="second")
+    bill(warehouse, "two-ways", "Paid", 50, gateway_name="T-Money", payment_count=2)
+    payments(warehouse, "two-ways", ("only-in-payments", 20), (FLOOZ, 30))
+    bill(warehouse, "by-name", "Paid", 5, gateway_reference=None, gateway_name="Flooz")
+    bill(warehouse, "by-other-name", "Paid", 6, gateway_reference=None, gateway_name="Moov")
+    listed = {"gateway_reference": MIXX, "gateway_name": "Old"}
+    insert(warehouse, "core.gateways", account="main", gateway_reference=MIXX, name="Listed",
+           first_seen_at=at(1), changed_at=at(1))  # fmt: skip
+    bill(warehouse, "listed", "Paid", 1, **listed)
+    chosen = ("account", "gateway_reference", "gateway_name", "bill_count", "received_amount")
+    assert sorted(columns(warehouse, "daily_collections", *chosen), key=str) == [
+        ("main", "gateway-3", "Mixx by Yas", 4, 167),
+        ("main", "gateway-7", "Listed", 1, 1),
+        ("main", "only-in-payments", "ONLY-IN-PAYMENTS", 1, 20),
+        ("main", None, "Flooz", 1, 5),
+        ("main", None, "Moov", 1, 6),
+        ("second", "gateway-3", "Other", 1, 9),
+    ]
+    assert sorted(columns(warehouse, "gateway_performance", *chosen), key=str) == [
+        ("main", "gateway-3", "Mixx by Yas", 4, 187),
+        ("main", "gateway-7", "Listed", 1, 1),
+        ("main", None, "Flooz", 1, 5),
+        ("main", None, "Moov", 1, 6),
+        ("second", "gateway-3", "Other", 1, 9),
     ]
 
 

@@ -1,4 +1,5 @@
--- Money received, by day and gateway. What is counted on a day stays there; a day can only gain what is found late.
+-- Money received, by day and gateway. What is counted on a day stays there; a day can only gain what is found late. By
+-- gateway a day can change: when CashPay tells other payments, another gateway or another sum of a bill than before.
 -- Only what came in counts, never what was billed. Each increase of a bill's received amount that we saw counts once:
 -- what a Partial bill received stays on its day when the rest comes in later.
 -- CashPay does not tell when money came in. It counts on the Africa/Lome day on which it was last seen missing, or, if
@@ -8,15 +9,19 @@
 -- is canceled, expires, fails or gets an unknown state, the money leaves again, in withdrawn_amount, on the day on
 -- which it was last seen counted. What such a bill keeps may go back to the customer: see payment_differences.
 -- A bill with payments through several gateways is split by payment, in the order of CashPay's list, if its payments
--- add up to what it received; otherwise, and always with one gateway, all goes to the gateway of the bill.
+-- add up to what it received by now, or to the most it ever had (before a refund); otherwise, and always with one
+-- gateway, all goes to the gateway of the bill.
 -- A bill that CashPay no longer shows stays counted: the money came in. Negative amounts count as zero.
--- The sum of net_amount is what Paid, Excess and Partial bills hold, as in bill_states.
+-- The sum of net_amount is what Paid, Excess and Partial bills hold, as in bill_states; but if CashPay no longer tells
+-- the sum of a bill, which bill_states then counts as unknown, what it held when last told stays in here.
 -- grain: one row per account, received_date, gateway and currency
 --
 -- account: Label of the merchant account.
 -- received_date: Day in Africa/Lome on which the money came in, as far as that can be known (see the table's comment).
--- gateway_reference: Reference of the gateway that was paid through; empty when CashPay has not told.
--- gateway_name: Name of the gateway as it is now; empty when CashPay has not told.
+-- gateway_reference: Reference of the gateway that was paid through; empty when CashPay has not told. A gateway without
+--     a reference is its name.
+-- gateway_name: Name of the gateway as it is now, or as it was read last if core.gateways does not have it; empty when
+--     CashPay has not told.
 -- currency: ISO 4217 code. Never add up different currencies.
 -- bill_count: Bills that money came in for.
 -- received_amount: Money received, in the currency's smallest unit (francs for XOF). This is the revenue before
@@ -67,6 +72,7 @@ other_bills as materialized (
         currency,
         received_amount,
         created_at,
+        changed_at,
         payment_count
     from core.bills
     where version > 1 or payment_count > 1
@@ -101,7 +107,8 @@ known_readings as (
         counted_amount,
         lag(counted_amount, 1, 0) over of_bill as counted_before,
         lag(last_read_at) over of_bill as last_read_before,
-        row_number() over of_bill = 1 as is_first_reading
+        row_number() over of_bill = 1 as is_first_reading,
+        max(counted_amount) over (partition by bill_number) as largest_amount
     from readings
     where counted_amount is not null
     window of_bill as (partition by bill_number order by version)
@@ -123,6 +130,7 @@ movements as (
         end as received_after,
         known_readings.observed_at as received_before,
         known_readings.is_first_reading,
+        known_readings.largest_amount,
         known_readings.counted_amount > known_readings.counted_before as is_received,
         least(known_readings.counted_amount, known_readings.counted_before) as moved_from,
         greatest(known_readings.counted_amount, known_readings.counted_before) as moved_to
@@ -136,6 +144,8 @@ payments as (
 
     select
         other_bills.bill_number,
+        other_bills.account,
+        other_bills.changed_at,
         payments.gateway_reference,
         payments.gateway_name,
         payments.amount,
@@ -163,11 +173,11 @@ payment_shares as (
         gateway_reference,
         gateway_name,
         amount_until - amount as share_from,
-        case when is_last then 9223372036854775807 else amount_until end as share_to
+        case when is_last then 9223372036854775807 else amount_until end as share_to,
+        total_amount,
+        received_amount
     from payments
-    where
-        total_amount = received_amount
-        and smallest_amount > 0
+    where smallest_amount > 0
 
 ),
 
@@ -197,6 +207,7 @@ shared as (
             movements.bill_number = payment_shares.bill_number
             and movements.moved_to > payment_shares.share_from
             and movements.moved_from < payment_shares.share_to
+            and payment_shares.total_amount in (payment_shares.received_amount, movements.largest_amount)
 
 ),
 
@@ -232,13 +243,69 @@ dated as (
 
 ),
 
+unlisted as (
+
+    select
+        bills.account,
+        bills.gateway_reference,
+        bills.gateway_name,
+        true as is_of_bill,
+        max(bills.changed_at) as read_at
+    from core.bills as bills
+    left join core.gateways as gateways
+        on bills.account = gateways.account and bills.gateway_reference = gateways.gateway_reference
+    where
+        gateways.name is null
+        and bills.gateway_reference is not null
+        and bills.gateway_name is not null
+    group by bills.account, bills.gateway_reference, bills.gateway_name
+    union all
+    select
+        payments.account,
+        payments.gateway_reference,
+        payments.gateway_name,
+        false as is_of_bill,
+        max(payments.changed_at) as read_at
+    from payments
+    left join core.gateways as gateways
+        on payments.account = gateways.account and payments.gateway_reference = gateways.gateway_reference
+    where
+        gateways.name is null
+        and payments.gateway_reference is not null
+        and payments.gateway_name is not null
+    group by payments.account, payments.gateway_reference, payments.gateway_name
+
+),
+
+-- One name a gateway, or its money would stand in a row for each name; the same as in gateway_performance.
+gateway_names as (
+
+    select
+        account,
+        gateway_reference,
+        name as gateway_name
+    from core.gateways
+    where name is not null
+    union all
+    select
+        account,
+        gateway_reference,
+        gateway_name
+    from unlisted
+    qualify row_number() over (
+        partition by account, gateway_reference
+        order by is_of_bill desc, read_at desc, gateway_name asc
+    ) = 1
+
+),
+
 daily_collections as (
 
     select
         dated.account,
         dated.received_date,
         dated.gateway_reference,
-        coalesce(gateways.name, dated.gateway_name) as gateway_name,
+        coalesce(gateway_names.gateway_name, dated.gateway_name) as gateway_name,
         dated.currency,
         count(distinct case when dated.is_received then dated.order_reference end) as bill_count,
         cast(sum(case when dated.is_received then dated.moved_amount else 0 end) as bigint) as received_amount,
@@ -262,13 +329,13 @@ daily_collections as (
         count(distinct case when not dated.is_received then dated.order_reference end) as withdrawn_count,
         cast(sum(case when dated.is_received then 0 else dated.moved_amount end) as bigint) as withdrawn_amount
     from dated
-    left join core.gateways as gateways
-        on dated.account = gateways.account and dated.gateway_reference = gateways.gateway_reference
+    left join gateway_names
+        on dated.account = gateway_names.account and dated.gateway_reference = gateway_names.gateway_reference
     group by
         dated.account,
         dated.received_date,
         dated.gateway_reference,
-        coalesce(gateways.name, dated.gateway_name),
+        coalesce(gateway_names.gateway_name, dated.gateway_name),
         dated.currency
 
 )

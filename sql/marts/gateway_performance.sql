@@ -10,8 +10,9 @@
 --
 -- account: Label of the merchant account.
 -- week_start: Monday of the week in which the bills were created (days in Africa/Lome).
--- gateway_reference: Reference of the gateway; empty for bills without one.
--- gateway_name: Name of the gateway as it is now; empty for bills without one.
+-- gateway_reference: Reference of the gateway; empty for bills without one. A gateway without a reference is its name.
+-- gateway_name: Name of the gateway as it is now, or as it was read last if core.gateways does not have it; empty for
+--     bills without one.
 -- currency: ISO 4217 code. Never add up different currencies.
 -- bill_count: Bills created in the week.
 -- paid_count: Bills that are Paid or Excess.
@@ -32,13 +33,53 @@
 -- wide_count: Paid bills whose interval is wider than 26 hours (first sync, an outage): they draw the bounds apart.
 with
 
+unlisted as (
+
+    select
+        bills.account,
+        bills.gateway_reference,
+        bills.gateway_name,
+        max(bills.changed_at) as read_at
+    from core.bills as bills
+    left join core.gateways as gateways
+        on bills.account = gateways.account and bills.gateway_reference = gateways.gateway_reference
+    where
+        gateways.name is null
+        and bills.gateway_reference is not null
+        and bills.gateway_name is not null
+    group by bills.account, bills.gateway_reference, bills.gateway_name
+
+),
+
+-- One name a gateway, or its bills would stand in a row for each name.
+gateway_names as (
+
+    select
+        account,
+        gateway_reference,
+        name as gateway_name
+    from core.gateways
+    where name is not null
+    union all
+    select
+        account,
+        gateway_reference,
+        gateway_name
+    from unlisted
+    qualify row_number() over (
+        partition by account, gateway_reference
+        order by read_at desc, gateway_name asc
+    ) = 1
+
+),
+
 weekly as (
 
     select
         bills.account,
         cast(date_trunc('week', bills.business_date) as date) as week_start,
         bills.gateway_reference,
-        coalesce(gateways.name, bills.gateway_name) as gateway_name,
+        coalesce(gateway_names.gateway_name, bills.gateway_name) as gateway_name,
         bills.currency,
         bills.state,
         bills.amount,
@@ -56,8 +97,8 @@ weekly as (
         bills.state in ('Paid', 'Excess')
         and epoch_us(bills.paid_before) - epoch_us(bills.paid_after) > 93600000000 as is_wide
     from core.bills as bills
-    left join core.gateways as gateways
-        on bills.account = gateways.account and bills.gateway_reference = gateways.gateway_reference
+    left join gateway_names
+        on bills.account = gateway_names.account and bills.gateway_reference = gateway_names.gateway_reference
 
 ),
 
