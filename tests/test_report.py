@@ -237,7 +237,7 @@ def test_every_figure_in_english(settings: Settings, warehouse: Warehouse) -> No
         ["Total, EUR", "123.45", "0.00", "+123.45"],
     ]
     assert found.tables["90 days by gateway / XOF"] == [
-        ["Gateway", "Received", "Share", "Bills"],
+        ["Gateway", "Received", "Share", "Receipts"],
         ["Flooz", "2,234,505", "67.0%", "22"],
         ["Mixx by Yas", "1,100,000", "33.0%", "11"],
         ["Gateway not told", "250", "0.0%", "1"],
@@ -409,6 +409,25 @@ def test_bills_that_brought_nothing_make_a_clear_page(settings: Settings, wareho
         assert sentence in found.text
 
 
+def test_no_section_is_an_empty_heading(settings: Settings, warehouse: Warehouse) -> None:
+    account(warehouse)
+    sync(warehouse)
+    bill(warehouse, state="Canceled", received_amount=0)
+    sections = made_html(settings, warehouse).split("<section>")[1:]
+    assert len(sections) == 6 and all("</p>" in section or "</dl>" in section for section in sections)
+    assert sum("Nothing was received." in section for section in sections) == 2
+
+
+def test_a_bill_paid_in_parts_has_several_receipts_and_the_page_says_so(
+    settings: Settings, warehouse: Warehouse
+) -> None:
+    a_shop(warehouse)
+    found = made(settings, warehouse)
+    assert found.tables["90 days by gateway / XOF"][0] == ["Gateway", "Received", "Share", "Receipts"]
+    assert "a bill paid in parts can have several" in found.text
+    assert "une facture payée en plusieurs fois peut en avoir plusieurs" in made(settings, None, "fr").text
+
+
 def test_without_a_published_copy_there_is_no_report(settings: Settings, tmp_path: Path) -> None:
     with pytest.raises(WarehouseError, match="Nothing has been published"):
         write_report(settings, tmp_path / "report.html")
@@ -438,7 +457,7 @@ def test_what_a_reader_must_know_first(settings: Settings, warehouse: Warehouse)
         "The data ends on Monday 16 March 2026",
         "The whole list was last read 10 days ago",
         "Records set aside and counted nowhere: 2.",
-        "Paid bills of which CashPay has not told the sum: 1.",
+        "Bills paid at least in part of which CashPay has not told the sum: 1.",
         "amount: not_a_number (2)",
         "CashPay counts 9 bills, its list shows 8.",
         "Bills that CashPay no longer shows1",
@@ -514,7 +533,8 @@ def test_colours_stand_out_from_the_paper() -> None:
 
 def day_of(gateway: str | None, day: int, amount: int = 1, currency: str = "XOF") -> dict[str, Any]:
     return {
-        "received_date": date(2026, 3, day), "gateway_reference": gateway, "gateway_name": f"Name of {gateway}",
+        "received_date": date(2026, 3, day), "gateway_reference": gateway,
+        "gateway_name": f"Name of {gateway}" if gateway else None,
         "currency": currency, "received_amount": amount,
     }  # fmt: skip
 
@@ -522,8 +542,9 @@ def day_of(gateway: str | None, day: int, amount: int = 1, currency: str = "XOF"
 def test_a_gateway_keeps_its_colour_when_others_come_and_go() -> None:
     before = [day_of("b", 1), day_of("c", 2)]
     after = [*before, day_of("a", 3), day_of(None, 3)]
-    assert gateway_colours(before, ["b", "c"]) == {"b": PALETTE[0], "c": PALETTE[1]}
-    assert gateway_colours(after, ["a", "c"]) == {"c": PALETTE[1], "a": PALETTE[2]}
+    a, b, c = (("a", ""), ("b", ""), ("c", ""))
+    assert gateway_colours(before, [b, c]) == {b: PALETTE[0], c: PALETTE[1]}
+    assert gateway_colours(after, [a, c]) == {c: PALETTE[1], a: PALETTE[2]}
 
 
 def test_more_gateways_than_colours_share_the_last_one() -> None:
@@ -538,6 +559,58 @@ def test_two_gateways_of_one_name_are_told_apart() -> None:
     rows = [day_of("aaaa-1111", 1) | {"gateway_name": "Same"}, day_of("aaaa-2222", 1) | {"gateway_name": "Same"}]
     bars = collection_bars(rows, "XOF", date(2026, 3, 1), date(2026, 3, 1), "Others", "Unknown")
     assert [bar.label for bar in bars] == ["Same (1111)", "Same (2222)"]
+
+
+def test_gateways_that_have_only_a_name_are_told_apart_by_it(settings: Settings, warehouse: Warehouse) -> None:
+    account(warehouse)
+    sync(warehouse)
+    bill(warehouse)
+    collected(warehouse, DAY, None, 1000, gateway_name="Flooz")
+    collected(warehouse, DAY, None, 300, gateway_name="Mixx by Yas")
+    collected(warehouse, DAY, FLOOZ, 70)
+    collected(warehouse, DAY, None, 50)
+    found = made(settings, warehouse)
+    assert [row[:2] for row in found.tables["Yesterday, Monday 16 March 2026 / XOF"][1:]] == [
+        ["Flooz", "1,000"],
+        ["Mixx by Yas", "300"],
+        ["Flooz (0003)", "70"],
+        ["Gateway not told", "50"],
+        ["Total, XOF", "1,420"],
+    ]
+    assert [row[:2] for row in found.tables["90 days by gateway / XOF"][1:4]] == [
+        ["Flooz", "1,000"], ["Mixx by Yas", "300"], ["Flooz (0003)", "70"]
+    ]  # fmt: skip
+    assert found.tables["90 days by gateway / XOF / details"][:2] == [
+        ["Day", "Flooz", "Mixx by Yas", "Flooz (0003)", "Gateway not told", "Total"],
+        ["16 Mar 2026", "1,000", "300", "70", "50", "1,420"],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("language", "sentences"),
+    [
+        ("en", ("Bills paid at least in part of which CashPay has not told the sum: 2. They count only as far as",
+                "Bills of which CashPay has not told the sum: 3. Their differences are not in here.")),
+        ("fr", ("Factures payées au moins en partie dont CashPay n’a pas donné le montant reçu : 2. Elles ne comptent",
+                "Factures dont CashPay n’a pas donné le montant reçu : 3. Leurs écarts ne sont pas compris.")),
+    ],
+)  # fmt: skip
+def test_a_sum_that_is_not_told_is_never_shown_as_nothing(
+    settings: Settings, warehouse: Warehouse, language: str, sentences: tuple[str, str]
+) -> None:
+    account(warehouse)
+    sync(warehouse)
+    for number, state in enumerate(("Partial", "Excess", "Canceled", "Pending")):
+        bill(warehouse, f"B-{number}", state=state, received_amount=None)
+    for number, kind in enumerate(("partial", "partial", "excess")):
+        difference(warehouse, f"B-{number}", kind, 1000, 0, received_amount=None, difference_amount=None)
+    difference(warehouse, "B-8", "excess", 1000, 1500)
+    found = made(settings, warehouse, language)
+    (sums,) = (rows[1:] for heading, rows in found.tables.items() if heading.count(" / ") == 1)
+    assert sorted(row[1:] for row in sums) == [["2", "+500"], ["2", "–"]]
+    text = " ".join(found.text.split())
+    assert not [sentence for sentence in sentences if sentence not in text]
+    assert "is complete up to" not in text and "sont complètes" not in text
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from datetime import date, timedelta
 from typing import Any
 
 from cashpay_pipeline.report import PERIOD_DAYS
-from cashpay_pipeline.report.colours import OTHER, PALETTE, gateway_colours
+from cashpay_pipeline.report.colours import OTHER, PALETTE, Gateway, gateway_colours, gateway_of
 from cashpay_pipeline.report.formats import plain
 
 LONGEST_NAME = 60
@@ -41,11 +41,11 @@ class GatewayDay:
 
 @dataclass(frozen=True)
 class GatewayTotal:
-    """What came in through a gateway over the period."""
+    """What came in through a gateway over the period, and how often: for a bill, once each day."""
 
     label: str
     amount: int
-    bill_count: int
+    receipt_count: int
 
 
 @dataclass(frozen=True)
@@ -93,17 +93,17 @@ def collections(
         (
             GatewayDay(
                 label,
-                _sum(row for row in on_day if names[row["gateway_reference"]] == label),
-                _sum(row for row in on_day_before if names[row["gateway_reference"]] == label),
+                _sum(row for row in on_day if names[gateway_of(row)] == label),
+                _sum(row for row in on_day_before if names[gateway_of(row)] == label),
             )
-            for label in {names[row["gateway_reference"]] for row in (*on_day, *on_day_before)}
+            for label in {names[gateway_of(row)] for row in (*on_day, *on_day_before)}
         ),
         key=lambda row: (-row.amount, -row.before, row.label),
     )
     totals = [
         GatewayTotal(label, _sum(found), _sum(found, "bill_count"))
         for label in _labels_by_amount(period, names)
-        for found in [[row for row in period if names[row["gateway_reference"]] == label]]
+        for found in [[row for row in period if names[gateway_of(row)] == label]]
     ]
     bars = collection_bars(rows, currency, first, last, other, unknown)
     labels = list(dict.fromkeys(bar.label for bar in sorted(bars, key=lambda bar: bar.place)))
@@ -132,22 +132,21 @@ def collection_bars(
     mine = [row for row in rows if row["currency"] == currency]
     period = [row for row in mine if first <= row["received_date"] <= last and row["received_amount"] > 0]
     names = _labels(mine, unknown)
-    references = [row["gateway_reference"] for row in mine]
-    amounts = {reference: _sum(r for r in period if r["gateway_reference"] == reference) for reference in references}
-    largest = sorted((r for r in amounts if r is not None and amounts[r]), key=lambda r: (-amounts[r], r))
+    amounts = {gateway: _sum(row for row in period if gateway_of(row) == gateway) for gateway in names}
+    largest = sorted((g for g in amounts if g is not None and amounts[g]), key=lambda g: (-amounts[g], g))
     colours = gateway_colours(rows, largest[: len(PALETTE)])
-    places = {reference: place for place, reference in enumerate(largest)}
+    places = {gateway: place for place, gateway in enumerate(largest)}
     pieces: dict[tuple[date, str], Bar] = {}
     for row in period:
-        reference = row["gateway_reference"]
-        rest = unknown if reference is None else other
-        label = names[reference] if reference in colours else rest
-        place = places[reference] if reference in colours else len(places) + (reference is None)
+        gateway = gateway_of(row)
+        label, colour, place = unknown, OTHER, len(places) + 1
+        if gateway in colours:
+            label, colour, place = names[gateway], colours[gateway], places[gateway]
+        elif gateway is not None:
+            label, place = other, len(places)
         known = pieces.get((row["received_date"], label))
         amount = row["received_amount"] + (known.amount if known else 0)
-        pieces[row["received_date"], label] = Bar(
-            row["received_date"], label, colours.get(reference, OTHER), place, amount
-        )
+        pieces[row["received_date"], label] = Bar(row["received_date"], label, colour, place, amount)
     return sorted(pieces.values(), key=lambda bar: (bar.day, bar.place))
 
 
@@ -158,23 +157,22 @@ def age_classes(rows: Sequence[Mapping[str, Any]], currency: str, label: Callabl
     return [{**nothing, **found.get(name, {}), "label": label(f"age_{name}")} for name in AGE_CLASSES if found]
 
 
-def _labels(rows: Sequence[Mapping[str, Any]], unknown: str) -> dict[str | None, str]:
+def _labels(rows: Sequence[Mapping[str, Any]], unknown: str) -> dict[Gateway | None, str]:
     """A name for each gateway; two of the same name are told apart by the end of their references."""
-    names: dict[str | None, str] = {}
+    names: dict[Gateway | None, str] = {}
     for row in sorted(rows, key=lambda row: row["received_date"]):
-        reference = row["gateway_reference"]
-        name = plain(row["gateway_name"] or reference or unknown)
-        names[reference] = name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 1]}…"
+        name = plain(row["gateway_name"] or row["gateway_reference"] or unknown)
+        names[gateway_of(row)] = name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 1]}…"
     shared = list(names.values())
     return {
-        reference: f"{name} ({plain(reference)[-4:]})" if reference and shared.count(name) > 1 else name
-        for reference, name in names.items()
+        gateway: f"{name} ({plain(gateway[0])[-4:]})" if gateway and gateway[0] and shared.count(name) > 1 else name
+        for gateway, name in names.items()
     }
 
 
-def _labels_by_amount(rows: Sequence[Mapping[str, Any]], names: Mapping[str | None, str]) -> list[str]:
-    labels = {names[row["gateway_reference"]] for row in rows}
-    return sorted(labels, key=lambda label: (-_sum(r for r in rows if names[r["gateway_reference"]] == label), label))
+def _labels_by_amount(rows: Sequence[Mapping[str, Any]], names: Mapping[Gateway | None, str]) -> list[str]:
+    labels = {names[gateway_of(row)] for row in rows}
+    return sorted(labels, key=lambda label: (-_sum(r for r in rows if names[gateway_of(r)] == label), label))
 
 
 def _sum(rows: Iterable[Mapping[str, Any]], column: str = "received_amount") -> int:

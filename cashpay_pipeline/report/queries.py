@@ -31,7 +31,8 @@ order by ended_at desc, rowid desc limit 1
 _BILLS = """
 select count(*) as bill_count,
     count(*) filter (where missing_since is not null) as missing_count,
-    count(*) filter (where state in ('Paid', 'Excess') and received_amount is null) as unknown_received_count
+    count(*) filter (where state in ('Paid', 'Excess', 'Partial') and received_amount is null)
+        as unknown_received_count
 from core.bills where account = ?
 """
 _ISSUES = """
@@ -58,7 +59,8 @@ from marts.unpaid_aging where account = ?
 order by currency, from_days
 """
 _DIFFERENCE_SUMS = """
-select currency, kind, count(*) as bill_count, cast(coalesce(sum(difference_amount), 0) as bigint) as difference_amount
+select currency, kind, count(*) as bill_count, cast(sum(difference_amount) as bigint) as difference_amount,
+    count(*) filter (where difference_amount is null) as unknown_count
 from marts.payment_differences
 where account = ?
 group by currency, kind order by currency, bill_count desc, kind

@@ -48,8 +48,10 @@ TEXTS: dict[str, tuple[str, str]] = {
         "Enregistrements mis de côté, comptés nulle part : {count}.",
     ),
     "unknown_received": (
-        "Paid bills of which CashPay has not told the sum: {count}. They count as zero.",
-        "Factures payées dont CashPay n’a pas donné le montant reçu : {count}. Elles comptent pour zéro.",
+        "Bills paid at least in part of which CashPay has not told the sum: {count}. They count only as far as CashPay "
+        "has told.",
+        "Factures payées au moins en partie dont CashPay n’a pas donné le montant reçu : {count}. Elles ne comptent "
+        "que pour ce que CashPay a dit.",
     ),
     "marts_missing": (
         "The tables of this report are not in the published copy. Run a sync.",
@@ -74,6 +76,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     "col_week": ("Week of", "Semaine du"),
     "col_bills": ("Bills", "Factures"),
     "col_received": ("Received", "Reçu"),
+    "col_receipts": ("Receipts", "Encaissements"),
     "col_share": ("Share", "Part"),
     "col_difference": ("Difference", "Écart"),
     "col_paid": ("Paid", "Payées"),
@@ -98,9 +101,18 @@ TEXTS: dict[str, tuple[str, str]] = {
         "Besides, {amount} counted before was withdrawn (refunds, canceled bills).",
         "Par ailleurs, {amount} compté auparavant a été retiré (remboursements, factures annulées).",
     ),
+    "receipts_note": (
+        "A receipt is what came in for one bill on one day through one gateway; a bill paid in parts can have several.",
+        "Un encaissement est ce qui est entré pour une facture, un jour, par un moyen de paiement ; une facture payée "
+        "en plusieurs fois peut en avoir plusieurs.",
+    ),
     "nothing_received": ("Nothing was received.", "Rien n’a été reçu."),
     "nothing_unpaid": ("No bill is unpaid.", "Aucune facture n’est impayée."),
     "no_differences": ("No differences.", "Aucun écart."),
+    "differences_unknown": (
+        "Bills of which CashPay has not told the sum: {count}. Their differences are not in here.",
+        "Factures dont CashPay n’a pas donné le montant reçu : {count}. Leurs écarts ne sont pas compris.",
+    ),
     "no_bills_in_period": ("No bills in this period.", "Aucune facture sur cette période."),
     "daily_figures": ("Figures day by day", "Chiffres jour par jour"),
     "unfinished_week": ("* This week is not over.", "* Cette semaine n’est pas terminée."),
