@@ -16,9 +16,9 @@ OTHER = "#696969"
 
 def gateway_of(row: Mapping[str, Any]) -> Gateway | None:
     """The gateway of a row of `marts.daily_collections`; none when CashPay has told neither reference nor name."""
-    if row["gateway_reference"] is not None:
+    if row["gateway_reference"]:
         return row["gateway_reference"], ""
-    return None if row["gateway_name"] is None else ("", row["gateway_name"])
+    return ("", row["gateway_name"]) if row["gateway_name"] else None
 
 
 def gateway_colours(rows: Iterable[Mapping[str, Any]], shown: Iterable[Gateway]) -> dict[Gateway, str]:

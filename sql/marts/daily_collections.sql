@@ -107,8 +107,7 @@ known_readings as (
         counted_amount,
         lag(counted_amount, 1, 0) over of_bill as counted_before,
         lag(last_read_at) over of_bill as last_read_before,
-        row_number() over of_bill = 1 as is_first_reading,
-        max(counted_amount) over (partition by bill_number) as largest_amount
+        row_number() over of_bill = 1 as is_first_reading
     from readings
     where counted_amount is not null
     window of_bill as (partition by bill_number order by version)
@@ -130,7 +129,6 @@ movements as (
         end as received_after,
         known_readings.observed_at as received_before,
         known_readings.is_first_reading,
-        known_readings.largest_amount,
         known_readings.counted_amount > known_readings.counted_before as is_received,
         least(known_readings.counted_amount, known_readings.counted_before) as moved_from,
         greatest(known_readings.counted_amount, known_readings.counted_before) as moved_to
@@ -166,18 +164,30 @@ payments as (
 
 ),
 
-payment_shares as (
+-- After a refund its payments explain what a bill had before; without that its past would move to one gateway.
+most_received as (
 
     select
         bill_number,
-        gateway_reference,
-        gateway_name,
-        amount_until - amount as share_from,
-        case when is_last then 9223372036854775807 else amount_until end as share_to,
-        total_amount,
-        received_amount
+        max(moved_to) as amount
+    from movements
+    group by bill_number
+
+),
+
+payment_shares as (
+
+    select
+        payments.bill_number,
+        payments.gateway_reference,
+        payments.gateway_name,
+        payments.amount_until - payments.amount as share_from,
+        case when payments.is_last then 9223372036854775807 else payments.amount_until end as share_to
     from payments
-    where smallest_amount > 0
+    inner join most_received on payments.bill_number = most_received.bill_number
+    where
+        payments.total_amount in (payments.received_amount, most_received.amount)
+        and payments.smallest_amount > 0
 
 ),
 
@@ -207,7 +217,6 @@ shared as (
             movements.bill_number = payment_shares.bill_number
             and movements.moved_to > payment_shares.share_from
             and movements.moved_from < payment_shares.share_to
-            and payment_shares.total_amount in (payment_shares.received_amount, movements.largest_amount)
 
 ),
 
