@@ -210,6 +210,13 @@ class Settings(BaseSettings):
         return "oauth2" if self.username is not None else "cashpay"
 
     @property
+    def merchant(self) -> tuple[str, ...]:
+        """Who logs in; passwords and keys are left out, for they are rotated (A12, A13)."""
+        fields = ("username",) if self.scheme == "oauth2" else ("login", "api_reference")
+        values = (getattr(self, field) for field in fields)
+        return tuple(value.get_secret_value() for value in values if value is not None)
+
+    @property
     def environment(self) -> str:
         """What the stored data belongs to: host and path, without the port of a server on this machine (A12)."""
         parts = urlsplit(self.base_url or "")

@@ -1,9 +1,11 @@
 """Rows A12 and A14: environments never mix, accounts share a file without touching each other."""
 
+import duckdb
 import pytest
+from pydantic import SecretStr
 from truth import expected_bill, expected_payments, query
 
-from cashpay_pipeline.errors import CashpayError, GuardError
+from cashpay_pipeline.errors import CashpayError, CredentialsRejectedError, GuardError
 from cashpay_pipeline.simulator.clock import SimulatedClock
 from cashpay_pipeline.simulator.credentials import credentials_for
 from cashpay_pipeline.sync import run_sync
@@ -51,6 +53,50 @@ def test_A12_made_up_data_has_a_folder_of_its_own(settings, tmp_path):
     demo = load_settings(data_dir=settings.data_dir)
     assert not demo.has_credentials
     assert demo.warehouse_path.parent == settings.warehouse_path.parent / "simulated"
+
+
+@pytest.mark.parametrize("kind", ["refresh", "full_refresh", "recheck"])
+def test_A12_another_merchants_login_under_the_same_account_is_refused(kind, two_accounts, simulator):
+    main, b = two_accounts
+    sync(main, simulator, kind="full_refresh")
+    before = {table: rows for table, rows in everything(main).items() if table != "syncs"}
+    with pytest.raises(GuardError, match="another login, and this one shows none of its bills") as caught:
+        sync(b.model_copy(update={"account": "main"}), simulator, kind=kind)
+    assert "CASHPAY_ACCOUNT" in caught.value.next_step
+    assert {table: rows for table, rows in everything(main).items() if table != "syncs"} == before
+    assert sync(main, simulator).warnings == []
+
+
+def test_A12_the_same_merchant_may_log_in_by_either_scheme(make_settings, simulator):
+    changed = "The login is another one than before; it shows the same bills."
+    told = []
+    for scheme in ("oauth2", "cashpay", "cashpay", "oauth2"):
+        told.append(changed in sync(make_settings(scheme=scheme), simulator).warnings)
+    assert told == [False, True, False, True]
+
+
+@pytest.mark.parametrize("scheme", ["oauth2", "cashpay"])
+def test_A12_a_rotated_password_or_key_is_no_other_merchant(scheme, make_settings):
+    settings = make_settings(scheme=scheme)
+    rotated = {name: SecretStr("new") for name in ("password", "client_id", "client_secret", "api_key")}
+    assert settings.model_copy(update=rotated).merchant == settings.merchant
+
+
+def test_A12_a_file_of_before_notes_whose_it_is(settings, simulator):
+    sync(settings, simulator)
+    with duckdb.connect(str(settings.warehouse_path)) as connection:
+        connection.execute("update core.accounts set merchant_check = null")
+    assert sync(settings, simulator).warnings == []
+    (check,) = query(settings.warehouse_path, "select merchant_check from core.accounts")
+    assert check["merchant_check"] and settings.merchant[0] not in check["merchant_check"]
+
+
+def test_A12_a_login_that_never_worked_is_in_nobodys_way(settings, simulator):
+    """Without bills there is nothing to mix."""
+    mistyped = settings.model_copy(update={"username": SecretStr("mistyped")})
+    with pytest.raises(CredentialsRejectedError):
+        sync(mistyped, simulator)
+    assert sync(settings, simulator).warnings == []
 
 
 @pytest.fixture

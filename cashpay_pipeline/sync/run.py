@@ -78,6 +78,7 @@ def run_sync(
                 batch.save_record()
             try:
                 with _cut_off_by_signals(client), _rare_garbage_collections():
+                    _guard_merchant(session, masker.check_of(*settings.merchant))
                     _KINDS[kind](session, limit)
                     _finish(session)
             except BaseException as error:
@@ -220,6 +221,30 @@ def _guard_account(warehouse: Warehouse, settings: Settings, masker: Masker, cli
                 "insert into core.accounts (account, environment, pii_key_check, first_seen_at) values (?, ?, ?, ?)",
                 [settings.account, settings.environment, masker.fingerprint, client.now()],
             )
+
+
+def _guard_merchant(session: Session, check: str) -> None:
+    """One account holds one merchant's bills. A login of another name has to show that it sees the same ones (A12).
+
+    So a login that was renamed, or the other scheme, goes on by itself. A file of before this was noted has nothing to
+    compare with, nor has one without bills.
+    """
+    known = session.value("select merchant_check from core.accounts where account = ?", session.account)
+    if known == check:
+        return
+    if known is not None and session.value("select count(*) from core.bills where account = ?", session.account):
+        if not walks.shows_known_bills(session):
+            raise GuardError(
+                f"Account {session.account} was read with another login, and this one shows none of its bills.",
+                where=str(session.settings.warehouse_path),
+                next_step="Give another merchant a CASHPAY_ACCOUNT of its own. If it is the same merchant, read its "
+                f"newest bills once more with the former login: one of {walks.PAGES_LOOKED_AT} pages must be known.",
+            )
+        session.record.warn("The login is another one than before; it shows the same bills.")
+    with session.warehouse.transaction():
+        session.warehouse.execute(
+            "update core.accounts set merchant_check = ? where account = ?", [check, session.account]
+        )
 
 
 def _check_clock(session: Session) -> None:

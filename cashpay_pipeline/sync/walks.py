@@ -5,9 +5,10 @@ far the watermark moves. Nothing is concluded from a walk that did not come to i
 """
 
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 
 from cashpay_pipeline.errors import CashpayError, GuardError
-from cashpay_pipeline.normalize import TEXT, frame, normalize_gateways
+from cashpay_pipeline.normalize import TEXT, frame, normalize_bills, normalize_gateways
 from cashpay_pipeline.pagination import BillList, Page
 from cashpay_pipeline.sync.recheck import read_details
 from cashpay_pipeline.sync.session import Session, reference_of
@@ -17,6 +18,7 @@ FUTURE_TOLERATED = timedelta(minutes=5)
 EARLIEST_SANE = datetime(2000, 1, 1, tzinfo=UTC)
 RESUME_WITHIN = timedelta(days=14)
 WHOLE_LIST_EVERY = timedelta(days=7)
+PAGES_LOOKED_AT = 10
 MISSING_LOOKED_UP = 1_000
 MISSING_A_NIGHT, MISSING_SHARE_A_NIGHT = 20, 0.05
 
@@ -47,6 +49,25 @@ def read_gateways(session: Session) -> None:
     else:
         with session.warehouse.transaction():
             store.save_gateways(session.warehouse, session.account, gateways, session.now())
+
+
+def shows_known_bills(session: Session) -> bool:
+    """Whether the first pages of the list show a bill that is stored, with the same amount and time; stores nothing."""
+    bills = session.bill_list(count=lambda: 0, in_flight=1)
+    for page in islice(bills.walk(), PAGES_LOOKED_AT):
+        typed = normalize_bills(page.records, source_timezone=session.settings.source_timezone).bills()
+        known = session.warehouse.execute(
+            """
+            select count(*) from core.bills as bill join shown using (order_reference)
+            where bill.account = ? and bill.amount = shown.amount
+                and bill.created_at is not distinct from shown.created_at
+            """,
+            [session.account],
+            shown=typed[["order_reference", "amount", "created_at"]],
+        )
+        if known:
+            return True
+    return False
 
 
 def has_finished_a_walk(session: Session) -> bool:
