@@ -183,7 +183,7 @@ class BillList:
                     if self._is_end(page):
                         self.ended = True
                         return
-                    last_keys = []
+                    last_total, last_keys = page.total, []
                     continue
                 self._note(page)
                 if page.offset == 0 and 0 < len(page.records) < self.size:
@@ -231,7 +231,8 @@ class BillList:
         """A page equal to the one before it: is the list at its end?
 
         - As many rows as `total` says, or so far down that `total` leaves none: the server shows its last page, or its
-          only one, for ever. Bills that came or went meanwhile are for the caller to look for.
+          only one, for ever. Bills that came or went meanwhile are for the caller to look for. Where only one page was
+          ever read, the total may count no more than that page.
         - Else one more is asked for: new bills can have shifted the list by just a page. If that one is equal too, a
           list without pages is whole where there is no `total` and nothing says that it is only the first page.
 
@@ -239,7 +240,9 @@ class BillList:
             PagingError: the list repeats itself and nothing can be said about the rows that are missing.
         """
         if self.agrees() or (self.total is not None and page.offset >= self.total):
-            return True
+            if self.count() > len(page.records) or self._counts_the_list(len(page.records)):
+                return True
+            self.total = None
         further = self._read(page.offset + self.size)
         self.pages += 1
         if further.keys != page.keys:
@@ -259,6 +262,15 @@ class BillList:
             return True
         self.pages += 1
         return len(self.ask(0, max(1, rows - 1)).records) < rows
+
+    def _counts_the_list(self, rows: int) -> bool:
+        """Whether a `total` equal to the rows of the only page stays when another size is asked for.
+
+        Where the size changes nothing, a usual number of rows may be a page of a list whose parameters are others.
+        """
+        self.pages += 1
+        other = self.ask(0, rows - 1 or 2)
+        return other.total == self.total and (len(other.records) != rows or rows not in USUAL_SIZES)
 
     def _look_further(self, empty: Page) -> None:
         """An empty page is the end, unless the rows do not add up and the page after it has some (P7)."""

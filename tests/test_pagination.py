@@ -59,7 +59,7 @@ class FakeList:
         skips_by: whether a capped page skips by the `cap` or by the size `asked` for.
         paging: `page`, `zero_based`, `ignored` (the whole list) or `page_ignored` (the first page for ever).
         end: what is past the end: `empty`, `204`, `404`, `last_page`.
-        total: `right`, `missing`, `low`, `high`, `stale` (that of the beginning), `wavering`.
+        total: `right`, `missing`, `low`, `high`, `stale` (that of the beginning), `wavering`, `page` (its own rows).
         empty_at, short_at: numbers of pages that come empty, or half full, though more follow.
         broken: a row that breaks its page, and how.
     """
@@ -118,7 +118,7 @@ class FakeList:
             raise self.broken[1]()
         if not page and self.end == "204":
             return Reply(204, None)
-        return Reply(200, {"items": page, **self._total()})
+        return Reply(200, {"items": page, **(self._total() if self.total != "page" else {"count": len(page)})})
 
     def _change(self, change: Any) -> None:
         if change == "+":
@@ -261,7 +261,8 @@ def names(numbers: range) -> list[str]:
         ({"n": 25, "end": "204"}, [(1, 10), (2, 10), (3, 10), (4, 10), (1, 10)]),
         ({"n": 25, "end": "404"}, [(1, 10), (2, 10), (3, 10), (4, 10), (1, 10)]),
         ({"n": 25, "end": "last_page"}, [(1, 10), (2, 10), (3, 10), (4, 10), (1, 10)]),
-        ({"n": 25, "paging": "ignored"}, [(1, 10), (2, 10), (1, 10)]),
+        # Where one page is all, the total is looked at once more: does it change with the size?
+        ({"n": 26, "paging": "ignored"}, [(1, 10), (2, 10), (1, 25), (1, 10)]),
         # Without a total, the page after the end is looked at too (P7), and so is whether a smaller page is smaller.
         ({"n": 25, "total": "missing"}, [(1, 10), (2, 10), (3, 10), (4, 10), (5, 10), (1, 10)]),
         ({"n": 26, "total": "missing", "paging": "ignored"}, [(1, 10), (2, 10), (3, 10), (1, 25), (1, 10)]),
@@ -400,16 +401,28 @@ def test_P7_an_empty_page_in_the_middle_is_an_error(in_flight, end, total):
             "Pages up to 3 repeat the same 10 rows, while 10 bills of an unknown number were read.",
         ),
         (
+            {"n": 20, "paging": "ignored"},
+            "Pages up to 3 repeat the same 20 rows, while 20 bills of an unknown number were read.",
+        ),
+        (
             {"n": 45, "paging": "ignored", "total": "high"},
             "Pages up to 3 repeat the same 45 rows, while 45 bills of 48 were read.",
         ),
     ],
-    ids=["page_ignored", "no_total", "capped", "usual_size", "size_asked", "total_says_more"],
+    ids=["page_ignored", "no_total", "capped", "usual_size", "size_asked", "usual_total", "total_says_more"],
 )
 def test_P8_the_same_page_for_ever_is_an_error(contract, message):
     outcome = read(FakeList(**contract))
     assert isinstance(outcome.error, PagingError)
     assert outcome.error.message == message
+
+
+@pytest.mark.parametrize("cap", [0, 7, 20], ids=["as asked", "odd cap", "default of a server that knows no size"])
+def test_P8_a_total_that_counts_the_page_does_not_make_the_first_page_the_list(cap):
+    """The page parameter has another name there, and each reply says how many rows it has itself."""
+    outcome = read(FakeList(200, paging="page_ignored", cap=cap, total="page"), size=100)
+    assert isinstance(outcome.error, PagingError)
+    assert "of an unknown number were read" in outcome.error.message
 
 
 @pytest.mark.parametrize("total", ["right", "missing", "text", "zero", "low"])
@@ -690,6 +703,14 @@ def contracts(draw: st.DrawFn) -> dict[str, Any]:
         "size": 10,
         "in_flight": 3,
         "early": [0, 1, 2, 1],
+    }
+)
+@example(  # a deletion just after a page that arrivals made equal to the one before it
+    contract={
+        "fake": {"n": 10, "changes": {1: ["+"], 3: ["+"] * 5, 4: [5]}},
+        "size": 5,
+        "in_flight": 1,
+        "early": [],
     }
 )
 def test_every_bill_that_stayed_is_read_or_its_lack_is_told(contract):
