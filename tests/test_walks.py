@@ -545,6 +545,17 @@ def test_P18_re_checks_beyond_the_budget_stay_due(sync, simulator):
     assert any("left for the next run" in w for w in result.warnings)
 
 
+def test_P18_a_total_that_is_always_too_high_takes_no_more_than_the_budget(sync, simulator):
+    """Each night the whole list is looked through for the bills that are not there: a part of it, and it is told."""
+    sync("full_refresh")
+    sync()
+    simulator.set(total="high")
+    told = "The whole list is too long for one run: the next run goes on."
+    results = [sync(page_size=5, request_budget=30) for _ in range(3)]
+    assert all(r.status == "incomplete" and r.requests <= 30 + 8 for r in results)
+    assert told in results[0].warnings
+
+
 @pytest.mark.parametrize("total", ["right", "missing"])
 def test_pages_counted_from_zero_are_noticed_until_the_setting_is_right(total, sync, simulator, settings):
     simulator.set(paging="zero_based", total=total)

@@ -254,9 +254,10 @@ def _finish_newest_end(session: Session, bills: BillList, started: datetime) -> 
     )
     if bills.total is not None and bills.total > stored:
         session.record.warn(f"CashPay counts {bills.total} bills, {stored} were known: the whole list is read.")
-        read_whole_list(session)
-        return
-    if bills.total is not None and bills.total < stored:
+        if read_whole_list(session, pages=max(1, session.requests_left() // 2)):  # the re-checks need the other half
+            return
+        session.record.lacks("The whole list is too long for one run: the next run goes on.")
+    elif bills.total is not None and bills.total < stored:
         session.record.warn(
             f"CashPay counts {bills.total} bills, {stored} are stored; the next full refresh looks for the others."
         )
