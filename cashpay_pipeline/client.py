@@ -26,7 +26,7 @@ from cashpay_pipeline.errors import (
 from cashpay_pipeline.redaction import Redactor
 from cashpay_pipeline.settings import Settings
 from cashpay_pipeline.shapes import KEY_FIELDS, only_bill, only_list
-from cashpay_pipeline.verdicts import TOOL, Again, Answer, Call
+from cashpay_pipeline.verdicts import MAX_TRIES, TOOL, Again, Answer, Call
 
 __all__ = ["JSON", "CashpayClient", "ClientStats", "Reply", "decode_callback", "decode_json"]
 
@@ -135,7 +135,7 @@ class CashpayClient:
         path = f"/orders/{quote(order_reference, safe='')}/status"
         return self._bill(Call("GET", path, bill=order_reference), fields=["state"])
 
-    def fetch_bills_page(self, page: int, size: int) -> Reply:
+    def fetch_bills_page(self, page: int, size: int, *, tries: int = MAX_TRIES) -> Reply:
         """One page of the bill list, as it came.
 
         Raises:
@@ -145,7 +145,7 @@ class CashpayClient:
         """
         params = {self._settings.page_param: page, self._settings.size_param: size}
         ends_list = page > self._settings.first_page
-        return self._attempts.call(Call("GET", "/orders", params=params, page=page, ends_list=ends_list))
+        return self._attempts.call(Call("GET", "/orders", params=params, page=page, ends_list=ends_list, tries=tries))
 
     def fetch_gateways(self) -> list[dict[str, Any]]:
         """Every payment gateway of the account: a bare array [5 public], or one in a known envelope."""

@@ -556,6 +556,14 @@ def test_P18_a_total_that_is_always_too_high_takes_no_more_than_the_budget(sync,
     assert told in results[0].warnings
 
 
+def test_a_page_before_the_first_that_answers_500_is_asked_for_once(sync, simulator):
+    simulator.set(total="missing")
+    simulator.faults([{"path": "/orders", "page": 0, "status": 500, "times": None}])
+    result = sync("full_refresh")
+    assert (state(result), result.waited_seconds) == (COMPLETE, 0)
+    assert [n for n, _ in pages(simulator)].count(0) == 1
+
+
 @pytest.mark.parametrize("total", ["right", "missing"])
 def test_pages_counted_from_zero_are_noticed_until_the_setting_is_right(total, sync, simulator, settings):
     simulator.set(paging="zero_based", total=total)

@@ -14,6 +14,7 @@ from cashpay_pipeline.settings import Settings
 from cashpay_pipeline.sync.batch import Batch
 from cashpay_pipeline.sync.record import Progress, SyncRecord
 from cashpay_pipeline.values import BadRecordError
+from cashpay_pipeline.verdicts import MAX_TRIES
 from cashpay_pipeline.warehouse import Warehouse
 
 
@@ -67,9 +68,13 @@ class Session:
             in_flight=self.settings.max_in_flight if in_flight is None else in_flight,
         )
 
-    def fetch_page(self, page: int, size: int) -> Reply:
+    def try_page(self, page: int, size: int) -> Reply:
+        """A page that need not be there: one try, for a server may answer it with 500."""
+        return self.fetch_page(page, size, tries=1)
+
+    def fetch_page(self, page: int, size: int, tries: int = MAX_TRIES) -> Reply:
         """One page of the list, counted; several threads may ask."""
-        reply = self.client.fetch_bills_page(page, size)
+        reply = self.client.fetch_bills_page(page, size, tries=tries)
         with self._counting:
             self.record.pages += 1
             for warning in reply.warnings:

@@ -300,7 +300,7 @@ def _hides_a_page_before_the_first(session: Session, bills: BillList, started: d
     if session.settings.first_page == 0:
         return False
     try:
-        page = BillList(session.fetch_page, reference_of, session.created_at, lambda: 0, bills.size, first_page=0).ask(
+        page = BillList(session.try_page, reference_of, session.created_at, lambda: 0, bills.size, first_page=0).ask(
             0, bills.size
         )
     except CashpayError:
