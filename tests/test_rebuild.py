@@ -37,6 +37,21 @@ def test_rebuild_gives_the_same_content(three_nights):
     assert content(three_nights) == before
 
 
+@pytest.mark.parametrize("told_later", [False, True])
+def test_D10_a_bill_that_was_first_read_paid_and_undated_stays_without_a_lower_bound(told_later, settings, simulator):
+    simulator.put_bill("UNDATED", state="Paid")
+    undated = {"references": ["UNDATED"], "delete": ["date_create"]}
+    simulator.faults([{"path": "*", "kind": "mutate", "times": None, "mutate": undated}])
+    clock = SimulatedClock(simulator.base_url)
+    run_sync(settings, kind="full_refresh", clock=clock)
+    if told_later:
+        simulator.faults([])
+        run_sync(settings, kind="full_refresh", clock=clock)
+    before = content(settings)
+    rebuild(settings)
+    assert content(settings) == before
+
+
 def test_rebuild_brings_back_a_lost_table(three_nights):
     before = content(three_nights)
     with duckdb.connect(str(three_nights.warehouse_path)) as connection:

@@ -123,8 +123,12 @@ def _replace(warehouse: Warehouse) -> None:
         select r.account, {typed}, first.observed_at as first_seen_at, v.observed_at as changed_at,
             coalesce(old.verified_at, v.observed_at) as verified_at,
             case when old.account is null then v.observed_at else old.money_told_at end as money_told_at,
-            case when r.state in ('Paid', 'Excess')
-                then coalesce(p.unpaid_at, least(r.created_at, p.paid_before)) end as paid_after,
+            case
+                when r.state not in ('Paid', 'Excess') then null
+                when p.unpaid_at is not null then p.unpaid_at
+                when origin.created_at is not null -- `least` passes over a null
+                    then least(origin.created_at, p.paid_before)
+            end as paid_after,
             case when r.state in ('Paid', 'Excess') then p.paid_before end as paid_before,
             old.missing_since, r.version, old.list_digest, old.details_digest
         from rebuilt_bill as r
@@ -132,6 +136,8 @@ def _replace(warehouse: Warehouse) -> None:
             on v.account = r.account and v.order_reference = r.order_reference and v.version = r.version
         join core.bill_versions as first
             on first.account = r.account and first.order_reference = r.order_reference and first.version = 1
+        join rebuilt_bill as origin
+            on origin.account = r.account and origin.order_reference = r.order_reference and origin.version = 1
         left join core.bills as old on old.account = r.account and old.order_reference = r.order_reference
         left join paid_interval as p on p.account = r.account and p.order_reference = r.order_reference
         qualify row_number() over (partition by r.account, r.order_reference order by r.version desc) = 1
