@@ -122,7 +122,7 @@ def restore(settings: Settings, source: Path | None = None, *, clock: Clock | No
             _copy(source / KEY, path.parent / KEY)
         put_in_place(restored_path(path), path)
     for old in sorted(former.parent.glob("before-restore-*"))[:-KEPT]:
-        if not old.samefile(source):
+        if old != former and not old.samefile(source):  # by a clock that was set back, the newest looks old
             shutil.rmtree(old)
     return source, former if moved else None
 
