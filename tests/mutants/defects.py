@@ -209,8 +209,8 @@ DEFECTS = [
     Defect(
         "money_through_float",
         PACKAGE + "values.py",
-        "units = int(smallest)",
-        "units = int(float(smallest))",
+        "storable(int(smallest), field)",
+        "storable(int(float(smallest)), field)",
         "tests/test_money.py -k M1",
     ),
     Defect(
@@ -270,5 +270,33 @@ DEFECTS = [
         "[started, bills.place, bills.size,",
         "[started, page.offset + bills.size, bills.size,",
         WALKS + "P4",
+    ),
+    Defect(
+        "a_list_without_sums_is_news_of_money",
+        PACKAGE + "changes.py",
+        'source != "list" or state not in MOVING_STATES or tells_sums(record)',
+        "True",
+        "tests/test_poor_lists.py -k grows",
+    ),
+    Defect(
+        "nothing_in_the_list_takes_money_away",
+        PACKAGE + "changes.py",
+        "is None or _is_doubtful(f, known, reading)]",
+        "is None]",
+        "tests/test_poor_lists.py -k never_fills",
+    ),
+    Defect(
+        "an_old_row_of_the_list_is_no_question",
+        PACKAGE + "sync/batch.py",
+        "list_digest = _outdated(known.list_digest) if known else None",
+        "list_digest = known.list_digest if known else None",
+        "tests/test_poor_lists.py -k goes_back",
+    ),
+    Defect(
+        "the_wal_of_the_former_copy_stays",
+        PACKAGE + "warehouse/publish.py",
+        "_remove_wal(target)\n            put_in_place(new, target, READ_ONLY)\n            _remove_wal(target)\n",
+        "put_in_place(new, target, READ_ONLY)\n",
+        "tests/test_concurrency.py -k C1_what",
     ),
 ]
