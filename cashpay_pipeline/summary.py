@@ -52,10 +52,11 @@ def sync_summary(settings: Settings, run_id: str) -> Iterator[str]:
     yield from _brought(syncs)
     yield from _table("Money received", rows(_RECEIVED, [settings.account]))
     yield f"The database: {settings.published_path}"
-    in_checkout = Path(".venv/bin/cashpay").exists()
-    if in_checkout:
+    if Path(".venv/bin/cashpay").exists():
         yield "Next: make ui"
-    yield f"Next: {'.venv/bin/' if in_checkout else ''}{_EXAMPLE}"
+        yield f"      .venv/bin/{_EXAMPLE}"
+    else:
+        yield f"Next: {_EXAMPLE}"
 
 
 def _brought(syncs: list[dict[str, Any]]) -> Iterator[str]:
