@@ -71,7 +71,7 @@ comment on column core.bills.created_at is 'When the bill was created at CashPay
 comment on column core.bills.business_date is 'Day of creation in Africa/Lome.';
 comment on column core.bills.description is 'The shop''s description of the bill.';
 comment on column core.bills.client_key is 'Keyed hash of the customer''s phone: the same customer has the same key.';
-comment on column core.bills.client_phone_masked is 'The customer''s phone, with all but its last two digits hidden unless CASHPAY_PII is keep.';
+comment on column core.bills.client_phone_masked is 'The customer''s phone with all but its last two digits hidden.';
 comment on column core.bills.gateway_reference is 'Reference of the gateway that was paid through; empty when not known.';
 comment on column core.bills.gateway_name is 'Name of that gateway on that day.';
 comment on column core.bills.payment_count is 'Number of payments that CashPay lists for the bill.';

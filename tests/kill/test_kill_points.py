@@ -206,8 +206,7 @@ def test_K14_killed_at_any_moment_of_a_migration(repeats, night, tmp_path):
     night.check_heals()
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=lambda n: n.name)
-@pytest.mark.parametrize("in_flight", [1, 3])
+@pytest.mark.parametrize(("number", "in_flight"), [(signal.SIGTERM, 3), (signal.SIGINT, 1)])
 def test_R8_a_signal_while_cashpay_does_not_answer_ends_the_command_soon_and_keeps_what_was_read(
     in_flight, number, night, tmp_path
 ):
