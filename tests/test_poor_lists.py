@@ -73,8 +73,11 @@ def test_details_read_while_pending_do_not_stand_for_those_of_another_state(stat
     assert poor_shop.bills(*MONEY) == [("A", state, truth["received_amount"], len(truth["payments"]))]
 
 
-@pytest.mark.parametrize("unfilled", [{"received_amount": 0}, {"payments": []}, {"received_amount": "0.00"}], ids=repr)
-@pytest.mark.parametrize("state", ["Paid", "Partial", "Canceled"])
+@pytest.mark.parametrize(
+    ("state", "unfilled"),
+    [("Paid", {"received_amount": 0}), ("Partial", {"received_amount": "0.00"}), ("Canceled", {"payments": []})],
+    ids=repr,
+)
 def test_sums_that_the_list_never_fills_in_take_none_away(state, unfilled, shop):
     missing = [field for field in ("received_amount", "payments", "gateway") if field not in unfilled]
     shop.spoil("A", path="/orders", set=unfilled, delete=missing)

@@ -252,7 +252,6 @@ ODD_DETAILS = {
     "html": {"kind": "html"},
     "forbidden": {"status": 403},
     "another shape": {"status": 200, "body": {"payload": 1}},
-    "redirect": {"status": 302},
 }
 
 
