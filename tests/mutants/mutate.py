@@ -19,7 +19,7 @@ from pathlib import Path
 from defects import DEFECTS, Defect
 
 PROJECT = Path(__file__).parent.parent.parent
-COPIED = ["cashpay_pipeline", "sql", "deploy", "docs", "tests"]
+COPIED = ["cashpay_pipeline", "sql", "deploy", "docs", "notebooks", "tests"]
 SECONDS, SECONDS_ALL = 300, 3600
 
 
