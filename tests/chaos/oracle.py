@@ -275,8 +275,10 @@ class Oracle:
 
     @staticmethod
     def _told(row: dict[str, Any], changes: list[dict[str, Any]]) -> tuple[str, ...]:
+        """Money on a Pending bill, which a story can leave there, no poor list tells: it says that nothing is paid."""
         is_old = row["money_told_at"] is not None and row["money_told_at"] < _moment(changes[-1]["at"])
-        return ("state", "amount") if is_old and row["state"] in MOVING else ("state", "amount", "received_amount")
+        is_untold = (is_old and row["state"] in MOVING) or row["state"] == "Pending"
+        return ("state", "amount") if is_untold else ("state", "amount", "received_amount")
 
     def settled(self) -> Iterator[str]:
         """Nothing is left open when all is well."""
