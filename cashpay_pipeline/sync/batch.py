@@ -30,12 +30,10 @@ BATCH_SECONDS = 30.0
 BAD_SHARE, BAD_AT_LEAST = 0.05, 5
 HAS_RECEIVED = ("Paid", "Excess", "Partial")
 OUTDATED = "outdated:"
-STATE, AMOUNT, RECEIVED, CURRENCY, CREATED_AT, GATEWAY, GATEWAY_NAME = (
-    list(BILL_DTYPES).index(name)
-    for name in (
-        *("state", "amount", "received_amount", "currency", "created_at", "gateway_reference", "gateway_name"),
-    )
-)
+COLUMN = {name: place for place, name in enumerate(BILL_DTYPES)}
+STATE, AMOUNT, RECEIVED = COLUMN["state"], COLUMN["amount"], COLUMN["received_amount"]
+CURRENCY, CREATED_AT = COLUMN["currency"], COLUMN["created_at"]
+GATEWAY, GATEWAY_NAME = COLUMN["gateway_reference"], COLUMN["gateway_name"]
 
 
 @dataclass(frozen=True)
@@ -159,9 +157,8 @@ class Batch:
         seen = [_seen_row(readings[key]) for key in same]
         for position, content in after.contents.items():
             judgement, former = judged[position], before.get(position)
-            if (
-                former and former[0][CURRENCY] != content[0][CURRENCY]
-            ):  # versions have none: all of its past would change
+            # Versions have no currency of their own: with another one, all of the bill's past would change.
+            if former and former[0][CURRENCY] != content[0][CURRENCY]:
                 self._set_reading_aside(judgement.reading, BadRecordError("currency", "changed"))
             elif judgement.is_change(former, content):
                 changed.append(position)
