@@ -4,6 +4,7 @@ Nothing is promised about the list but that it has pages. Therefore:
 
 - The shape is detected on the first page and pinned; an unknown one is an error, never zero bills.
 - The list ends with an empty page (also a 204, or a 404 after the first page). A short page or `total` never end it.
+  Where the empty page tells no `total` and others do, the page before it and the end are read once more.
 - A page that repeats is drift, the end, or a list without pages: see `_is_end`.
 - A first page that is shorter than asked may mean a server that caps the size, yet skips by the size asked for. From
   there on the walk asks for the size it got, which is right in every case.
@@ -176,6 +177,7 @@ class BillList:
             last_total: int | None = None
             last_keys: list[str | None] = []
             drops: Counter[int] = Counter()
+            doubted: tuple[int, int | None] | None = None
             while True:
                 page = ahead.next()
                 if page.records and page.keys == last_keys:
@@ -190,6 +192,8 @@ class BillList:
                     self.size = len(page.records)
                     ahead.go_to(self.size)
                 dropped = 0 if page.total is None else max(0, (last_total or 0) - page.total)
+                if not page.records and page.total is None and last_total and doubted != (page.offset, last_total):
+                    dropped, doubted = 1, (page.offset, last_total)  # it cannot show a drop: the page before it can
                 if drops[page.offset] == READ_AGAIN_AT_MOST:
                     dropped = 0  # the total wavers
                 self.place = page.offset + self.size
@@ -205,7 +209,7 @@ class BillList:
                     self._look_further(page)
                     self.ended = True
                     return
-                last_total, last_keys = page.total, [] if dropped else page.keys
+                last_total, last_keys = page.total or last_total, [] if dropped else page.keys
 
     def walk_back(self, first: Page) -> Iterator[Page]:
         """Read pages from the list's end down to the first, for a list that is oldest first and has a `total`.

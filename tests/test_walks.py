@@ -115,8 +115,9 @@ NEW = {"put": {"amount": 700}}
     ("switches", "expected"),
     [
         ({}, [1, 1, 2, 3, 4, 5, 6]),
-        ({"end": "204"}, [1, 1, 2, 3, 4, 5, 6]),
-        ({"end": "404"}, [1, 1, 2, 3, 4, 5, 6]),
+        # An end that tells no total is come to twice.
+        ({"end": "204"}, [1, 1, 2, 3, 4, 5, 5, 6, 6]),
+        ({"end": "404"}, [1, 1, 2, 3, 4, 5, 5, 6, 6]),
         ({"end": "last_page"}, [1, 1, 2, 3, 4, 5, 6]),
         ({"order": "oldest_first"}, [1, 2, 3, 4, 5, 6]),
         # Without a total, the page after the end and the page before the first are looked at too.
