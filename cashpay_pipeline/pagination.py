@@ -182,6 +182,7 @@ class BillList:
                 page = ahead.next()
                 if page.records and page.keys == last_keys:
                     self.pages += 1
+                    self._note_total(page)
                     if self._is_end(page):
                         self.ended = True
                         return

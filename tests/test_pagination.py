@@ -714,6 +714,14 @@ def contracts(draw: st.DrawFn) -> dict[str, Any]:
         "early": [],
     }
 )
+@example(  # as many arrivals as a page has, beside a total that is a little low
+    contract={
+        "fake": {"n": 9, "total": "low", "changes": {1: ["+"], 2: ["+"], 4: ["+"] * 3}},
+        "size": 3,
+        "in_flight": 1,
+        "early": [],
+    }
+)
 @example(  # a deletion just before an end that tells no total, made up for in the count by an arrival after it
     contract={"fake": {"n": 51, "end": "204", "changes": {6: [0], 7: ["+"]}}, "size": 10, "in_flight": 1, "early": []}
 )
