@@ -165,15 +165,16 @@ class Batch:
             else:
                 seen.append(_seen_row(judgement.reading, judgement.money_told_at(former, content), is_judged=True))
         store.save_seen(self._warehouse, seen)
-        store.save_changes(
-            self._warehouse,
-            account,
-            self._record.sync_id,
-            bills=after.bills(changed),
-            history=[judged[p].history_row(before.get(p), after.contents[p]) for p in changed],
-            versions=[judged[p].version_row(after.contents[p]) for p in changed],
-            payments=after.payments(changed),
-        )
+        if changed:
+            store.save_changes(
+                self._warehouse,
+                account,
+                self._record.sync_id,
+                bills=after.bills(changed),
+                history=[judged[p].history_row(before.get(p), after.contents[p]) for p in changed],
+                versions=[judged[p].version_row(after.contents[p]) for p in changed],
+                payments=after.payments(changed),
+            )
         good = [*(row[0] for row in seen), *(judged[p].reading.order_reference for p in changed)]
         if good:
             store.resolve_issues(self._warehouse, account, good, self._now())

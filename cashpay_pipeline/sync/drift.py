@@ -65,7 +65,8 @@ when not matched then insert (account, field, type, bill_count, first_seen_at, l
 
 def note_fields(warehouse: Warehouse, account: str, sync_id: str, moment: datetime) -> None:
     """Note the fields of the bills that a sync has stored. Runs inside a transaction of the caller's."""
-    warehouse.execute(SEEN, [account, sync_id])
+    if not warehouse.execute(SEEN, [account, sync_id]):
+        return
     warehouse.execute(MISSING, [moment, account, MISSING_FROM_AT_LEAST, EXPECTED_SHARE])
     warehouse.execute(BACK, [account])
     warehouse.execute(MERGE, [account, moment])

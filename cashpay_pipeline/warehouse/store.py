@@ -211,8 +211,6 @@ def save_changes(
         versions: rows to append (`VERSION_DTYPES`).
         payments: the payments of those bills (`PAYMENT_DTYPES`).
     """
-    if bills.empty:
-        return
     version_rows = frame(versions, VERSION_DTYPES).assign(account=account, sync_id=sync_id)
     warehouse.execute("insert into core.bill_versions by name select * from version_rows", version_rows=version_rows)
     current = pd.concat([bills, frame(history, HISTORY_DTYPES)], axis=1).assign(account=account)
@@ -229,35 +227,36 @@ def save_changes(
         """,  # noqa: S608 - column names and an expression of ours
         current_rows=current,
     )
-    _delete_payments(warehouse, account, current)
+    written = current[["account", "order_reference", "changed_at"]]
+    _delete_payments(warehouse, account, written)
     if not payments.empty:
         warehouse.execute(
             """
             insert into core.payments by name
-            select payment_row.*, current_rows.account, current_rows.changed_at as observed_at
-            from payment_row join current_rows using (order_reference)
+            select payment_row.*, written.account, written.changed_at as observed_at
+            from payment_row join written using (order_reference)
             """,
             payment_row=payments,
-            current_rows=current,
+            written=written,
         )
 
 
-def _delete_payments(warehouse: Warehouse, account: str, current: pd.DataFrame) -> None:
+def _delete_payments(warehouse: Warehouse, account: str, written: pd.DataFrame) -> None:
     """Delete the payments that changed bills had: those written with the former content, or all if some are not."""
     warehouse.execute(
         """
         create or replace temp table had_payments as
-        select * from known_bill semi join current_rows using (order_reference) where payment_count > 0
+        select * from known_bill semi join written using (order_reference) where payment_count > 0
         """,
-        current_rows=current,
+        written=written,
     )
     (expected,) = warehouse.rows("select coalesce(sum(payment_count), 0) as n from had_payments")
-    for written in ("payment.observed_at = had.changed_at", "true"):
+    for place in ("payment.observed_at = had.changed_at", "true"):
         if expected["n"] > 0:
             expected["n"] -= warehouse.execute(
                 f"""
                 delete from core.payments as payment using had_payments as had
-                where payment.account = ? and payment.order_reference = had.order_reference and {written}
+                where payment.account = ? and payment.order_reference = had.order_reference and {place}
                 """,  # noqa: S608 - conditions of ours
                 [account],
             )
@@ -333,10 +332,16 @@ def mark_missing(warehouse: Warehouse, account: str, gone: Sequence[tuple[str, d
 
 def save_gateways(warehouse: Warehouse, account: str, gateways: pd.DataFrame, moment: datetime) -> None:
     """Store the gateways on offer, with their history; one that is gone is marked, never deleted."""
+    names = ", ".join(GATEWAY_DTYPES)
+    offered = warehouse.rows(
+        f"select {names} from core.gateways where account = ? and missing_since is null order by 1",  # noqa: S608
+        [account],
+    )
+    if offered == gateways.sort_values("gateway_reference").to_dict("records"):
+        return
     incoming = gateways.assign(account=account)
     content = [c for c in GATEWAY_DTYPES if c != "gateway_reference"]
     differs = " or ".join(f"v.{c} is distinct from g.{c}" for c in content)
-    names = ", ".join(GATEWAY_DTYPES)
     warehouse.execute(
         f"""
         update core.gateway_versions as v set valid_to = ?
@@ -387,11 +392,9 @@ def save_gateways(warehouse: Warehouse, account: str, gateways: pd.DataFrame, mo
 def save_sync(warehouse: Warehouse, row: dict[str, Any]) -> None:
     """Insert or update the sync's own record; `row` holds every column of `core.syncs`."""
     names = list(row)
-    known = warehouse.rows("select 1 from core.syncs where sync_id = ?", [row["sync_id"]])
-    if known:
-        changes = ", ".join(f"{n} = ?" for n in names)
-        warehouse.execute(f"update core.syncs set {changes} where sync_id = ?", [*row.values(), row["sync_id"]])  # noqa: S608
-    else:
+    changes = ", ".join(f"{n} = ?" for n in names)
+    known = warehouse.execute(f"update core.syncs set {changes} where sync_id = ?", [*row.values(), row["sync_id"]])  # noqa: S608
+    if not known:
         marks = ", ".join("?" for _ in names)
         warehouse.execute(f"insert into core.syncs ({', '.join(names)}) values ({marks})", list(row.values()))  # noqa: S608
 
