@@ -17,7 +17,7 @@ ui: .venv/ready
 	@.venv/bin/python -W ignore -m dagster dev --workspace workspace.yaml --log-level warning
 
 test: .venv/ready-dev
-	.venv/bin/pytest --numprocesses auto --dist loadfile
+	.venv/bin/pytest --numprocesses auto --dist worksteal
 
 # Orders out of a PostgreSQL server. The extension comes from the package index, with the DuckDB that it is made for.
 postgres: .venv/ready-dev .matrix/postgres/ready

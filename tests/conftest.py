@@ -1,18 +1,27 @@
 """Fixtures shared by all tests: one simulator process, reset for each test, and settings that point to it."""
 
 import logging
+import os
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 from outside import outside
 
 from cashpay_pipeline.settings import Settings, load_settings
 from cashpay_pipeline.simulator.credentials import DEMO_CREDENTIALS
 from cashpay_pipeline.simulator.process import SimulatorProcess
+from cashpay_pipeline.warehouse import database, open_warehouse
 
 __all__ = ["outside"]
+
+IN_MEMORY, ENOUGH_BYTES = Path("/dev/shm"), 4_000_000_000
+if os.access(IN_MEMORY, os.W_OK) and shutil.disk_usage(IN_MEMORY).free > ENOUGH_BYTES:
+    # Dagster's databases wait for the disk at each event; what the tests kill are processes, not machines.
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(IN_MEMORY))
 
 OAUTH2 = ("username", "password", "client_id", "client_secret")
 CASHPAY_AUTH = ("login", "api_key", "api_reference")
@@ -21,8 +30,6 @@ CASHPAY_AUTH = ("login", "api_key", "api_reference")
 @pytest.fixture(autouse=True)
 def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """No test sees the settings, the Dagster home or the .env of whoever runs it."""
-    import os
-
     for name in os.environ:
         if name.startswith(("CASHPAY_", "DAGSTER_")):
             monkeypatch.delenv(name)
@@ -37,6 +44,30 @@ def logger_as_before() -> Iterator[None]:
     yield
     logger.setLevel(level)
     logger.handlers = handlers
+
+
+@pytest.fixture(scope="session")
+def new_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A working file as it is when it is new."""
+    settings = load_settings(data_dir=tmp_path_factory.mktemp("new"))
+    with open_warehouse(settings):
+        return settings.warehouse_path
+
+
+@pytest.fixture(autouse=True)
+def new_files_are_copies(monkeypatch: pytest.MonkeyPatch, new_file: Path) -> None:
+    """To make a new working file, step by step, takes a tenth of a second: a fifth of the time of many tests."""
+    open_migrated, steps = database._open_migrated, database.sql_folder
+
+    def open_copy(path: Path) -> duckdb.DuckDBPyConnection:
+        if path.suffix == ".fresh" and not path.exists() and database.sql_folder is steps:
+            try:
+                shutil.copyfile(new_file, path)
+            except OSError:  # a disk that is full is for the real steps to meet
+                path.unlink(missing_ok=True)
+        return open_migrated(path)
+
+    monkeypatch.setattr(database, "_open_migrated", open_copy)
 
 
 @pytest.fixture(scope="session")

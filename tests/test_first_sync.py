@@ -40,16 +40,14 @@ def a_month(simulator: SimulatorProcess) -> SimulatorProcess:
 
 
 @pytest.mark.parametrize("envelope", ENVELOPES)
-def test_every_envelope_is_read_completely(envelope, settings, a_month):
-    simulator = a_month
+def test_every_envelope_is_read_completely(envelope, make_settings, simulator):
     simulator.set(envelope=envelope)
-    first = check_two_syncs(settings, simulator)
+    first = check_two_syncs(make_settings(page_size=20), simulator)
     assert first.bills_new == len(simulator.truth()["bills"])
 
 
 @pytest.mark.parametrize("form", DATE_FORMS)
-def test_every_date_form_is_read(form, settings, a_month):
-    simulator = a_month
+def test_every_date_form_is_read(form, settings, simulator):
     simulator.set(date_form=form)
     check_two_syncs(settings, simulator)
 
