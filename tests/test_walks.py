@@ -213,6 +213,19 @@ def test_P4_bills_deleted_during_a_walk_hide_no_other(place, at, in_flight, sync
     assert set(references(simulator)) <= set(stored(settings))
 
 
+@pytest.mark.parametrize("end", ["empty", "204", "404"])
+def test_P4_a_deletion_just_before_the_end_hides_no_bill_also_where_an_arrival_makes_up_for_it(
+    end, sync, simulator, settings
+):
+    simulator.set(end=end)
+    for bill in newest_first(simulator)[201:]:
+        simulator.delete_bill(bill["order_reference"])  # one bill is left for the last of 5 pages
+    moves = [{"at_request": 5, "do": [{"delete": "@1"}]}, {"at_request": 6, "do": [NEW]}]
+    simulator.script([{**move, "when": "before"} for move in moves])
+    assert sync("full_refresh", max_in_flight=1).status == "complete"
+    assert set(references(simulator)) <= set(stored(settings))
+
+
 def test_P4_bills_that_are_gone_are_marked_by_the_next_full_refresh(sync, simulator, settings):
     sync("full_refresh")
     gone = {b["order_reference"] for b in bills(simulator)[10:13]}

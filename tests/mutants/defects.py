@@ -81,6 +81,22 @@ DEFECTS = [
         "elif len(page.records) < self.size:\n",
         WALKS + "P6",
     ),
+    # An end that tells no total is believed, although a deletion may have moved the last bill off its page.
+    Defect(
+        "end_without_total_believed",
+        PACKAGE + "pagination.py",
+        "if not page.records and page.total is None and last_total and",
+        "if False and",
+        WALKS + "P4_a_deletion_just_before",
+    ),
+    # A page that repeats is judged by the total of the page before it.
+    Defect(
+        "repeated_page_with_the_former_total",
+        PACKAGE + "pagination.py",
+        "                    self._note_total(page)\n                    if self._is_end",
+        "                    if self._is_end",
+        "tests/test_pagination.py -k every_bill_that_stayed",
+    ),
     Defect(
         "stop_on_the_first_500",
         PACKAGE + "verdicts.py",
