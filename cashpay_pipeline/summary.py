@@ -7,6 +7,7 @@ from typing import Any
 
 from cashpay_pipeline.coverage import coverage, coverage_lines
 from cashpay_pipeline.errors import CashpayError, WarehouseBusyError, WarehouseError
+from cashpay_pipeline.health import LAST_COMPLETE
 from cashpay_pipeline.report.formats import Formats
 from cashpay_pipeline.settings import Settings
 from cashpay_pipeline.warehouse import open_warehouse, read_published
@@ -37,7 +38,6 @@ where account = ? and status != 'running'
 order by coalesce(finished_at, heartbeat_at) desc, rowid desc limit 1
 """
 _SYNC_OF_RUN = "select * from core.syncs where dagster_run_id = ?"
-_LAST_COMPLETE = "select max(finished_at) as at from core.syncs where account = ? and complete and kind != 'recheck'"
 _EXAMPLE = 'cashpay sql "select * from marts.daily_collections order by received_date desc limit 20"'
 _OPEN_ISSUES = "select count(*) as issues from core.data_issues where account = ? and resolved_at is null"
 
@@ -122,7 +122,7 @@ def _status(settings: Settings, rows: Rows) -> Iterator[str]:
         yield f"Last sync: {_ended(sync, now)}"
         for warning in sync["warnings"]:
             yield f"Note: {warning}"
-    for complete in rows(_LAST_COMPLETE, [settings.account]):
+    for complete in rows(LAST_COMPLETE, [settings.account]):
         yield f"Last complete reading of the list: {_ago(now, complete['at'])}"
     if settings.published_path.exists():
         published_at = datetime.fromtimestamp(settings.published_path.stat().st_mtime, UTC)

@@ -287,7 +287,7 @@ def test_P4_no_bill_is_marked_where_the_list_shows_none_that_was_known(sync, sim
 
 def test_P4_bills_that_the_list_no_longer_shows_stay_where_details_show_them(sync, simulator, settings, monkeypatch):
     """A list of the newest bills only; the others are asked for in portions, all of them in turn."""
-    monkeypatch.setattr("cashpay_pipeline.sync.walks.MISSING_LOOKED_UP", 30)
+    monkeypatch.setattr("cashpay_pipeline.sync.missing.MISSING_LOOKED_UP", 30)
     simulator.set(total="missing")
     sync("full_refresh")
     rows = bills(simulator)[:60]

@@ -11,20 +11,21 @@ from threading import Thread, current_thread, main_thread
 from cashpay_pipeline import privacy
 from cashpay_pipeline.client import CashpayClient
 from cashpay_pipeline.clock import Clock, SystemClock
-from cashpay_pipeline.errors import CashpayError, GuardError
+from cashpay_pipeline.errors import CashpayError
 from cashpay_pipeline.privacy import Masker
 from cashpay_pipeline.settings import Settings
 from cashpay_pipeline.sync import recheck, walks
 from cashpay_pipeline.sync.batch import Batch
 from cashpay_pipeline.sync.drift import note_fields
+from cashpay_pipeline.sync.guards import guard_account, guard_clock, guard_merchant, in_words
 from cashpay_pipeline.sync.record import Kind, Progress, SyncRecord, SyncResult
 from cashpay_pipeline.sync.session import Session
-from cashpay_pipeline.warehouse import Warehouse, open_warehouse, store
+from cashpay_pipeline.warehouse import open_warehouse, store
 
 COLLECT_AFTER = 200_000
 LEAN = "set memory_limit = '96MB'; set threads = 1"
 """A sync works in small batches: more of either takes memory, above all at checkpoints, and saves no time."""
-SKEW_NOTICED, SKEW_REFUSED = timedelta(minutes=2), timedelta(minutes=10)
+SKEW_NOTICED = timedelta(minutes=2)
 
 
 def run_sync(
@@ -72,13 +73,13 @@ def run_sync(
         with CashpayClient(settings, clock=clock, on_wait=on_wait, reload=reload) as client:
             batch = Batch(warehouse, settings, masker, record, clock, client.now)
             session = Session(settings, client, warehouse, batch, record, tell)
-            _guard_account(warehouse, settings, masker, client)
+            guard_account(warehouse, settings, masker, client)
             store.mark_dead_syncs(warehouse)
             with warehouse.transaction():
                 batch.save_record()
             try:
                 with _cut_off_by_signals(client), _rare_garbage_collections():
-                    _guard_merchant(session, masker.check_of(*settings.merchant))
+                    guard_merchant(session, masker.check_of(*settings.merchant))
                     _KINDS[kind](session, limit)
                     _finish(session)
             except BaseException as error:
@@ -118,7 +119,7 @@ def _recheck(session: Session, limit: int | None) -> None:
 def _begin(session: Session) -> None:
     """The gateways come first: their answer tells whether the login is good and what time CashPay has."""
     walks.read_gateways(session)
-    _check_clock(session)
+    guard_clock(session)
     session.begun = session.now()
 
 
@@ -181,7 +182,7 @@ def _finish(session: Session) -> None:
     session.save()
     record = session.record
     if (skew := session.client.skew) and abs(skew) > SKEW_NOTICED:
-        record.warn(f"This machine's clock is {_words(skew)} CashPay's; times were taken from CashPay.")
+        record.warn(f"This machine's clock is {in_words(skew)} CashPay's; times were taken from CashPay.")
     record.complete = not record.incomplete
     record.status = "complete" if record.complete else "incomplete"
 
@@ -198,67 +199,6 @@ def _fail(session: Session, error: BaseException) -> None:
         record.error_code = "interrupted" if is_stopped else type(error).__name__
     if isinstance(error, CashpayError) or is_stopped:
         session.save()
-
-
-def _guard_account(warehouse: Warehouse, settings: Settings, masker: Masker, client: CashpayClient) -> None:
-    """One file holds one environment, and one key for customers; anything else would mix what cannot be told apart."""
-    rows = warehouse.rows("select account, environment, pii_key_check from core.accounts")
-    if other := next((r for r in rows if r["environment"] != settings.environment), None):
-        raise GuardError(
-            f"This file holds data of {other['environment']}, and the settings name {settings.environment}.",
-            where=str(settings.warehouse_path),
-            next_step="Set CASHPAY_DATA_DIR to another folder for the other environment.",
-        )
-    if other := next((r for r in rows if r["pii_key_check"] != masker.fingerprint), None):
-        raise GuardError(
-            "The key that customers are recognised by is not the one this file was written with.",
-            where=str(settings.warehouse_path),
-            next_step="Put back the former CASHPAY_PII_KEY or the file pii.key of the data folder.",
-        )
-    if settings.account not in [r["account"] for r in rows]:
-        with warehouse.transaction():
-            warehouse.execute(
-                "insert into core.accounts (account, environment, pii_key_check, first_seen_at) values (?, ?, ?, ?)",
-                [settings.account, settings.environment, masker.fingerprint, client.now()],
-            )
-
-
-def _guard_merchant(session: Session, check: str) -> None:
-    """One account holds one merchant's bills. A login of another name has to show that it sees the same ones (A12).
-
-    So a login that was renamed, or the other scheme, goes on by itself. A file of before this was noted has nothing to
-    compare with, nor has one without bills.
-    """
-    known = session.value("select merchant_check from core.accounts where account = ?", session.account)
-    if known == check:
-        return
-    if known is not None and session.value("select count(*) from core.bills where account = ?", session.account):
-        if not walks.shows_known_bills(session):
-            raise GuardError(
-                f"Account {session.account} was read with another login, and this one shows none of its bills.",
-                where=str(session.settings.warehouse_path),
-                next_step="Give another merchant a CASHPAY_ACCOUNT of its own. If it is the same merchant, read its "
-                f"newest bills once more with the former login: one of {walks.PAGES_LOOKED_AT} pages must be known.",
-            )
-        session.record.warn("The login is another one than before; it shows the same bills.")
-    with session.warehouse.transaction():
-        session.warehouse.execute(
-            "update core.accounts set merchant_check = ? where account = ?", [check, session.account]
-        )
-
-
-def _check_clock(session: Session) -> None:
-    """A clock that is far off breaks signatures sooner or later, and is better mended than worked around (T8)."""
-    skew = session.client.skew
-    if session.settings.scheme == "cashpay" and skew is not None and abs(skew) > SKEW_REFUSED:
-        raise GuardError(
-            f"This machine's clock is {_words(skew)} CashPay's.", next_step="Set the clock right, then run again."
-        )
-
-
-def _words(skew: timedelta) -> str:
-    minutes = round(abs(skew).total_seconds() / 60)
-    return f"{minutes} minutes {'behind' if skew > timedelta(0) else 'ahead of'}"
 
 
 def _secret(settings: Settings) -> str | None:

@@ -5,12 +5,11 @@ far the watermark moves. Nothing is concluded from a walk that did not come to i
 """
 
 from datetime import UTC, datetime, timedelta
-from itertools import islice
 
 from cashpay_pipeline.errors import CashpayError, GuardError
-from cashpay_pipeline.normalize import TEXT, frame, normalize_bills, normalize_gateways
+from cashpay_pipeline.normalize import TEXT, frame, normalize_gateways
 from cashpay_pipeline.pagination import BillList, Page
-from cashpay_pipeline.sync.recheck import read_details
+from cashpay_pipeline.sync.missing import look_for_missing
 from cashpay_pipeline.sync.session import Session, reference_of
 from cashpay_pipeline.warehouse import store
 
@@ -18,20 +17,6 @@ FUTURE_TOLERATED = timedelta(minutes=5)
 EARLIEST_SANE = datetime(2000, 1, 1, tzinfo=UTC)
 RESUME_WITHIN = timedelta(days=14)
 WHOLE_LIST_EVERY = timedelta(days=7)
-PAGES_LOOKED_AT = 10
-MISSING_LOOKED_UP = 1_000
-MISSING_A_NIGHT, MISSING_SHARE_A_NIGHT = 20, 0.05
-
-UNSEEN = """
-select order_reference
-from core.bills as bill
-where account = $account and missing_since is null and verified_at < $started and not exists (
-    select 1 from core.data_issues as issue -- the list shows it, in a row that cannot be counted
-    where issue.account = bill.account and issue.order_reference = bill.order_reference
-        and issue.source = 'list' and issue.last_seen_at >= $started
-)
-order by verified_at, order_reference
-"""
 
 
 def read_gateways(session: Session) -> None:
@@ -49,25 +34,6 @@ def read_gateways(session: Session) -> None:
     else:
         with session.warehouse.transaction():
             store.save_gateways(session.warehouse, session.account, gateways, session.now())
-
-
-def shows_known_bills(session: Session) -> bool:
-    """Whether the first pages of the list show a bill that is stored, with the same amount and time; stores nothing."""
-    bills = session.bill_list(count=lambda: 0, in_flight=1)
-    for page in islice(bills.walk(), PAGES_LOOKED_AT):
-        typed = normalize_bills(page.records, source_timezone=session.settings.source_timezone).bills()
-        known = session.warehouse.execute(
-            """
-            select count(*) from core.bills as bill join shown using (order_reference)
-            where bill.account = ? and bill.amount = shown.amount
-                and bill.created_at is not distinct from shown.created_at
-            """,
-            [session.account],
-            shown=typed[["order_reference", "amount", "created_at"]],
-        )
-        if known:
-            return True
-    return False
 
 
 def has_finished_a_walk(session: Session) -> bool:
@@ -223,7 +189,7 @@ def _finish_whole_list(session: Session, bills: BillList, started: datetime) -> 
         if bills.total is not None and met > bills.total:
             record.warn(f"CashPay counts {bills.total} bills, its list shows {met}: its count is not up to date.")
         if not begins_too_late:
-            _look_for_missing(session, started)
+            look_for_missing(session, started)
     session.save(lambda: _save_progress(session, started, whole=not begins_too_late))
 
 
@@ -311,26 +277,6 @@ def _hides_a_page_before_the_first(session: Session, bills: BillList, started: d
         "CashPay's pages are counted from 0: set CASHPAY_FIRST_PAGE=0 and run again, bills are missing."
     )
     return True
-
-
-def _look_for_missing(session: Session, started: datetime) -> None:
-    """Ask for known bills that the list no longer shows; mark those that CashPay does not know any more.
-
-    A list may show no old bills, while CashPay knows them all: so many are asked for in portions, the one first that
-    was read longest ago. A refresh, which may come to the list's end each night, spends no more on them than it must.
-    """
-    unseen = session.warehouse.rows(UNSEEN, {"account": session.account, "started": started})
-    if not unseen:
-        return
-    known = session.value("select count(*) from core.bills where account = ?", session.account)
-    allowed = MISSING_LOOKED_UP
-    if session.record.kind != "full_refresh":
-        allowed = min(allowed, max(MISSING_A_NIGHT, round(MISSING_SHARE_A_NIGHT * known)), session.requests_left())
-    if len(unseen) > allowed:
-        session.record.warn(
-            f"{len(unseen)} of {known} known bills are not in the list any more: {allowed} of them were asked for."
-        )
-    read_details(session, [r["order_reference"] for r in unseen[:allowed]], are_unlisted=True)
 
 
 def _is_known_ground(session: Session, page: Page, started: datetime, horizon: datetime) -> bool:

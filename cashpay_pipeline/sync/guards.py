@@ -1,0 +1,96 @@
+"""What must hold before anything is stored: one environment, merchant and key for customers, and a right clock."""
+
+from datetime import timedelta
+from itertools import islice
+
+from cashpay_pipeline.client import CashpayClient
+from cashpay_pipeline.errors import GuardError
+from cashpay_pipeline.normalize import normalize_bills
+from cashpay_pipeline.privacy import Masker
+from cashpay_pipeline.settings import Settings
+from cashpay_pipeline.sync.session import Session
+from cashpay_pipeline.warehouse import Warehouse
+
+PAGES_LOOKED_AT = 10
+SKEW_REFUSED = timedelta(minutes=10)
+
+
+def guard_account(warehouse: Warehouse, settings: Settings, masker: Masker, client: CashpayClient) -> None:
+    """One file holds one environment, and one key for customers; anything else would mix what cannot be told apart."""
+    rows = warehouse.rows("select account, environment, pii_key_check from core.accounts")
+    if other := next((r for r in rows if r["environment"] != settings.environment), None):
+        raise GuardError(
+            f"This file holds data of {other['environment']}, and the settings name {settings.environment}.",
+            where=str(settings.warehouse_path),
+            next_step="Set CASHPAY_DATA_DIR to another folder for the other environment.",
+        )
+    if other := next((r for r in rows if r["pii_key_check"] != masker.fingerprint), None):
+        raise GuardError(
+            "The key that customers are recognised by is not the one this file was written with.",
+            where=str(settings.warehouse_path),
+            next_step="Put back the former CASHPAY_PII_KEY or the file pii.key of the data folder.",
+        )
+    if settings.account not in [r["account"] for r in rows]:
+        with warehouse.transaction():
+            warehouse.execute(
+                "insert into core.accounts (account, environment, pii_key_check, first_seen_at) values (?, ?, ?, ?)",
+                [settings.account, settings.environment, masker.fingerprint, client.now()],
+            )
+
+
+def guard_merchant(session: Session, check: str) -> None:
+    """One account holds one merchant's bills. A login of another name has to show that it sees the same ones (A12).
+
+    So a login that was renamed, or the other scheme, goes on by itself. A file of before this was noted has nothing to
+    compare with, nor has one without bills.
+    """
+    known = session.value("select merchant_check from core.accounts where account = ?", session.account)
+    if known == check:
+        return
+    if known is not None and session.value("select count(*) from core.bills where account = ?", session.account):
+        if not _shows_known_bills(session):
+            raise GuardError(
+                f"Account {session.account} was read with another login, and this one shows none of its bills.",
+                where=str(session.settings.warehouse_path),
+                next_step="Give another merchant a CASHPAY_ACCOUNT of its own. If it is the same merchant, read its "
+                f"newest bills once more with the former login: one of {PAGES_LOOKED_AT} pages must be known.",
+            )
+        session.record.warn("The login is another one than before; it shows the same bills.")
+    with session.warehouse.transaction():
+        session.warehouse.execute(
+            "update core.accounts set merchant_check = ? where account = ?", [check, session.account]
+        )
+
+
+def guard_clock(session: Session) -> None:
+    """A clock that is far off breaks signatures sooner or later, and is better mended than worked around (T8)."""
+    skew = session.client.skew
+    if session.settings.scheme == "cashpay" and skew is not None and abs(skew) > SKEW_REFUSED:
+        raise GuardError(
+            f"This machine's clock is {in_words(skew)} CashPay's.", next_step="Set the clock right, then run again."
+        )
+
+
+def in_words(skew: timedelta) -> str:
+    """By how much this machine's clock is wrong: "3 minutes ahead of"."""
+    minutes = round(abs(skew).total_seconds() / 60)
+    return f"{minutes} minutes {'behind' if skew > timedelta(0) else 'ahead of'}"
+
+
+def _shows_known_bills(session: Session) -> bool:
+    """Whether the first pages of the list show a bill that is stored, with the same amount and time; stores nothing."""
+    bills = session.bill_list(count=lambda: 0, in_flight=1)
+    for page in islice(bills.walk(), PAGES_LOOKED_AT):
+        typed = normalize_bills(page.records, source_timezone=session.settings.source_timezone).bills()
+        known = session.warehouse.execute(
+            """
+            select count(*) from core.bills as bill join shown using (order_reference)
+            where bill.account = ? and bill.amount = shown.amount
+                and bill.created_at is not distinct from shown.created_at
+            """,
+            [session.account],
+            shown=typed[["order_reference", "amount", "created_at"]],
+        )
+        if known:
+            return True
+    return False
