@@ -52,6 +52,7 @@ def run(duckdb: str, pandas: str, zone: str) -> tuple[bool, str]:
     """Whether the core passes, and pytest's last words."""
     command = [
         *(python_with(duckdb, pandas), "-m", "pytest", "-q", "--no-header", "--tb=short", "-p", "no:cacheprovider"),
+        *("--numprocesses", "auto", "--dist", "worksteal"),
         *CORE,
     ]
     environment = {**os.environ, "TZ": zone, "PYTHONPATH": str(PROJECT)}
