@@ -4,32 +4,21 @@ from __future__ import annotations
 
 import json
 import os
+from http.client import HTTPConnection
 from typing import Any
-from urllib.parse import quote, urlencode
-
-from urllib3 import PoolManager
+from urllib.parse import quote, urlencode, urlsplit
 
 _PATIENCE = 60.0
-_THREADS = 8
+
+_idle: dict[str, list[HTTPConnection]] = {}
+"""Open connections that nobody uses, by simulator: to open one takes longer than to look at the time."""
+
+if hasattr(os, "register_at_fork"):  # two processes on one connection would read each other's replies
+    os.register_at_fork(after_in_child=_idle.clear)
 
 
 class ControlError(Exception):
     """The simulator refused; the message says why."""
-
-
-def _new_connections() -> PoolManager:
-    return PoolManager(maxsize=_THREADS, timeout=_PATIENCE, retries=False)
-
-
-def _after_fork() -> None:
-    """Two processes on one connection would read each other's replies."""
-    global _connections
-    _connections = _new_connections()
-
-
-_connections = _new_connections()
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
 
 
 def call(root: str, method: str, name: str, body: Any = None, **query: str | None) -> Any:
@@ -44,12 +33,30 @@ def call(root: str, method: str, name: str, body: Any = None, **query: str | Non
 
     Raises:
         ControlError: The simulator refused.
+        OSError: It cannot be reached.
     """
     given = {key: value for key, value in query.items() if value is not None}
-    address = f"{root}/_simulator/{quote(name)}" + (f"?{urlencode(given)}" if given else "")
-    headers = {"Content-Type": "application/json"}
-    reply = _connections.request(method, address, body=None if body is None else json.dumps(body), headers=headers)
-    answer = json.loads(reply.data)
-    if reply.status >= 400:
-        raise ControlError(answer.get("message", f"HTTP {reply.status}"))
+    path = f"/_simulator/{quote(name)}" + (f"?{urlencode(given)}" if given else "")
+    status, text = _exchange(root, method, path, None if body is None else json.dumps(body))
+    answer = json.loads(text)
+    if status >= 400:
+        raise ControlError(answer.get("message", f"HTTP {status}"))
     return answer
+
+
+def _exchange(root: str, method: str, path: str, body: str | None) -> tuple[int, bytes]:
+    """Status and body; on a new connection if the one used before was closed at the other end meanwhile."""
+    idle = _idle.setdefault(root, [])
+    connection = idle.pop() if idle else HTTPConnection(urlsplit(root).netloc, timeout=_PATIENCE)
+    was_open = connection.sock is not None
+    try:
+        connection.request(method, path, body, {"Content-Type": "application/json"})
+        reply = connection.getresponse()
+        text = reply.read()
+    except OSError:
+        connection.close()
+        if was_open:
+            return _exchange(root, method, path, body)
+        raise
+    idle.append(connection)
+    return reply.status, text
