@@ -5,6 +5,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+import duckdb
 import pytest
 from processes import finished
 from typer.testing import CliRunner
@@ -136,6 +137,19 @@ def test_what_the_last_two_restores_replaced_is_kept(settings: Settings, simulat
     simulator.advance(days=1)
     third = restore(settings, replaced[-2], clock=clock)[1]
     assert sorted(made.parent.iterdir()) == [made, *replaced[-2:], third]
+
+
+def test_two_restores_in_one_second_keep_what_each_replaced(settings: Settings, simulator: SimulatorProcess) -> None:
+    clock = SimulatedClock(simulator.base_url)
+    run_sync(settings, clock=clock)
+    backup(settings, clock=clock)
+    with open_warehouse(settings) as warehouse:
+        warehouse.execute("delete from core.bills")
+    first, second = restore(settings, clock=clock)[1], restore(settings, clock=clock)[1]
+    assert first and second and first != second
+    assert sorted(first.parent.glob("before-restore-*")) == [first, second]
+    with duckdb.connect(str(first / "warehouse.duckdb"), read_only=True) as connection:
+        assert connection.execute("select count(*) from core.bills").fetchone() == (0,)
 
 
 def test_a_damaged_file_is_told_and_never_restored(settings: Settings, simulator: SimulatorProcess) -> None:

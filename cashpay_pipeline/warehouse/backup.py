@@ -4,6 +4,7 @@ A backup is a folder: the database and, where one was made for this data, the ke
 Nothing else is needed: how far the reading has come lies in the database, and the next sync heals what is older.
 """
 
+import itertools
 import os
 import shutil
 from dataclasses import dataclass
@@ -111,8 +112,8 @@ def restore(settings: Settings, source: Path | None = None, *, clock: Clock | No
     _raise_if_damaged(source / DATABASE)
     path = settings.warehouse_path
     path.parent.mkdir(parents=True, exist_ok=True)
-    former = settings.data_folder / "backups" / f"before-restore-{clock.now():%Y%m%dT%H%M%SZ}"
     with run_lock(path.with_suffix(".lock"), describe_owner("cashpay restore"), wait_seconds=60, clock=clock):
+        former = _unused(settings.data_folder / "backups" / f"before-restore-{clock.now():%Y%m%dT%H%M%SZ}")
         _copy(source / DATABASE, fresh_path(path))
         # From here to the end nobody else opens the working file: a part of it, or another's .wal, is not the whole.
         put_in_place(fresh_path(path), restored_path(path))
@@ -160,6 +161,12 @@ def _copy(source: Path, target: Path) -> None:
         shutil.copyfileobj(stored, copy, 1 << 22)
         copy.flush()
         os.fsync(copy.fileno())
+
+
+def _unused(folder: Path) -> Path:
+    """This name, or one after it: what another restore of the same second has kept is not written over."""
+    names = itertools.chain([folder], (folder.with_name(f"{folder.name}-{n}") for n in itertools.count(2)))
+    return next(name for name in names if not name.exists())
 
 
 def _move(file: Path, folder: Path) -> Path:
