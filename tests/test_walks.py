@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -18,7 +19,7 @@ from cashpay_pipeline.errors import (
 )
 from cashpay_pipeline.settings import Settings
 from cashpay_pipeline.simulator.process import SimulatorProcess
-from cashpay_pipeline.sync import SyncResult, batch, run_sync
+from cashpay_pipeline.sync import SyncResult, batch, run_sync, walks
 from cashpay_pipeline.warehouse import store
 
 OPEN = ("Pending", "Partial", "Unknown")
@@ -224,6 +225,16 @@ def test_P4_a_deletion_just_before_the_end_hides_no_bill_also_where_an_arrival_m
     simulator.script([{**move, "when": "before"} for move in moves])
     assert sync("full_refresh", max_in_flight=1).status == "complete"
     assert set(references(simulator)) <= set(stored(settings))
+
+
+@pytest.mark.parametrize(
+    ("order", "in_flight", "met", "may_hide"),
+    [("none", 3, 73, True), ("none", 3, 74, False), ("none", 1, 73, False), ("newest_first", 3, 73, False)],
+)
+def test_P1_rows_that_change_places_can_hide_a_bill_beside_a_total_that_stays(order, in_flight, met, may_hide):
+    """Two pages in flight, served the other way round; which one comes first is chance (seed 10 of chaos)."""
+    bills = SimpleNamespace(total=74, total_moved=False, in_flight=in_flight, order=order)
+    assert walks._may_hide_bills(bills, met, 74, arrived=False) is may_hide
 
 
 def test_P4_bills_that_are_gone_are_marked_by_the_next_full_refresh(sync, simulator, settings):

@@ -199,6 +199,8 @@ def _may_hide_bills(bills: BillList, met: int, total_at_end: int, *, arrived: bo
         return False
     if bills.total_moved and (met < bills.total or bills.total < total_at_end):
         return True
+    if met < bills.total and bills.in_flight > 1 and bills.order == "none":  # rows change places, and the total stays
+        return True
     return arrived and bills.in_flight > 1 and not (bills.total_moved and met == bills.total)
 
 
