@@ -27,13 +27,18 @@ OAUTH2 = ("username", "password", "client_id", "client_secret")
 CASHPAY_AUTH = ("login", "api_key", "api_reference")
 
 
-@pytest.fixture(autouse=True)
-def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """No test sees the settings, the Dagster home or the .env of whoever runs it."""
+def leave_environment(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+    """Go where the settings, the Dagster home and the .env of whoever runs the tests are not seen."""
     for name in os.environ:
         if name.startswith(("CASHPAY_", "DAGSTER_")):
             monkeypatch.delenv(name)
-    monkeypatch.chdir(tmp_path)
+    monkeypatch.chdir(folder)
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No test sees the settings, the Dagster home or the .env of whoever runs it."""
+    leave_environment(monkeypatch, tmp_path)
 
 
 @pytest.fixture(autouse=True)
@@ -49,9 +54,12 @@ def logger_as_before() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def new_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A working file as it is when it is new."""
-    settings = load_settings(data_dir=tmp_path_factory.mktemp("new"))
-    with open_warehouse(settings):
-        return settings.warehouse_path
+    folder = tmp_path_factory.mktemp("new")
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        leave_environment(monkeypatch, folder)  # a session's fixture comes before those of each test
+        settings = load_settings(data_dir=folder)
+        with open_warehouse(settings):
+            return settings.warehouse_path
 
 
 @pytest.fixture(autouse=True)
