@@ -12,6 +12,8 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, NamedTuple
 
+import orjson
+
 from cashpay_pipeline.normalize import Record, Source
 from cashpay_pipeline.values import PAID_STATES, parse_state
 
@@ -63,7 +65,11 @@ def read(order_reference: str, record: Record, source: Source, asked_at: datetim
 
 def payload(record: Any) -> str:
     """The record as JSON text, keys sorted, ASCII; a number with a point becomes text, so that no digit is lost."""
-    return _ENCODER.encode(record)
+    try:
+        text = orjson.dumps(record, default=_digits, option=orjson.OPT_SORT_KEYS).decode()
+    except orjson.JSONEncodeError:  # numbers of more than 64 bits, halves of letters
+        return _ENCODER.encode(record)
+    return text if text.isascii() and "\x7f" not in text else _ENCODER.encode(record)
 
 
 def digest(text: str) -> str:

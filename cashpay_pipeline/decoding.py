@@ -10,6 +10,8 @@ from decimal import Decimal, InvalidOperation
 from functools import lru_cache
 from typing import Any, NoReturn
 
+import orjson
+
 from cashpay_pipeline.errors import UnexpectedReplyError
 
 JSON = dict[str, Any] | list[Any] | str | int | Decimal | bool | None
@@ -43,6 +45,9 @@ def decode_json(raw: bytes, warnings: list[str] | None = None) -> JSON:
         NotJSONError: it is no JSON.
         UnexpectedReplyError: it is nested too deeply to be a reply of CashPay's (Y15).
     """
+    plain = _plain(raw)
+    if plain is not None:
+        return plain
     try:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError:
@@ -60,6 +65,36 @@ def decode_json(raw: bytes, warnings: list[str] | None = None) -> JSON:
     if _depth_exceeds(value, DEEPEST_NESTING):
         _refuse_depth()
     return value
+
+
+def _plain(raw: bytes) -> JSON:
+    """What `orjson` reads, in a third of the time; None where it may have lost a digit or a key, or refuses the bytes.
+
+    It would round a number with a point, or with more than 64 bits, to a float: then there is one. Of two equal keys it
+    keeps one: then there are fewer keys than `":` in the bytes, which, without blanks, have one for each key at least.
+    """
+    try:
+        value: JSON = orjson.loads(raw)
+    except orjson.JSONDecodeError:
+        return None
+    keys = 0
+    level: list[Any] = [[value]]
+    for _ in range(DEEPEST_NESTING + 1):
+        keys += sum([len(box) for box in level if type(box) is dict])
+        level = [
+            child
+            for box in level
+            for child in (box.values() if type(box) is dict else box)
+            if type(child) in _NOT_PLAIN
+        ]
+        if float in map(type, level):
+            return None
+        if not level:
+            return value if keys == raw.translate(None, b" \t\r\n").count(b'":') else None
+    return None
+
+
+_NOT_PLAIN = frozenset({dict, list, float})
 
 
 def defect(record: Any) -> str | None:
@@ -81,9 +116,13 @@ def defect(record: Any) -> str | None:
     else:
         return "not_a_number" if isinstance(record, NonFinite) else None
     for value in values:
-        if isinstance(value, (dict, list, NonFinite)) and (found := defect(value)):
+        if type(value) in _MAY_BE_DEFECT and (found := defect(value)):
             return found
     return None
+
+
+_MAY_BE_DEFECT = frozenset({dict, list, DuplicateKeys, NonFinite})
+"""A set: for each value of each bill, `isinstance` would take twice as long."""
 
 
 @lru_cache(maxsize=1_000)

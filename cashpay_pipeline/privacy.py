@@ -49,6 +49,7 @@ class Masker:
     def __init__(self, mode: Mode, key: bytes, forgotten: Collection[str] = ()) -> None:
         self._mode = mode
         self._key = key
+        self._keyed_hash = hmac.new(key, digestmod="sha256")
         self._forgotten = frozenset(forgotten)
         self._known_key = lru_cache(maxsize=10_000)(self._client_key)
 
@@ -83,7 +84,9 @@ class Masker:
         return left
 
     def _client_key(self, phone: str) -> str:
-        return hmac.digest(self._key, _with_country(phone).encode(), "sha256").hex()[:32]
+        keyed = self._keyed_hash.copy()
+        keyed.update(_with_country(phone).encode())
+        return keyed.hexdigest()[:32]
 
     def _value(self, value: Any, field: str, *, inside: bool) -> Any:
         if isinstance(value, dict):
@@ -101,17 +104,17 @@ class Masker:
         return value
 
     def _object(self, value: dict[str, Any], around: str, *, inside: bool) -> dict[str, Any]:
-        masked: dict[str, Any] = {}
-        free_text = around if around in FREE_TEXT_FIELDS else ""
-        phone: Any = None
+        masked = dict(value)
+        careful = _careful_fields(tuple(value), around if around in FREE_TEXT_FIELDS else "", inside)
         for name, inner in value.items():
-            field = _careful_field(name) or free_text
-            is_box = isinstance(inner, (dict, list))
-            if not inside and not field and not is_box:
-                masked[name] = inner  # as most values of a bill are
-                continue
-            personal = inside or field in PERSONAL_OBJECTS or field in PERSONAL_FIELDS
-            if is_box or not personal or self._mode != "drop":
+            if isinstance(inner, (dict, list)) and name not in careful:
+                masked[name] = self._value(inner, "", inside=False)
+        phone: Any = None
+        for name, (field, personal) in careful.items():
+            inner = value[name]
+            if personal and self._mode == "drop" and not isinstance(inner, (dict, list)):
+                del masked[name]
+            else:
                 masked[name] = self._value(inner, field, inside=personal)
             if inside and not phone and field in PHONE_FIELDS:
                 phone = inner
@@ -137,11 +140,20 @@ class Masker:
 
 
 @lru_cache(maxsize=1_000)
-def _careful_field(name: str) -> str:
-    """The field that a name stands for, whatever its letter case, where its value needs care; else nothing."""
-    field = name.casefold()
-    careful = field in PERSONAL_OBJECTS or field in PERSONAL_FIELDS or field in FREE_TEXT_FIELDS
-    return field if careful else ""
+def _careful_fields(names: tuple[str, ...], around: str, inside: bool) -> dict[str, tuple[str, bool]]:
+    """Which of an object's values need care: the field that each name stands for, and whether it is personal.
+
+    Most objects of a list have the same names as one before. Inside a personal object all of them need care, and in
+    a free text as much as in the text `around`.
+    """
+    careful = {}
+    for name in names:
+        field = name.casefold()
+        is_personal = field in PERSONAL_OBJECTS or field in PERSONAL_FIELDS
+        field = field if is_personal or field in FREE_TEXT_FIELDS else around
+        if field or inside:
+            careful[name] = field, is_personal or inside
+    return careful
 
 
 @lru_cache(maxsize=16)

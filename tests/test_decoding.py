@@ -96,6 +96,43 @@ def test_decoding_returns_what_was_encoded(value: object) -> None:
     assert decode_json(json.dumps(value).encode()) == value
 
 
+def written(value: object, colon: str) -> str:
+    """JSON text of a value in which a tuple of pairs is an object, so that keys can be there twice."""
+    if isinstance(value, tuple):
+        return "{" + ", ".join(f"{json.dumps(k)}{colon}{written(v, colon)}" for k, v in value) + "}"
+    if isinstance(value, list):
+        return "[" + ",\n".join(written(inner, colon) for inner in value) + "]"
+    return value if isinstance(value, str) and value.startswith("number ") else json.dumps(value)
+
+
+def marked(value: object) -> object:
+    """What is read, with the type of each value beside it."""
+    if isinstance(value, dict):
+        return type(value).__name__, [(k, marked(v)) for k, v in value.items()]
+    return [marked(v) for v in value] if isinstance(value, list) else (type(value).__name__, value)
+
+
+KEYS = st.sampled_from(["a", "b", 'c":', "d :", "\u00e9", "client"])
+NUMBERS = st.sampled_from(["0", "-0", "1500.00", "1E2", "0.1", "18446744073709551615", "18446744073709551616", "1e999"])
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.text('a": \\,') | NUMBERS.map("number ".__add__),
+        lambda inner: st.lists(inner) | st.lists(st.tuples(KEYS, inner), max_size=4).map(tuple),
+    ),
+    st.sampled_from([":", ": ", " :", "\n:\t"]),
+)
+def test_Y10_Y11_what_is_read_fast_is_what_is_read_exactly(value: object, colon: str) -> None:
+    text = written(value, colon).replace("number ", "")
+    exactly = json.loads(
+        text,
+        parse_float=lambda number: NonFinite(number) if number == "1e999" else Decimal(number),
+        object_pairs_hook=lambda pairs: (dict if len(dict(pairs)) == len(pairs) else DuplicateKeys)(pairs),
+    )
+    assert marked(decode_json(text.encode())) == marked(exactly)
+
+
 def test_a_page_of_100_bills_takes_a_few_milliseconds() -> None:
     bill = {
         "order_reference": "SANDBOX-EX0002",

@@ -315,4 +315,18 @@ DEFECTS = [
         "put_in_place(new, target, READ_ONLY)\n",
         "tests/test_concurrency.py -k C1_what",
     ),
+    Defect(
+        "rows_that_change_places_hide_none",
+        PACKAGE + "sync/walks.py",
+        'if met < bills.total and bills.in_flight > 1 and bills.order == "none":',
+        "if False:",
+        WALKS + "P1_rows",
+    ),
+    Defect(
+        "what_is_read_fast_may_lack_a_key",
+        PACKAGE + "decoding.py",
+        'if keys == raw.translate(None, b" \\t\\r\\n").count(b\'":\')',
+        "if True",
+        "tests/test_decoding.py",
+    ),
 ]
