@@ -15,7 +15,8 @@ from cashpay_pipeline.decoding import decode_json
 from cashpay_pipeline.normalize import BILL_DTYPES, GATEWAY_DTYPES, PAYMENT_DTYPES, Issue, normalize_bills
 from cashpay_pipeline.sqlfiles import sql_folder
 from cashpay_pipeline.values import BadRecordError, parse_amount
-from cashpay_pipeline.warehouse.store import HISTORY_DTYPES, ISSUE_DTYPES, SEEN_DTYPES, VERSION_DTYPES
+from cashpay_pipeline.warehouse.issues import ISSUE_DTYPES
+from cashpay_pipeline.warehouse.store import HISTORY_DTYPES, SEEN_DTYPES, VERSION_DTYPES
 
 exact = settings(derandomize=True, database=None, deadline=None, max_examples=80)
 BIGINT = 2**63

@@ -23,6 +23,7 @@ from cashpay_pipeline.settings import Settings
 from cashpay_pipeline.sync.record import SyncRecord
 from cashpay_pipeline.values import BadRecordError
 from cashpay_pipeline.warehouse import Warehouse, store
+from cashpay_pipeline.warehouse.issues import resolve_issues, save_issues
 from cashpay_pipeline.warehouse.store import Known
 
 BATCH_ROWS = 10_000
@@ -177,7 +178,7 @@ class Batch:
             )
         good = [*(row[0] for row in seen), *(judged[p].reading.order_reference for p in changed)]
         if good:
-            store.resolve_issues(self._warehouse, account, good, self._now())
+            resolve_issues(self._warehouse, account, good, self._now())
         new = sum(judged[p].known is None for p in changed)
         self._record.bills_new += new
         self._record.bills_changed += len(changed) - new
@@ -214,7 +215,7 @@ class Batch:
             )
             for b in bad
         ]
-        return store.save_issues(self._warehouse, account, self._record.sync_id, rows)
+        return save_issues(self._warehouse, account, self._record.sync_id, rows)
 
     def _too_many_bad(self) -> bool:
         return self._new_bad >= BAD_AT_LEAST and self._new_bad > BAD_SHARE * self._record.rows_read

@@ -20,6 +20,7 @@ from cashpay_pipeline.errors import (
 )
 from cashpay_pipeline.sync.session import Session
 from cashpay_pipeline.warehouse import store
+from cashpay_pipeline.warehouse.issues import resolve_issues
 
 LACKS_DETAILS = "gateway or sum not known"
 SET_ASIDE = "set aside"
@@ -224,7 +225,7 @@ def read_details(session: Session, references: Sequence[str], *, are_unlisted: b
 
     def mark_gone() -> None:
         store.mark_missing(session.warehouse, session.account, gone)
-        store.resolve_issues(session.warehouse, session.account, [reference for reference, _ in gone], session.now())
+        resolve_issues(session.warehouse, session.account, [reference for reference, _ in gone], session.now())
 
     session.save(mark_gone)
     if gone:

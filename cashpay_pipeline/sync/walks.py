@@ -11,7 +11,8 @@ from cashpay_pipeline.normalize import TEXT, frame, normalize_gateways
 from cashpay_pipeline.pagination import BillList, Page
 from cashpay_pipeline.sync.missing import look_for_missing
 from cashpay_pipeline.sync.session import Session, reference_of
-from cashpay_pipeline.warehouse import store
+from cashpay_pipeline.warehouse.gateways import save_gateways
+from cashpay_pipeline.warehouse.issues import resolve_unseen_issues
 
 FUTURE_TOLERATED = timedelta(minutes=5)
 EARLIEST_SANE = datetime(2000, 1, 1, tzinfo=UTC)
@@ -33,7 +34,7 @@ def read_gateways(session: Session) -> None:
         session.record.lacks(f"CashPay shows no gateway, {known} were known: they were kept as they are.")
     else:
         with session.warehouse.transaction():
-            store.save_gateways(session.warehouse, session.account, gateways, session.now())
+            save_gateways(session.warehouse, session.account, gateways, session.now())
 
 
 def has_finished_a_walk(session: Session) -> bool:
@@ -370,4 +371,4 @@ def _save_progress(session: Session, started: datetime, *, whole: bool) -> None:
             """,
             [started, now, session.account],
         )
-        store.resolve_unseen_issues(session.warehouse, session.account, started, now)
+        resolve_unseen_issues(session.warehouse, session.account, started, now)

@@ -3,7 +3,9 @@
 filesystem.py  where the file may lie
 lock.py        one run at a time, and who it is
 database.py    open, migrate, one transaction, always close
-store.py       what a sync stores: bills with history, gateways, rows set aside, its own record
+store.py       what a sync stores of bills, with their history, and its own record
+issues.py      records set aside
+gateways.py    gateways, with their history
 compact.py     the file anew, without free space
 publish.py     the copy that analysts open
 backup.py      copies to go back to, and whether a file is whole

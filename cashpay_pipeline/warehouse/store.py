@@ -1,13 +1,13 @@
-"""What a sync stores. Every function here runs inside a transaction of the caller's."""
+"""What a sync stores of bills, and its own record. Every function here runs inside a transaction of the caller's."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 import pandas as pd
 
-from cashpay_pipeline.normalize import GATEWAY_DTYPES, TEXT, TIME, frame
+from cashpay_pipeline.normalize import TEXT, TIME, frame
 from cashpay_pipeline.warehouse.database import Warehouse
 
 VERSION_DTYPES = {
@@ -43,17 +43,6 @@ SEEN_DTYPES = {
     "list_digest": TEXT,
     "details_digest": TEXT,
 }
-ISSUE_DTYPES = {
-    "issue_id": TEXT,
-    "source": TEXT,
-    "order_reference": TEXT,
-    "reason": TEXT,
-    "field": TEXT,
-    "payload": TEXT,
-    "seen_at": TIME,
-}
-
-
 IS_OPEN = "state in ('Pending', 'Partial', 'Unknown')"
 SETTLED_AT = "(case when version = 1 then coalesce(created_at, first_seen_at) else changed_at end)"
 """A bill that was settled when it was first read has been so for an unknown time: it counts from its creation."""
@@ -262,60 +251,6 @@ def _delete_payments(warehouse: Warehouse, account: str, written: pd.DataFrame) 
             )
 
 
-def save_issues(warehouse: Warehouse, account: str, sync_id: str, rows: Sequence[tuple[Any, ...]]) -> int:
-    """Keep records that were set aside, rows as in `ISSUE_DTYPES`; one met before is only marked as met again.
-
-    Returns:
-        How many of them were not open already.
-    """
-    if not rows:
-        return 0
-    issue = frame(list({row[0]: row for row in rows}.values()), ISSUE_DTYPES).assign(account=account, sync_id=sync_id)
-    open_already = warehouse.execute(
-        "select count(*) from core.data_issues where resolved_at is null and issue_id in (select issue_id from issue)",
-        issue=issue,
-    )
-    warehouse.execute(
-        """
-        merge into core.data_issues as stored using issue on stored.issue_id = issue.issue_id
-        when matched then update set last_seen_at = issue.seen_at, resolved_at = null
-        when not matched then insert (
-            issue_id, account, sync_id, source, order_reference, reason, field, payload, first_seen_at, last_seen_at
-        ) values (
-            issue.issue_id, issue.account, issue.sync_id, issue.source, issue.order_reference, issue.reason,
-            issue.field, issue.payload, issue.seen_at, issue.seen_at
-        )
-        """,
-        issue=issue,
-    )
-    return len(issue) - open_already
-
-
-def resolve_issues(warehouse: Warehouse, account: str, references: Iterable[str], moment: datetime) -> None:
-    """Close the issues of bills that were read well."""
-    if warehouse.rows("select 1 from core.data_issues where resolved_at is null limit 1"):
-        good = frame([(r,) for r in references], {"order_reference": TEXT})
-        warehouse.execute(
-            """
-            update core.data_issues set resolved_at = ?
-            where account = ? and resolved_at is null and order_reference in (select order_reference from good)
-            """,
-            [moment, account],
-            good=good,
-        )
-
-
-def resolve_unseen_issues(warehouse: Warehouse, account: str, walk_started_at: datetime, moment: datetime) -> None:
-    """Close the issues of the list that a walk to its end did not meet again."""
-    warehouse.execute(
-        """
-        update core.data_issues set resolved_at = ?
-        where account = ? and source = 'list' and resolved_at is null and last_seen_at < ?
-        """,
-        [moment, account, walk_started_at],
-    )
-
-
 def mark_missing(warehouse: Warehouse, account: str, gone: Sequence[tuple[str, datetime]]) -> None:
     """Note bills that CashPay does not know any more, and since when; nothing is deleted."""
     if gone:
@@ -328,65 +263,6 @@ def mark_missing(warehouse: Warehouse, account: str, gone: Sequence[tuple[str, d
             [account],
             gone=frame(gone, {"order_reference": TEXT, "missing_since": TIME}),
         )
-
-
-def save_gateways(warehouse: Warehouse, account: str, gateways: pd.DataFrame, moment: datetime) -> None:
-    """Store the gateways on offer, with their history; one that is gone is marked, never deleted."""
-    names = ", ".join(GATEWAY_DTYPES)
-    offered = warehouse.rows(
-        f"select {names} from core.gateways where account = ? and missing_since is null order by 1",  # noqa: S608
-        [account],
-    )
-    if offered == gateways.sort_values("gateway_reference").to_dict("records"):
-        return
-    incoming = gateways.assign(account=account)
-    content = [c for c in GATEWAY_DTYPES if c != "gateway_reference"]
-    differs = " or ".join(f"v.{c} is distinct from g.{c}" for c in content)
-    warehouse.execute(
-        f"""
-        update core.gateway_versions as v set valid_to = ?
-        where v.account = ? and v.valid_to is null and not exists (
-            select 1 from gateway as g where g.gateway_reference = v.gateway_reference and not ({differs})
-        )
-        """,  # noqa: S608 - column names of ours
-        [moment, account],
-        gateway=incoming,
-    )
-    warehouse.execute(
-        f"""
-        insert into core.gateway_versions by name
-        select g.account, {names}, ?::timestamptz as valid_from
-        from gateway as g
-        where not exists (
-            select 1 from core.gateway_versions as v
-            where v.account = g.account and v.gateway_reference = g.gateway_reference and v.valid_to is null
-        )
-        """,  # noqa: S608
-        [moment],
-        gateway=incoming,
-    )
-    warehouse.execute(
-        f"""
-        merge into core.gateways as stored using (
-            select v.account, {", ".join(f"v.{c}" for c in GATEWAY_DTYPES)}, v.valid_from
-            from core.gateway_versions as v where v.account = ? and v.valid_to is null
-        ) as g on stored.account = g.account and stored.gateway_reference = g.gateway_reference
-        when matched then update set {", ".join(f"{c} = g.{c}" for c in content)}, missing_since = null,
-            changed_at = greatest(stored.changed_at, g.valid_from)
-        when not matched then insert (account, {names}, first_seen_at, changed_at)
-            values (g.account, {", ".join(f"g.{c}" for c in GATEWAY_DTYPES)}, g.valid_from, g.valid_from)
-        """,  # noqa: S608
-        [account],
-    )
-    warehouse.execute(
-        """
-        update core.gateways as stored set missing_since = ?
-        where account = ? and missing_since is null
-            and gateway_reference not in (select gateway_reference from gateway)
-        """,
-        [moment, account],
-        gateway=incoming,
-    )
 
 
 def save_sync(warehouse: Warehouse, row: dict[str, Any]) -> None:
