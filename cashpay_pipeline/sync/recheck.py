@@ -201,11 +201,7 @@ def read_details(session: Session, references: Sequence[str], *, are_unlisted: b
             chunk = references[start : start + CHUNK]
             for reference, outcome, asked_at, moment in pool.map(lambda r: _details(session, r), chunk):
                 failed = [*failed, reference] if isinstance(outcome, CashpayError) else []
-                if (
-                    isinstance(outcome, CashpayError)
-                    and len(failed) % FAILURES_IN_A_ROW == 0
-                    and (isinstance(outcome, UnavailableError) or not _finds_another(session, failed))
-                ):
+                if isinstance(outcome, CashpayError) and _is_out_of_order(session, failed, outcome):
                     raise outcome
                 if outcome is None:
                     gone.append((reference, moment))
@@ -230,6 +226,13 @@ def read_details(session: Session, references: Sequence[str], *, are_unlisted: b
     session.save(mark_gone)
     if gone:
         session.record.warn(f"CashPay no longer knows {len(gone)} bills: see core.bills.missing_since.")
+
+
+def _is_out_of_order(session: Session, failed: Sequence[str], error: CashpayError) -> bool:
+    """Whether failures in a row are no matter of these bills, but of all details."""
+    if len(failed) % FAILURES_IN_A_ROW:
+        return False
+    return isinstance(error, UnavailableError) or not _finds_another(session, failed)
 
 
 def _finds_another(session: Session, these: Sequence[str]) -> bool:
