@@ -5,7 +5,6 @@ How often and when a call is tried is decided in `attempts.py`, what an answer m
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
-from http.cookiejar import DefaultCookiePolicy
 from typing import Any, Self
 from urllib.parse import quote, urlsplit
 
@@ -36,6 +35,12 @@ TOTAL_SECONDS = 120.0
 MAX_WIRE_BYTES = 32 * 1024 * 1024
 MAX_DECODED_BYTES = 128 * 1024 * 1024
 CHUNK_BYTES = 64 * 1024
+HEADERS = {
+    "User-Agent": TOOL.replace(" ", "/"),
+    "Accept": "application/json",
+    "Accept-Encoding": "gzip, deflate",
+    "Connection": "keep-alive",
+}
 
 
 class CashpayClient:
@@ -64,7 +69,9 @@ class CashpayClient:
         self._settings = settings
         self._base_url = settings.base_url
         self._redactor = Redactor(settings.secrets())
-        self._session = _session(settings)
+        self._adapter = _adapter(settings)
+        proxy = settings.proxy.get_secret_value() if settings.proxy else None
+        self._proxies = {"http": proxy, "https": proxy} if proxy else {}
         self._exchanges: set[Deadline] = set()
         self._attempts = Attempts(
             settings,
@@ -92,7 +99,7 @@ class CashpayClient:
 
     def close(self) -> None:
         """Close the connections."""
-        self._session.close()
+        self._adapter.close()
 
     @property
     def stats(self) -> ClientStats:
@@ -166,19 +173,15 @@ class CashpayClient:
         self._exchanges.add(deadline)
         try:
             self._attempts.pacer.go_on()  # after the line above, so that `stop` meets either the one or the other
-            with (
-                deadline,
-                self._session.request(
-                    call.method,
-                    self._base_url + call.path,
-                    params=call.params,
-                    json=call.json,
-                    headers=headers,
-                    timeout=(CONNECT_SECONDS, READ_SECONDS),
-                    allow_redirects=False,
-                    stream=True,
-                ) as response,
-            ):
+            request = requests.Request(
+                call.method,
+                self._base_url + call.path,
+                headers={**HEADERS, **headers},
+                params=call.params,
+                json=call.json,
+            ).prepare()
+            timeout = (CONNECT_SECONDS, READ_SECONDS)
+            with deadline, self._adapter.send(request, stream=True, timeout=timeout, proxies=self._proxies) as response:
                 raw = _read(response)
         except requests.RequestException as error:
             broken = self._broken(error)
@@ -208,32 +211,13 @@ class CashpayClient:
             )
 
 
-class _Session(requests.Session):
-    """Follows no redirect, and does not read one either: `requests` would, whole, even where it may not follow (N6)."""
-
-    def get_redirect_target(self, resp: requests.Response) -> None:
-        """Nowhere."""
-
-
-def _session(settings: Settings) -> requests.Session:
-    """A session that nothing outside the settings changes: no .netrc, no proxy variables, no cookies (N8)."""
-    session = _Session()
-    session.trust_env = False
-    session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
-    session.headers.update(
-        {"User-Agent": TOOL.replace(" ", "/"), "Accept": "application/json", "Accept-Encoding": "gzip, deflate"}
-    )
+def _adapter(settings: Settings) -> HTTPAdapter:
+    """Connections without the session around them: no .netrc, no proxy variables, no cookie, no redirect (N6, N8)."""
     adapter = HTTPAdapter(pool_maxsize=settings.max_in_flight + 1, max_retries=0)
-    managers = [adapter.poolmanager]
+    adapter.poolmanager.pool_classes_by_scheme = WATCHED_POOLS
     if settings.proxy is not None:
-        proxy = settings.proxy.get_secret_value()
-        session.proxies = {"http": proxy, "https": proxy}
-        managers.append(adapter.proxy_manager_for(proxy))
-    for manager in managers:
-        manager.pool_classes_by_scheme = WATCHED_POOLS
-    session.mount("http://", adapter)
-    session.mount("https://", adapter)
-    return session
+        adapter.proxy_manager_for(settings.proxy.get_secret_value()).pool_classes_by_scheme = WATCHED_POOLS
+    return adapter
 
 
 def _read(response: requests.Response) -> bytes:

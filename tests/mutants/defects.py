@@ -140,21 +140,19 @@ DEFECTS = [
         "        if True:\n            if self._token is None",
         "tests/test_auth.py -k A3",
     ),
-    # Two lines forbid it, `allow_redirects` and this class; either alone would do, so both go.
+    # The like of it here: what is sent by a session of `requests` follows redirects.
     Defect(
         "follow_redirects",
         PACKAGE + "client.py",
-        "    def get_redirect_target(self, resp: requests.Response) -> None:\n",
-        "    def send(self, request, **how):\n"
-        '        return super().send(request, **how | {"allow_redirects": True})\n\n'
-        "    def nothing(self):\n",
+        "self._adapter.send(request,",
+        "requests.Session().send(request,",
         "tests/test_client.py tests/test_http_statuses.py -k N6",
     ),
     Defect(
         "environment_trusted",
         PACKAGE + "client.py",
-        "session.trust_env = False",
-        "session.trust_env = True",
+        "proxies=self._proxies) as",
+        "proxies=self._proxies or requests.utils.getproxies()) as",
         "tests/test_client.py -k N8",
     ),
     Defect(
