@@ -235,6 +235,15 @@ def test_a_field_that_is_new_missing_or_retyped_is_told_once(shop: Shop) -> None
     assert shop.rows("select count(*) from core.api_fields where missing_since is not null") == [(0,)]
 
 
+def test_Y14_half_a_letter_in_one_bill_hides_the_fields_of_no_other(shop: Shop) -> None:
+    """DuckDB reads no such JSON."""
+    for number in range(50, 58):
+        shop.bill(f"SANDBOX-{number}")
+    shop.spoil(set={"fee": "\ud800"})
+    shop.sync()
+    assert shop.rows("select type, bill_count from core.api_fields where field = 'fee'") == [("text", 8)]
+
+
 @pytest.fixture
 def made_up(settings: Settings) -> Callable[[str], dict[str, list[dict[str, Any]]]]:
     """The checks on bills made by SQL: 40 days up to the newest sync, whose day is 2026-03-02."""

@@ -20,6 +20,7 @@ from cashpay_pipeline.errors import TooManyBadRowsError
 from cashpay_pipeline.normalize import BILL_DTYPES, Content, Source, created_at, normalize_bills, order_reference
 from cashpay_pipeline.privacy import Masker
 from cashpay_pipeline.settings import Settings
+from cashpay_pipeline.sync.drift import Shapes, count_shape
 from cashpay_pipeline.sync.record import SyncRecord
 from cashpay_pipeline.values import BadRecordError
 from cashpay_pipeline.warehouse import Warehouse, store
@@ -59,6 +60,9 @@ class Batch:
         record: the sync's own record; counts go there.
         clock: tells when a batch is old enough to be stored.
         now: the moment for the record, UTC.
+
+    Attributes:
+        shapes: of the bills stored as new or changed.
     """
 
     def __init__(
@@ -76,6 +80,7 @@ class Batch:
         self._bad: list[BadRow] = []
         self._new_bad = 0
         self._opened = clock.monotonic()
+        self.shapes: Shapes = {}
 
     def add(self, records: Sequence[Any], source: Source, asked_at: datetime, observed_at: datetime) -> None:
         """Take records as they came; set aside at once what has no key or is broken in itself."""
@@ -113,7 +118,7 @@ class Batch:
             return  # counts are asked for often, and each commit waits for the disk
         readings, self._readings = self._readings, []
         record = self._record
-        counts = record.bills_new, record.bills_changed, record.bills_unchanged
+        counts, shapes = (record.bills_new, record.bills_changed, record.bills_unchanged), dict(self.shapes)
         with self._warehouse.transaction():
             for each_once in _rounds(readings):
                 self._save_round(each_once)
@@ -125,7 +130,7 @@ class Batch:
                 self.save_record()
                 self._opened = self._clock.monotonic()
                 return
-            record.bills_new, record.bills_changed, record.bills_unchanged = counts
+            (record.bills_new, record.bills_changed, record.bills_unchanged), self.shapes = counts, shapes
             self._warehouse.connection.rollback()
             self._warehouse.connection.begin()
             self._save_bad(bad)
@@ -176,6 +181,9 @@ class Batch:
                 versions=[judged[p].version_row(after.contents[p]) for p in changed],
                 payments=after.payments(changed),
             )
+            for judgement in (judged[p] for p in changed):
+                is_new = judgement.known is None and judgement.reading.source == "list"
+                count_shape(self.shapes, judgement.merged, is_new=is_new)
         good = [*(row[0] for row in seen), *(judged[p].reading.order_reference for p in changed)]
         if good:
             resolve_issues(self._warehouse, account, good, self._now())

@@ -1,22 +1,31 @@
 """Note which fields CashPay's bills have, so that a new, missing or retyped one is seen the next morning.
 
-Worked out from the payloads that a sync has just stored; sql/checks/api_fields_unchanged.sql tells what has changed.
+Worked out from the bills that a sync has just stored; sql/checks/api_fields_unchanged.sql tells what has changed.
 """
 
+from collections.abc import Hashable
 from datetime import datetime
+from typing import Any
 
+from cashpay_pipeline.changes import payload
+from cashpay_pipeline.normalize import TEXT, frame
 from cashpay_pipeline.warehouse import Warehouse
 
 MISSING_FROM_AT_LEAST = 5
 EXPECTED_SHARE = 0.95
 
+Shapes = dict[Hashable, tuple[str, int]]
+"""Of each shape that bills have: one of them without its texts, as JSON, and how many the list has shown that were new.
+
+DuckDB tells the fields of that one: to tell those of each bill would take as long as to hide its customer.
+"""
+
 SEEN = """
 create or replace temp table field_seen as
 with structures as (
-    select json_structure(payload) as structure, count(*) filter (where version = 1 and source = 'list') as bill_count
-    from core.bill_versions
-    where account = ? and sync_id = ? and json_valid(payload) -- DuckDB reads no half of a surrogate pair (Y14)
-    group by structure
+    select json_structure(payload) as structure, bill_count
+    from example
+    where json_valid(payload) -- DuckDB reads no half of a surrogate pair (Y14), which a name can have
 ),
 fields as (
     select
@@ -63,10 +72,36 @@ when not matched then insert (account, field, type, bill_count, first_seen_at, l
 """
 
 
-def note_fields(warehouse: Warehouse, account: str, sync_id: str, moment: datetime) -> None:
+def count_shape(shapes: Shapes, record: Any, *, is_new: bool) -> None:
+    """Count a record that was stored."""
+    shape = _shape(record)
+    example, count = shapes.get(shape) or (payload(_without_texts(record)), 0)
+    shapes[shape] = example, count + is_new
+
+
+def _shape(value: Any) -> Hashable:
+    """Names and types at every level."""
+    inner = value.values() if isinstance(value, dict) else value
+    return (
+        tuple(value) if isinstance(value, dict) else None,
+        tuple(map(type, inner)),
+        tuple([_shape(child) for child in inner if isinstance(child, (dict, list))]),
+    )
+
+
+def _without_texts(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _without_texts(child) for name, child in value.items()}
+    if isinstance(value, list):
+        return [_without_texts(child) for child in value]
+    return "" if isinstance(value, str) else value
+
+
+def note_fields(warehouse: Warehouse, account: str, shapes: Shapes, moment: datetime) -> None:
     """Note the fields of the bills that a sync has stored. Runs inside a transaction of the caller's."""
-    if not warehouse.execute(SEEN, [account, sync_id]):
+    if not shapes:
         return
+    warehouse.execute(SEEN, example=frame(list(shapes.values()), {"payload": TEXT, "bill_count": "Int64"}))
     warehouse.execute(MISSING, [moment, account, MISSING_FROM_AT_LEAST, EXPECTED_SHARE])
     warehouse.execute(BACK, [account])
     warehouse.execute(MERGE, [account, moment])
