@@ -84,6 +84,10 @@ Content = tuple[tuple[Any, ...], tuple[tuple[Any, ...], ...]]
 """The typed values of a bill, in the order of `BILL_DTYPES`, and of its payments, in that of `PAYMENT_DTYPES`."""
 
 
+Gateway = tuple[str | None, str | None]
+"""Reference and name."""
+
+
 @dataclass(frozen=True)
 class NormalizedBills:
     """What `normalize_bills` gives.
@@ -180,13 +184,14 @@ def _bill(record: Record, zone: ZoneInfo) -> Content:
     currency = currency.strip().upper()
     amount = parse_amount(record.get("amount"), currency, "amount")
     created = parse_time(record.get("date_create"), zone)
+    chosen = _gateway(record.get("gateway"))
     payments = [
-        _payment(key, number, payment, currency)
+        _payment(key, number, payment, currency, chosen)
         for number, payment in enumerate(_list(record.get("payments"), "payments"), start=1)
     ]
     received = _received(record, state, amount, currency, [p[-1] for p in payments])
     client = _object(record.get("client"))
-    gateway_reference, gateway_name = _bill_gateway(record, payments)
+    gateway_reference, gateway_name = _bill_gateway(chosen, payments)
     bill = (
         key,
         clean_text(record.get("merchant_reference")),
@@ -209,17 +214,20 @@ def _bill(record: Record, zone: ZoneInfo) -> Content:
     return bill, tuple(payments)
 
 
-def _payment(key: str, number: int, payment: Any, currency: str) -> tuple[Any, ...]:
+def _payment(key: str, number: int, payment: Any, currency: str, chosen: Gateway) -> tuple[Any, ...]:
+    """One payment. All that is evidenced of its gateway is the name; the bill's own of that name has the reference."""
     if not isinstance(payment, dict):
         raise BadRecordError("payments", "not_an_object")
-    gateway = _object(payment.get("gateway"))
+    reference, name = _gateway(payment.get("gateway"))
+    if reference is None and name is not None and name == chosen[1]:
+        reference = chosen[0]
     amount = payment.get("amount")
     return (
         key,
         number,
         clean_text(payment.get("thirdparty_reference")),
-        clean_text(gateway.get("reference")),
-        clean_text(gateway.get("libelle")),
+        reference,
+        name,
         None if amount is None else parse_amount(amount, currency, "payments.amount"),
     )
 
@@ -241,13 +249,17 @@ def _received(record: Record, state: str, amount: int, currency: str, paid: Sequ
     return 0 if state == "Pending" else None
 
 
-def _bill_gateway(record: Record, payments: Sequence[tuple[Any, ...]]) -> tuple[str | None, str | None]:
+def _gateway(value: Any) -> Gateway:
+    gateway = _object(value)
+    return clean_text(gateway.get("reference")), clean_text(gateway.get("libelle"))
+
+
+def _bill_gateway(chosen: Gateway, payments: Sequence[tuple[Any, ...]]) -> Gateway:
     """The gateway of the last payment, else the one chosen for the bill; the name as of that reading (Y16)."""
     for payment in reversed(payments):
         if payment[3] or payment[4]:
             return payment[3], payment[4]
-    gateway = _object(record.get("gateway"))
-    return clean_text(gateway.get("reference")), clean_text(gateway.get("libelle"))
+    return chosen
 
 
 def _object(value: Any) -> Mapping[str, Any]:

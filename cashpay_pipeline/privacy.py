@@ -26,6 +26,7 @@ PHONE_FIELDS = frozenset({"phone", "telephone", "tel", "mobile", "msisdn", "phon
 FREE_TEXT_FIELDS = frozenset({"description", "message", "comment", "note", "label"})
 KEPT_FIELDS = frozenset({"order_reference", "orderNum", "amount", "received_amount"})
 """Keys and money stay, whatever phone they may look like."""
+SHOPS_REFERENCE = "merchant_reference"
 
 _NO_DIGIT = re.compile(r"\D")
 _MASKED = re.compile(r"\*{3}(?:\*{3}\d\d)?")
@@ -77,10 +78,15 @@ class Masker:
         return masked
 
     def forget(self, record: Any, *phones: str) -> Any:
-        """The record as with `drop`, and without these phones in any reference that was made of them."""
+        """The record as with `drop`, and without these phones in any reference that was made of them.
+
+        In the shop's own reference a mark takes the place of the phone: else all who are forgotten would share one
+        order, and one would have paid for the other.
+        """
         left = Masker("drop", self._key).mask(record)
         for phone in phones:
-            left = _without(left, _written(phone))
+            mark = self.check_of("forgotten", _with_country(phone))[:4]
+            left = _without(left, _written(phone), HIDDEN + mark)
         return left
 
     def _client_key(self, phone: str) -> str:
@@ -200,13 +206,13 @@ def _written(phone: str) -> re.Pattern[str]:
     return re.compile(rf"(?<!\d)(?:(?:\+|00)[\s.\-]?)?{country}{number}(?!\d)")
 
 
-def _without(value: Any, written: re.Pattern[str]) -> Any:
+def _without(value: Any, written: re.Pattern[str], mark: str, field: str = "") -> Any:
     if isinstance(value, dict):
-        return {n: inner if n in KEPT_FIELDS else _without(inner, written) for n, inner in value.items()}
+        return {n: inner if n in KEPT_FIELDS else _without(inner, written, mark, n) for n, inner in value.items()}
     if isinstance(value, list):
-        return [_without(inner, written) for inner in value]
+        return [_without(inner, written, mark) for inner in value]
     if isinstance(value, (str, int)) and written.search(text := str(value)):
-        return written.sub(HIDDEN, text)
+        return written.sub(mark if field == SHOPS_REFERENCE else HIDDEN, text)
     return value
 
 

@@ -1,15 +1,18 @@
 """Row S12: a customer who asks to be forgotten is gone from every table and every byte; amounts stay."""
 
 import json
+import re
 
 import pytest
 from shop import Shop
 from typer.testing import CliRunner
 
+from cashpay_pipeline import privacy
 from cashpay_pipeline.cli import app
 from cashpay_pipeline.errors import GuardError, SettingsError, WarehouseError
 from cashpay_pipeline.export import export_table
 from cashpay_pipeline.forget import forget
+from cashpay_pipeline.marts import all_marts, build_mart
 from cashpay_pipeline.privacy import Masker
 from cashpay_pipeline.reconcile import Mapping, reconcile
 from cashpay_pipeline.sync.rebuild import rebuild
@@ -108,6 +111,35 @@ def paid_under_her_number(shop, way, **fields):
     her_bill(shop, f"{WAYS.index(way)}-00004242", **(paid | {"merchant_reference": way} | fields))
 
 
+def test_S12_orders_of_customers_forgotten_stay_apart_and_attempts_at_one_together(shop):
+    orders = {"HERS": ("90123456", "Paid"), "HERS-2": ("90123456", "Pending"), "HIS": ("91234567", "Paid"),
+              "THEIRS": ("92345678", "Pending")}  # fmt: skip
+    for reference, (phone, state) in orders.items():
+        client = {"phone": f"+228{phone}", "lastname": "L"}
+        received = 1000 if state == "Paid" else 0
+        shop.bill(
+            reference, client=client, merchant_reference=f"CMD-{phone}", state=state, amount=1000,
+            received_amount=received,
+        )  # fmt: skip
+    shop.sync()
+
+    def figures():
+        with open_warehouse(shop.settings) as warehouse:
+            for mart in all_marts():
+                build_mart(warehouse, mart)
+            return [
+                warehouse.rows("select sum(difference_amount) as n from marts.payment_differences"),
+                warehouse.rows("select sum(still_owed_amount) as n from marts.unpaid_aging"),
+                warehouse.rows("select status, attempt_count from marts.orders order by all"),
+            ]
+
+    before = figures()
+    for phone in ("90123456", "91234567", "92345678"):
+        forget(shop.settings, f"+228{phone}")
+    assert figures() == before
+    assert not [reference for (reference,) in shop.bills("merchant_reference") if re.search(r"9\d{7}", reference)]
+
+
 @pytest.mark.parametrize("pii", ["mask", "keep"])
 def test_S12_her_number_is_gone_from_references_and_later_readings_do_not_bring_it_back(shop, pii, tmp_path):
     for way in WAYS:
@@ -127,7 +159,9 @@ def test_S12_her_number_is_gone_from_references_and_later_readings_do_not_bring_
     assert forget(settings_of(shop, pii=pii), "00 00 42 42").bills == len(WAYS)
 
     assert (shop.rows(money), shop.rows(paid)) == before
-    assert shop.bills("merchant_reference") == [*((gone,) for gone in GONE), (OTHER,)]
+    mark = Masker("mask", privacy.load_key(None, shop.settings.data_folder)).check_of("forgotten", "22800004242")[:4]
+    marked = [gone.replace("***", f"***{mark}") for gone in GONE]
+    assert shop.bills("merchant_reference") == [*((gone,) for gone in marked), (OTHER,)]
     assert shop.rows(
         "select thirdparty_reference from core.payments where order_reference <> 'HIS' order by order_reference"
     ) == [(gone,) for gone in GONE]
@@ -138,7 +172,7 @@ def test_S12_her_number_is_gone_from_references_and_later_readings_do_not_bring_
     assert (again.bills_new, again.bills_changed) == (0, 0)
     paid_under_her_number(shop, WAYS[1], state="Canceled", merchant_reference="NEW 00004242")
     assert shop.sync(pii=pii).bills_changed == 1
-    assert shop.payload("1-00004242")["merchant_reference"] == "NEW ***"
+    assert shop.payload("1-00004242")["merchant_reference"] == f"NEW ***{mark}"
     rebuilt = shop.bills("*"), shop.rows("select * from core.payments order by all")
     rebuild(shop.settings)
     assert (shop.bills("*"), shop.rows("select * from core.payments order by all")) == rebuilt

@@ -137,6 +137,16 @@ def test_daily_collections_does_not_split_what_the_payments_do_not_explain(
     ]
 
 
+def test_a_payment_that_tells_no_gateway_is_of_the_bills_gateway(warehouse: Warehouse) -> None:
+    """However many there are, and as gateway_performance has it."""
+    bill(warehouse, "once", "Paid", 1000, created_at=at(1))
+    payments(warehouse, "once", (None, 1000))
+    bill(warehouse, "in-two", "Paid", 1000, payment_count=2, created_at=at(1))
+    payments(warehouse, "in-two", (None, 400), (None, 600))
+    for name in ("daily_collections", "gateway_performance"):
+        assert columns(warehouse, name, "gateway_reference", "received_amount") == [(FLOOZ, 2000)]
+
+
 def test_daily_collections_keeps_money_with_its_gateway_when_it_is_refunded(warehouse: Warehouse) -> None:
     parts = (("Partial", 400, at(2), None), ("Paid", 1000, at(4), at(3)))
     by_mixx = {"gateway_reference": MIXX, "gateway_name": "Mixx", "payment_count": 2, "created_at": at(2, 1)}
@@ -381,6 +391,24 @@ def test_time_to_pay_has_bounds_only(warehouse: Warehouse) -> None:
     ]  # fmt: skip
 
 
+def test_a_bill_without_a_lower_bound_was_paid_after_its_creation(warehouse: Warehouse) -> None:
+    """First read paid and without a time of creation, which its details brought later."""
+    created = {"created_at": at(2, 0)}
+    bill(warehouse, "slow", "Paid", 1000, **created, paid_after=at(3, 0), paid_before=at(3, 1))
+    for name in ("quick", "quick-too"):
+        bill(warehouse, name, "Paid", 1000, **created, paid_after=None, paid_before=at(2, 0, 16))
+    bounds = columns(
+        warehouse, "time_to_pay", "order_reference", "paid_after", "at_least_minutes", "at_most_minutes", "is_wide"
+    )
+    assert sorted(bounds) == [
+        ("quick", at(2, 0), 0, 1, False),
+        ("quick-too", at(2, 0), 0, 1, False),
+        ("slow", at(3, 0), 1440, 1500, False),
+    ]
+    percentiles = "p50_at_least_minutes", "p50_at_most_minutes", "wide_count"
+    assert columns(warehouse, "gateway_performance", *percentiles) == [(0, 1, 0)]
+
+
 def test_payment_differences_names_each_bill_once(warehouse: Warehouse) -> None:
     many = {"payment_count": 2}
     bill(warehouse, "exact", "Paid", 1000)
@@ -428,6 +456,41 @@ def test_payment_differences_names_each_bill_once(warehouse: Warehouse) -> None:
         ("main", "given-back", "ORDER-1", "short", "Paid", "XOF", 1000, 0, -1000, 1, flooz, day, at(1), *[None] * 3),
         ("main", "refunded-to-zero", None, "short", "Paid", "XOF", 1000, 0, -1000, 1, flooz, day, *[None] * 4),
     ]  # fmt: skip
+
+
+DIFFERENCES = "order_reference", "kind", "difference_amount"
+
+
+def test_a_part_paid_for_an_order_that_another_bill_paid_is_too_much(warehouse: Warehouse) -> None:
+    order = {"merchant_reference": "A"}
+    bill(warehouse, "all", "Paid", 1000, **order, created_at=at(1), paid_after=at(1), paid_before=at(2))
+    bill(warehouse, "part", "Partial", 400, **order, created_at=at(3), first_seen_at=at(4), changed_at=at(4))
+    assert columns(warehouse, "payment_differences", *DIFFERENCES) == [("part", "paid_twice_order", 400)]
+    assert columns(warehouse, "unpaid_bills", "is_order_paid", "is_still_owed") == [(True, False)]
+
+
+def test_a_second_payment_that_was_given_back_leaves_nothing_to_give_back(warehouse: Warehouse) -> None:
+    for name, received in {"none-back": 2000, "one-back": 1000, "both-back": 0}.items():
+        bill(warehouse, name, "Excess" if received > 1000 else "Paid", received, payment_count=2)
+        payments(warehouse, name, (FLOOZ, 1000), (MIXX, 1000))
+    assert columns(warehouse, "payment_differences", *DIFFERENCES) == [
+        ("none-back", "paid_twice_bill", 1000),
+        ("both-back", "short", -1000),
+    ]
+
+
+def test_no_more_is_lacking_than_was_billed(warehouse: Warehouse) -> None:
+    """Money received below zero counts for zero, here as elsewhere."""
+    bill(warehouse, "a", "Paid", -7)
+    assert columns(warehouse, "payment_differences", *DIFFERENCES) == [("a", "short", -1000)]
+
+
+def test_a_free_order_is_paid_and_not_refunded(warehouse: Warehouse) -> None:
+    bill(warehouse, "free", "Paid", 0, amount=0, merchant_reference="A")
+    bill(warehouse, "open", "Pending", 0, amount=0, merchant_reference="A")
+    assert columns(warehouse, "orders", "status", "paid_count") == [("paid", 1)]
+    assert columns(warehouse, "unpaid_bills", "is_order_paid") == [(True,)]
+    assert columns(warehouse, "payment_differences", *DIFFERENCES) == []
 
 
 def test_customers_by_key_and_currency(warehouse: Warehouse) -> None:

@@ -381,6 +381,15 @@ def test_Y16_a_bill_has_the_name_that_its_payment_gives():
     assert list(bills["gateway_reference"]) == [FLOOZ["reference"]] * 2
 
 
+def test_Y16_a_payment_that_names_the_gateway_of_its_bill_has_its_reference():
+    """Only the name is evidenced for payments; bills that failed are counted by the reference."""
+    named = [payment(gateway={"libelle": name}) for name in (FLOOZ["libelle"], "Another-Example")]
+    bills = normalize_bills([BILL | {"gateway": FLOOZ, "payments": [p]} for p in named])
+    gateways = [(FLOOZ["reference"], "Flooz-Example"), (None, "Another-Example")]
+    assert [tuple(row) for row in bills.payments()[["gateway_reference", "gateway_name"]].values] == gateways
+    assert [tuple(row) for row in bills.bills()[["gateway_reference", "gateway_name"]].values] == gateways
+
+
 def test_Y16_without_a_payment_the_gateway_chosen_counts():
     row, _ = bill_row(without("payments") | {"gateway": MIXX, "state": "Pending"})
     assert (row["gateway_reference"], row["gateway_name"]) == (MIXX["reference"], "Mixx-Example")

@@ -113,7 +113,7 @@ ANSWERS: dict[str, list[tuple[Any, ...]]] = {
         ("main", "days-later", "Flooz", "XOF", 200, at(1, 1), at(5), at(6), 97, 121),
     ],
     "partial_payments_owed": [
-        ("main", None, "in-part", "XOF", 250, 100, 150, 3, "ama", "******01", None),
+        ("main", None, "in-part", "XOF", 250, 100, 150, True, 3, "ama", "******01", None),
     ],
     "this_month_against_last": [
         ("main", "XOF", date(2026, 3, 9), 1220, 400, 820),
@@ -163,6 +163,38 @@ def test_a_recheck_ends_no_day_and_is_no_night(tmp_path: Path) -> None:
     assert ask(tmp_path, "yesterday_by_gateway") == [("main", date(2026, 3, 8), "Flooz", "XOF", 1, 500, 0, 0)]
     assert ask(tmp_path, "this_month_against_last") == [("main", "XOF", date(2026, 3, 8), 500, 0, 500)]
     assert ask(tmp_path, "changed_last_night") == []
+
+
+def test_a_bill_of_which_a_night_stored_two_versions_changed_once(tmp_path: Path) -> None:
+    """The list showed a state without its sum, and the same sync read the details."""
+    settings = load_settings(data_dir=tmp_path)
+    with open_warehouse(settings) as warehouse:
+        unread, read = ("Excess", None, at(3), at(2)), ("Excess", 1500, at(3), at(3))
+        history(warehouse, "known", ("Partial", 400, at(2), None), unread, read)
+        history(warehouse, "new", unread, read)
+        history(warehouse, "not-told", ("Partial", 400, at(2), None), unread)
+        sync_row(warehouse, "sync-0303", "refresh", at(3), "complete")
+        build_mart(warehouse, next(mart for mart in all_marts() if mart.name == "sync_health"))
+    publish(settings)
+    assert ask(tmp_path, "changed_last_night") == [
+        ("main", "XOF", None, "Excess", 1, 1500),
+        ("main", "XOF", "Partial", "Excess", 2, 1100),
+    ]
+
+
+def test_a_part_paid_that_is_still_owed_is_owed_once(tmp_path: Path) -> None:
+    settings = load_settings(data_dir=tmp_path)
+    with open_warehouse(settings) as warehouse:
+        for number in (1, 2):
+            bill(warehouse, f"p{number}", "Partial", 400, merchant_reference="A", created_at=at(number))
+        bill(warehouse, "gone", "Partial", 400, missing_since=at(3))
+        for mart in all_marts():
+            build_mart(warehouse, mart)
+    publish(settings)
+    columns, rows = read_published(settings, QUERIES["partial_payments_owed"][1])
+    listed = [dict(zip(columns, row, strict=True)) for row in rows]
+    assert sum(row["open_amount"] for row in listed if row["is_still_owed"]) == 600
+    assert read_published(settings, "select sum(still_owed_amount) from marts.unpaid_aging")[1] == [(600,)]
 
 
 @pytest.mark.parametrize("name", QUERIES)

@@ -181,6 +181,7 @@ payment_shares as (
         payments.bill_number,
         payments.gateway_reference,
         payments.gateway_name,
+        payments.gateway_reference is not null or payments.gateway_name is not null as tells_gateway,
         payments.amount_until - payments.amount as share_from,
         case when payments.is_last then 9223372036854775807 else payments.amount_until end as share_to
     from payments
@@ -201,12 +202,12 @@ shared as (
         movements.is_first_reading,
         movements.is_received,
         case
-            when payment_shares.share_from is null then movements.gateway_reference
-            else payment_shares.gateway_reference
+            when payment_shares.tells_gateway then payment_shares.gateway_reference
+            else movements.gateway_reference
         end as gateway_reference,
         case
-            when payment_shares.share_from is null then movements.gateway_name
-            else payment_shares.gateway_name
+            when payment_shares.tells_gateway then payment_shares.gateway_name
+            else movements.gateway_name
         end as gateway_name,
         movements.currency,
         least(movements.moved_to, coalesce(payment_shares.share_to, movements.moved_to))

@@ -87,7 +87,7 @@ weekly as (
         case
             when bills.state not in ('Paid', 'Excess') then null
             when bills.paid_after < bills.created_at then 0
-            else (epoch_us(bills.paid_after) - epoch_us(bills.created_at)) // 60000000
+            else (epoch_us(coalesce(bills.paid_after, bills.created_at)) - epoch_us(bills.created_at)) // 60000000
         end as at_least_minutes,
         case
             when bills.state not in ('Paid', 'Excess') then null
@@ -95,7 +95,8 @@ weekly as (
             else (epoch_us(bills.paid_before) - epoch_us(bills.created_at) + 59999999) // 60000000
         end as at_most_minutes,
         bills.state in ('Paid', 'Excess')
-        and epoch_us(bills.paid_before) - epoch_us(bills.paid_after) > 93600000000 as is_wide
+        and epoch_us(bills.paid_before) - epoch_us(coalesce(bills.paid_after, bills.created_at)) > 93600000000
+            as is_wide
     from core.bills as bills
     left join gateway_names
         on bills.account = gateway_names.account and bills.gateway_reference = gateway_names.gateway_reference

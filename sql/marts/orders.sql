@@ -56,7 +56,8 @@ attempts as (
         bills.paid_after,
         bills.paid_before,
         bills.missing_since,
-        bills.state in ('Paid', 'Excess') and coalesce(bills.received_amount, 1) > 0 as is_paid,
+        bills.state in ('Paid', 'Excess')
+        and (coalesce(bills.received_amount, 1) > 0 or bills.amount = 0) as is_paid,
         repeated.merchant_reference is not null as is_repeated
     from core.bills as bills
     left join repeated

@@ -1,7 +1,9 @@
 -- Bills of which the money received is not the money billed, each once, under the first kind that fits:
--- paid_twice_order: the order (merchant_reference, in one currency) has been paid by an earlier bill already; the whole
--- received amount is the difference. A shop that bills in instalments under one reference finds them in here as well.
--- paid_twice_bill: the bill received exactly twice its amount (three times, and so on), or two payments of all of it.
+-- paid_twice_order: another bill has paid the order (merchant_reference, in one currency), an earlier one, or any where
+-- this one was paid in part; the whole received amount is the difference. A shop that bills in instalments under one
+-- reference finds them in here as well.
+-- paid_twice_bill: the bill received exactly twice its amount (three times, and so on), or two payments of all of it
+-- that were not given back.
 -- excess: more came in than was billed. partial: part came in, the rest can still come. short: Paid, but with less than
 -- billed, as after a refund. kept: Canceled, Expired or Error, with money that CashPay still shows as received; nothing
 -- was due, so that all of it is the difference.
@@ -23,7 +25,7 @@
 -- gateway_name: Gateway that was paid through, by its name on that day; empty when CashPay has not told.
 -- business_date: Day of the bill's creation in Africa/Lome.
 -- paid_before: First seen paid, UTC; empty for bills that are not paid.
--- first_paid_order_reference: For paid_twice_order, the bill that had paid the order before.
+-- first_paid_order_reference: For paid_twice_order, the bill that paid the order.
 -- client_key: Keyed hash of the customer's phone.
 -- missing_since: When CashPay first no longer knew the bill, UTC; empty when it does.
 with
@@ -36,11 +38,11 @@ paid_orders as (
         currency
     from core.bills
     where
-        state in ('Paid', 'Excess')
-        and coalesce(received_amount, 1) > 0
+        state in ('Paid', 'Excess', 'Partial')
+        and (coalesce(received_amount, 1) > 0 or amount = 0)
         and merchant_reference is not null
     group by account, merchant_reference, currency
-    having count(*) > 1
+    having count(*) > 1 and bool_or(state in ('Paid', 'Excess'))
 
 ),
 
@@ -57,11 +59,12 @@ paid_again as (
             and bills.merchant_reference = paid_orders.merchant_reference
             and bills.currency = paid_orders.currency
     where
-        bills.state in ('Paid', 'Excess')
-        and coalesce(bills.received_amount, 1) > 0
+        bills.state in ('Paid', 'Excess', 'Partial')
+        and (coalesce(bills.received_amount, 1) > 0 or bills.amount = 0)
     window of_order as (
         partition by bills.account, bills.merchant_reference, bills.currency
-        order by bills.paid_before nulls last, bills.created_at nulls last, bills.order_reference
+        order by
+            bills.state = 'Partial', bills.paid_before nulls last, bills.created_at nulls last, bills.order_reference
     )
 
 ),
@@ -78,6 +81,7 @@ full_payments as (
         bills.payment_count > 1
         and bills.amount > 0
         and payments.amount >= bills.amount
+        and coalesce(bills.received_amount > bills.amount, true)
     group by payments.account, payments.order_reference
     having count(*) > 1
 
@@ -136,6 +140,7 @@ select
     received_amount,
     case
         when kind in ('paid_twice_order', 'kept') then received_amount
+        when received_amount < 0 then -billed_amount
         else received_amount - billed_amount
     end as difference_amount,
     payment_count,

@@ -31,17 +31,17 @@ paid_bills as (
         received_amount,
         created_at,
         business_date,
-        paid_after,
+        coalesce(paid_after, least(created_at, paid_before)) as paid_after,
         paid_before,
         case
-            when paid_after < created_at then 0
+            when paid_after is null or paid_after < created_at then 0
             else (epoch_us(paid_after) - epoch_us(created_at)) // 60000000
         end as at_least_minutes,
         case
             when paid_before < created_at then 0
             else (epoch_us(paid_before) - epoch_us(created_at) + 59999999) // 60000000
         end as at_most_minutes,
-        epoch_us(paid_before) - epoch_us(paid_after) > 93600000000 as is_wide
+        epoch_us(paid_before) - epoch_us(coalesce(paid_after, created_at)) > 93600000000 as is_wide
     from core.bills
     where
         state in ('Paid', 'Excess')

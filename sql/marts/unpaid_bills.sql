@@ -105,7 +105,7 @@ settled_orders as (
             and open_bills.currency = paid_bills.currency
     where
         paid_bills.state in ('Paid', 'Excess')
-        and coalesce(paid_bills.received_amount, 1) > 0
+        and (coalesce(paid_bills.received_amount, 1) > 0 or paid_bills.amount = 0)
 
 ),
 

@@ -1,7 +1,8 @@
 -- en: What changed last night?
 -- fr: Qu'est-ce qui a changé la nuit dernière ?
 -- What the newest sync of each account that is not a re-check found: bills by their state before (empty for new ones)
--- and now, and how much more has come in for them. Drop the sums and the group by to see the bills.
+-- and now, and how much more has come in for them (empty where CashPay has not told). Drop the sums and the group by to
+-- see the bills.
 with
 
 newest as (
@@ -18,25 +19,42 @@ newest as (
 
 ),
 
-changes as (
+changed as (
 
     select
         versions.account,
-        bills.currency,
         versions.order_reference,
-        earlier.state as state_before,
-        versions.state as state_now,
-        coalesce(versions.received_amount, 0) - coalesce(earlier.received_amount, 0) as received_more
+        min(versions.version) as first_version,
+        max(versions.version) as last_version
     from core.bill_versions as versions
     inner join newest
         on versions.account = newest.account and versions.sync_id = newest.sync_id
+    group by versions.account, versions.order_reference
+
+),
+
+changes as (
+
+    select
+        changed.account,
+        bills.currency,
+        changed.order_reference,
+        earlier.state as state_before,
+        latest.state as state_now,
+        latest.received_amount - coalesce(earlier.received_amount, 0) as received_more
+    from changed
     inner join core.bills as bills
-        on versions.account = bills.account and versions.order_reference = bills.order_reference
+        on changed.account = bills.account and changed.order_reference = bills.order_reference
+    inner join core.bill_versions as latest
+        on
+            changed.account = latest.account
+            and changed.order_reference = latest.order_reference
+            and changed.last_version = latest.version
     left join core.bill_versions as earlier
         on
-            versions.account = earlier.account
-            and versions.order_reference = earlier.order_reference
-            and versions.version = earlier.version + 1
+            changed.account = earlier.account
+            and changed.order_reference = earlier.order_reference
+            and changed.first_version = earlier.version + 1
 
 )
 
@@ -45,7 +63,7 @@ select
     currency,
     state_before,
     state_now,
-    count(distinct order_reference) as bill_count,
+    count(*) as bill_count,
     cast(sum(received_more) as bigint) as received_more
 from changes
 group by account, currency, state_before, state_now
