@@ -24,6 +24,8 @@ MODELLED_FIELDS = frozenset(
 """Fields with a typed column: compared by their typed values, so that a change of form is no change."""
 
 PAYMENT_FIELDS = ("received_amount", "payments")
+OPTIONAL_FIELDS = ("merchant_reference", "code", "date_create", "description", "client", "gateway", "bill_url")
+"""Where one of these is null in the list, and known, it is not mentioned."""
 GIVEN_UP = ("Canceled", "Expired", "Error")
 MOVING_STATES = ("Partial", "Excess", "Unknown")
 """In these, money comes and goes without another state: a row of the list without sums says nothing about it."""
@@ -81,15 +83,22 @@ def overlay(known: Record, reading: Reading) -> dict[str, Any]:
     """The known content with the reading laid over it.
 
     What a poorer reading does not mention stays, and sums or payments that are null are not mentioned, nor are empty
-    ones in the list where some are known: whether they are gone or were never filled in, the details tell. With one
-    exception: when the state has changed, sums and payments of before say nothing about now, unless the bill was
-    given up with what it had received.
+    ones in the list where some are known: whether they are gone or were never filled in, the details tell. With two
+    exceptions: when the state has changed, sums and payments of before say nothing about now, unless the bill was
+    given up with what it had received; and of the sum and its payments, the one that is not told goes where the other
+    is new and does not agree with it.
     """
     untold = [f for f in PAYMENT_FIELDS if reading.record.get(f) is None or _is_doubtful(f, known, reading)]
+    if reading.source == "list":
+        untold += [f for f in OPTIONAL_FIELDS if f in reading.record and reading.record[f] is None]
     told = {k: v for k, v in reading.record.items() if k not in untold}
     merged = _laid_over(known, told)
+    if _names_another(known.get("gateway"), told.get("gateway")):
+        merged["gateway"] = told["gateway"]
     before, after = parse_state(known.get("state"))[1], parse_state(merged.get("state"))[1]
-    if after != before and not (before == "Partial" and after in GIVEN_UP):
+    is_another = _is_another_state(known, merged) and not (before == "Partial" and after in GIVEN_UP)
+    is_news = any(f in told and _money(told[f]) not in (None, _money(known.get(f))) for f in PAYMENT_FIELDS)
+    if is_another or (is_news and not _adds_up(merged)):
         for field in PAYMENT_FIELDS:
             if field not in told:
                 merged.pop(field, None)
@@ -108,12 +117,42 @@ def leaves_money_open(known: Record, merged: Record, reading: Reading) -> bool:
     ):
         return True
     is_silent = all(reading.record.get(f) is None for f in PAYMENT_FIELDS)
-    return is_silent and reading.state not in ("Pending", "Paid", parse_state(known.get("state"))[1])
+    return is_silent and reading.state not in ("Pending", "Paid") and _is_another_state(known, merged)
 
 
 def tells_sums(record: Record) -> bool:
     """Whether a record names a sum received or a payment."""
     return not all(_is_nothing(record.get(f)) for f in PAYMENT_FIELDS)
+
+
+def _is_another_state(known: Record, merged: Record) -> bool:
+    """By our word for it; of two that we do not know, by CashPay's."""
+    (raw, before), (raw_now, now) = parse_state(known.get("state")), parse_state(merged.get("state"))
+    return before != now or (now == "Unknown" and raw != raw_now)
+
+
+def _money(value: Any) -> Any:
+    """A sum, or the amounts of payments, in one form; None where that is not told."""
+    if isinstance(value, list):
+        amounts = [_one_form(p.get("amount")) if isinstance(p, Mapping) else None for p in value]
+        return None if None in amounts else amounts
+    return _one_form(value)
+
+
+def _adds_up(record: Record) -> bool:
+    """Whether the payments named make up the sum named."""
+    payments, received = _money(record.get("payments")), _money(record.get("received_amount"))
+    try:
+        return sum(map(Decimal, payments)) == Decimal(received)
+    except (TypeError, ArithmeticError):  # something is not told, or is no number
+        return False
+
+
+def _names_another(known: Any, told: Any) -> bool:
+    """Whether two gateways have references that differ; then the name of the one is not the other's."""
+    if not (isinstance(known, Mapping) and isinstance(told, Mapping) and told.get("reference")):
+        return False
+    return known.get("reference") not in (None, told["reference"])
 
 
 def _is_doubtful(field: str, known: Record, reading: Reading) -> bool:

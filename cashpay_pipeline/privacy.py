@@ -18,20 +18,26 @@ Mode = Literal["mask", "keep", "drop"]
 
 HIDDEN = "***"
 PERSONAL_OBJECTS = frozenset({"client", "customer", "payer"})
-PERSONAL_FIELDS = frozenset(
-    {"phone", "telephone", "tel", "mobile", "msisdn", "phone_number", "lastname", "firstname", "fullname", "surname"}
-    | {"email", "mail", "address", "address1", "address2", "city", "client_name", "customer_name", "payer_name"}
-)
-PHONE_FIELDS = frozenset({"phone", "telephone", "tel", "mobile", "msisdn", "phone_number"})
+PHONE_FIELDS = frozenset({"phone", "telephone", "tel", "mobile", "msisdn"})
+PERSONAL_FIELDS = PHONE_FIELDS | {
+    *("lastname", "firstname", "fullname", "surname", "clientname", "customername", "payername"),
+    *("nom", "prenom", "prénom", "nomclient", "prenomclient", "email", "mail", "courriel"),
+    *("address", "address1", "address2", "adresse", "city", "ville"),
+}
+"""As `_field` has them: in small letters, without what joins words."""
 FREE_TEXT_FIELDS = frozenset({"description", "message", "comment", "note", "label"})
 KEPT_FIELDS = frozenset({"order_reference", "orderNum", "amount", "received_amount"})
 """Keys and money stay, whatever phone they may look like."""
 SHOPS_REFERENCE = "merchant_reference"
 
 _NO_DIGIT = re.compile(r"\D")
+_JOINT = re.compile(r"[\s_.\-]")
 _MASKED = re.compile(r"\*{3}(?:\*{3}\d\d)?")
 _CLIENT_KEY = re.compile(r"[0-9a-f]{32}")
-_PHONE_IN_TEXT = re.compile(r"\+\d[\d\s.\-]{6,18}\d|\b(?:(?:00[\s.\-]?)?228[\s.\-]?)?\d{2}(?:[\s.\-]?\d{2}){3}\b")
+_PHONE_IN_TEXT = re.compile(
+    r"\+\d[\d\s.\-]{6,18}\d|(?<!\d)(?:(?:00[\s.\-]?)?228[\s.\-]?)?"
+    r"(?:\d{2}(?:[\s.\-]?\d{2}){3}|(?:2[2-7]|[79]\d)(?:[\s.\-]?\d){6})(?!\d)"
+)
 _PHONE_AS_REFERENCE = re.compile(
     r"\+\d[\d\s.\-]{6,18}\d|\b(?:(?:00[\s.\-]?)?228[\s.\-]?)?(?:2[2-7]|[79]\d)([\s.\-]?)\d{2}(?:\1\d{2}){2}\b"
 )
@@ -154,12 +160,21 @@ def _careful_fields(names: tuple[str, ...], around: str, inside: bool) -> dict[s
     """
     careful = {}
     for name in names:
-        field = name.casefold()
+        field = _field(name)
         is_personal = field in PERSONAL_OBJECTS or field in PERSONAL_FIELDS
         field = field if is_personal or field in FREE_TEXT_FIELDS else around
         if field or inside:
             careful[name] = field, is_personal or inside
     return careful
+
+
+@lru_cache(maxsize=1_000)
+def _field(name: str) -> str:
+    """The field that a name stands for: `client_phone`, `phoneNumber` and `TELEPHONE_CLIENT` are all a phone."""
+    field = _JOINT.sub("", name.casefold())
+    if field.endswith(("phone", "telephone", "msisdn")) or field.startswith(("phone", "telephone")):
+        return "phone"
+    return field
 
 
 @lru_cache(maxsize=16)
@@ -182,7 +197,7 @@ def _client_keys(masked: Any) -> Iterator[str]:
 def _phones(value: Any, field: str = "") -> Iterator[str]:
     if isinstance(value, dict):
         for name, inner in value.items():
-            yield from _phones(inner, name.casefold())
+            yield from _phones(inner, _field(name))
     elif isinstance(value, list):
         for inner in value:
             yield from _phones(inner, field)

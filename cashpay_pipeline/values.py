@@ -234,7 +234,9 @@ def clean_text(value: Any) -> str | None:
         return value.replace("\0", "\N{REPLACEMENT CHARACTER}").encode("utf-8", "backslashreplace").decode("utf-8")
     if isinstance(value, bool):
         return "true" if value else "false"
-    return str(value) if isinstance(value, (int, Decimal)) else None
+    if isinstance(value, Decimal):
+        return format(value, "f")  # as it is in the payload
+    return str(value) if isinstance(value, int) else None
 
 
 def key_text(value: Any, field: str) -> str:

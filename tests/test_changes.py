@@ -119,8 +119,52 @@ def test_D1_a_new_field_is_added():
 
 
 def test_objects_are_laid_over_field_by_field_lists_as_a_whole():
-    merged = laid_over(state="Partial", client={"phone": "******02"}, payments=[{"amount": 700}])
-    assert merged == KNOWN | {"client": {"phone": "******02", "lastname": "***"}, "payments": [{"amount": 700}]}
+    merged = laid_over(state="Partial", client={"phone": "******02"}, payments=[{"amount": "500.0"}])
+    assert merged == KNOWN | {"client": {"phone": "******02", "lastname": "***"}, "payments": [{"amount": "500.0"}]}
+
+
+@pytest.mark.parametrize(
+    ("known", "told", "stays"),
+    [
+        ({}, {"payments": [{"amount": 700}]}, False),
+        ({}, {"received_amount": 700}, False),
+        ({}, {"payments": [{"amount": "500"}]}, True),
+        ({}, {"payments": [{"reference": "no amount"}]}, True),
+        ({"payments": None}, {"payments": [{"amount": 500}]}, True),
+        ({"received_amount": None}, {"received_amount": "500.00"}, True),
+        ({"received_amount": 300}, {"received_amount": 300}, True),  # given back in part: told together, before
+        ({"received_amount": 300}, {"payments": [{"amount": 500}, {"amount": 200}]}, False),
+    ],
+)
+@pytest.mark.parametrize("source", ["list", "details"])
+def test_M10_of_a_sum_and_its_payments_one_that_is_new_and_does_not_fit_replaces_both(source, known, told, stays):
+    known = {k: v for k, v in (KNOWN | known).items() if v is not None}
+    (other,) = {"received_amount", "payments"} - told.keys()
+    expected = known | told | {"state": "Partial"}
+    if not stays:
+        del expected[other]
+    assert laid_over(known, source, state="Partial", **told) == expected
+    assert leaves_open(known, source, state="Partial", **told) == (source == "list" and not stays)
+
+
+def test_what_is_null_in_the_list_and_known_is_not_mentioned():
+    known = KNOWN | {"merchant_reference": "CMD-1", "gateway": {"libelle": "Flooz-Example"}}
+    nulls = {"merchant_reference": None, "gateway": None}
+    assert laid_over(known, state="Partial", **nulls) == known
+    assert laid_over(known, "details", state="Partial", **nulls) == known | nulls
+
+
+def test_Y16_the_name_of_one_gateway_is_not_that_of_another():
+    known = KNOWN | {"gateway": {"reference": "R-1", "libelle": "Flooz-Example"}}
+    assert laid_over(known, gateway={"reference": "R-2"})["gateway"] == {"reference": "R-2"}
+    assert laid_over(known, gateway={"reference": "R-1", "id": 5})["gateway"] == known["gateway"] | {"id": 5}
+
+
+def test_one_unknown_state_after_another_says_nothing_about_money():
+    known = KNOWN | {"state": "Settled"}
+    assert "received_amount" not in laid_over(known, state="Refunded")
+    assert leaves_open(known, state="Refunded")
+    assert laid_over(known, state="Settled") == known
 
 
 def test_neither_side_is_touched():

@@ -1,5 +1,6 @@
 """Tables Y and D of the failure cases, as far as one record tells: bills, payments and gateways to typed frames."""
 
+import json
 from datetime import UTC, datetime
 from decimal import Decimal
 
@@ -7,6 +8,7 @@ import pandas as pd
 import pytest
 from pandas.testing import assert_frame_equal
 
+from cashpay_pipeline.changes import payload
 from cashpay_pipeline.decoding import decode_json
 from cashpay_pipeline.normalize import (
     BILL_DTYPES,
@@ -311,6 +313,11 @@ def test_Y14_odd_characters_are_kept_or_made_storable(text, clean):
 )
 def test_D3_a_text_column_takes_what_loses_nothing(value, text):
     assert clean_text(value) == text
+
+
+def test_a_text_that_comes_as_a_number_is_what_its_payload_says():
+    record = BILL | {"merchant_reference": Decimal("1.234567E7")}
+    assert bill_row(record)[0]["merchant_reference"] == "12345670" == json.loads(payload(record))["merchant_reference"]
 
 
 @pytest.mark.parametrize("blank", ["", " ", "\u00a0\t"], ids=repr)

@@ -132,3 +132,33 @@ def test_a_list_that_lags_behind_the_details_changes_nothing_and_is_asked_about_
         shop.sync("refresh")
         assert shop.bills("received_amount") == [(5_000,)]
     assert shop.rows("select count(*) from core.bill_versions") == versions
+
+
+@pytest.mark.parametrize(("untold", "told"), [("received_amount", "payments"), ("payments", "received_amount")])
+@pytest.mark.parametrize("state", ["Partial", "Excess"])
+def test_a_list_that_names_the_sum_or_its_payments_has_the_other_one_asked_for(state, untold, told, shop):
+    """Not from one night on: each night that the list shows the bill, it seems to tell what came in."""
+    shop.spoil("A", path="/orders", delete=[untold])
+    shop.bill("A", amount=100_000 if state == "Partial" else 10_000, state=state, received_amount=13_000)
+    shop.sync("refresh")
+    for received in (20_000, 27_000):
+        shop.simulator.advance(hours=25)
+        shop.bill("A", state=state, received_amount=received)
+        shop.sync("refresh")
+        assert shop.rows("select received_amount from core.bills where order_reference = 'A'") == [(received,)]
+        assert shop.rows("select sum(amount) from core.payments where order_reference = 'A'") == [(received,)]
+
+
+def test_a_list_that_lags_changes_nothing_also_with_a_row_that_it_had_not_shown_before(shop):
+    """The same night its details are asked for: what the list said is not left standing."""
+    shop.bill("A", amount=10_000)
+    shop.sync("refresh")
+    for received in (3_000, 7_000):
+        shop.bill("A", state="Partial", received_amount=received)
+    shop.sync("recheck")
+    assert shop.bills("state", "received_amount") == [("Partial", 7_000)]
+    gateway = {"reference": "g", "libelle": "G"}
+    lagging = {"received_amount": 3_000, "payments": [{"amount": 3_000, "gateway": gateway}]}
+    shop.spoil("A", path="/orders", set=lagging)
+    shop.sync("refresh")
+    assert shop.bills("state", "received_amount") == [("Partial", 7_000)]

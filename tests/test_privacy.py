@@ -45,6 +45,39 @@ RECORD = {
 }
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("Tel90123456", "tel_90123456", "90123456svp", "CMD_22890123456_2", "90 123 456"),
+        *("+228 90-12-34-56", "0022890123456", "(228)90123456", "22 123 456"),
+    ],
+)
+def test_S10_a_phone_in_free_text_is_hidden_however_it_is_written(text):
+    masked = masker().mask({"description": text})["description"]
+    assert "******56" in masked
+    assert "123" not in masked
+
+
+@pytest.mark.parametrize("text", ["CMD-0042", "15 000 F", "du 3 au 12 mars", "1234567", "123456789012"])
+def test_what_is_no_phone_stays_in_free_text(text):
+    assert masker().mask({"description": text}) == {"description": text}
+
+
+@pytest.mark.parametrize(
+    ("name", "hidden"),
+    [
+        *((name, "******56") for name in ("client_phone", "payer-phone", "phoneNumber", "TELEPHONE_CLIENT", "msisdn")),
+        *((name, "***") for name in ("first_name", "LastName", "nom", "Prénom", "clientName", "customer_name")),
+    ],
+)
+def test_S10_a_field_is_known_however_its_name_is_written(name, hidden):
+    assert masker().mask({name: "+22890123456", "gateway": {"name": "Flooz"}}) == {
+        name: hidden,
+        "gateway": {"name": "Flooz"},
+    }
+    assert masker("drop").mask({name: "+22890123456"}) == {}
+
+
 def test_S10_a_masked_record():
     assert masker().mask(RECORD) == {
         "order_reference": "SANDBOX-1",

@@ -262,6 +262,8 @@ class _Judgement(NamedTuple):
         lacks_gateway = bill[STATE] in HAS_RECEIVED and bill[GATEWAY] is None and bill[GATEWAY_NAME] is None
         if lacks_sum or lacks_gateway or changes.leaves_money_open(self.before, self.merged, reading):
             return None
+        if self._goes_back_behind_the_details(before, after):
+            return None
         if known is None:
             return reading.asked_at if reading.tells_money else None
         if self.is_repeated and before and any(before[0][c] != bill[c] for c in (STATE, AMOUNT, RECEIVED)):
@@ -269,6 +271,13 @@ class _Judgement(NamedTuple):
         if known.money_told_at is None and known.state == reading.state and not changes.tells_sums(reading.record):
             return None
         return reading.asked_at if reading.tells_money else known.money_told_at
+
+    def _goes_back_behind_the_details(self, before: Content | None, after: Content) -> bool:
+        """The details had the last word, and the list now names less money: it may lag."""
+        known = self.known
+        if before is None or known is None or not (known.list_digest or "").startswith(OUTDATED):
+            return False
+        return (after[0][RECEIVED] or 0) < (before[0][RECEIVED] or 0)
 
     def history_row(self, before: Content | None, content: Content) -> tuple[Any, ...]:
         """As in `HISTORY_DTYPES`."""
