@@ -42,6 +42,7 @@ class Reading(NamedTuple):
         observed_at: when it came, UTC.
         state: our word for its state.
         tells_money: whether it says what the bill has received, be it by its state alone.
+        tells_content: whether it says both, a state that we know and the money, itself.
         payload: the record exactly as read, as text.
         digest: fingerprint of that text.
     """
@@ -53,6 +54,7 @@ class Reading(NamedTuple):
     observed_at: datetime
     state: str
     tells_money: bool
+    tells_content: bool
     payload: str
     digest: str
 
@@ -61,8 +63,19 @@ def read(order_reference: str, record: Record, source: Source, asked_at: datetim
     """Make a reading of a masked record."""
     text = payload(record)
     state = parse_state(record.get("state"))[1]
-    tells_money = source != "list" or state not in MOVING_STATES or tells_sums(record)
-    return Reading(order_reference, record, source, asked_at, observed_at, state, tells_money, text, digest(text))
+    names_money = state not in MOVING_STATES or tells_sums(record)
+    return Reading(
+        order_reference,
+        record,
+        source,
+        asked_at,
+        observed_at,
+        state,
+        tells_money=source != "list" or names_money,
+        tells_content=names_money and state != "Unknown",
+        payload=text,
+        digest=digest(text),
+    )
 
 
 def payload(record: Any) -> str:

@@ -60,7 +60,15 @@ def test_rebuild_brings_back_a_lost_table(three_nights):
     rebuild(three_nights)
     after = content(three_nights)
     assert after["payments"] == before["payments"]
-    readings = ("verified_at", "money_told_at", "missing_since", "list_digest", "details_digest", "due_at")
+    readings = (
+        "verified_at",
+        "money_told_at",
+        "content_told_at",
+        "missing_since",
+        "list_digest",
+        "details_digest",
+        "due_at",
+    )
     kept = [k for k in before["bills"][0] if k not in readings]
     assert [{k: b[k] for k in kept} for b in after["bills"]] == [{k: b[k] for k in kept} for b in before["bills"]]
 

@@ -160,7 +160,7 @@ class Batch:
         for issue in after.issues:
             self._set_reading_aside(judged[issue.index].reading, BadRecordError(issue.field, issue.reason))
         changed: list[int] = []
-        seen = [_seen_row(readings[key]) for key in same]
+        seen = [_same_row(readings[key]) for key in same]
         for position, content in after.contents.items():
             judgement, former = judged[position], before.get(position)
             # Versions have no currency of their own: with another one, all of the bill's past would change.
@@ -169,7 +169,7 @@ class Batch:
             elif judgement.is_change(former, content):
                 changed.append(position)
             else:
-                seen.append(_seen_row(judgement.reading, judgement.money_told_at(former, content), is_judged=True))
+                seen.append(judgement.seen_row(former, content))
         store.save_seen(self._warehouse, seen)
         if changed:
             store.save_changes(
@@ -279,16 +279,24 @@ class _Judgement(NamedTuple):
             return False
         return (after[0][RECEIVED] or 0) < (before[0][RECEIVED] or 0)
 
+    def seen_row(self, before: Content | None, after: Content) -> tuple[Any, ...]:
+        """Of a reading that changes nothing; as in `SEEN_DTYPES`."""
+        reading, money_told_at = self.reading, self.money_told_at(before, after)
+        content_told_at = self._content_told_at(money_told_at)
+        is_open = money_told_at is None
+        return reading.order_reference, reading.asked_at, money_told_at, is_open, content_told_at, *_digests(reading)
+
     def history_row(self, before: Content | None, content: Content) -> tuple[Any, ...]:
         """As in `HISTORY_DTYPES`."""
         known, reading = self.known, self.reading
         state, created = content[0][STATE], content[0][CREATED_AT]
         first_seen = known.first_seen_at if known else reading.observed_at
+        money_told_at = self.money_told_at(before, content)
         paid_after = paid_before = None
         if known and changes.is_paid(state) and changes.is_paid(known.state):
             paid_after, paid_before = known.paid_after, known.paid_before
         elif changes.is_paid(state):
-            unpaid = known.verified_at if known else created
+            unpaid = self._known_until or created
             paid_after = min(unpaid, reading.observed_at) if unpaid else None
             paid_before = reading.observed_at
         list_digest = _outdated(known.list_digest) if known else None
@@ -301,7 +309,8 @@ class _Judgement(NamedTuple):
             first_seen,
             reading.observed_at,
             reading.asked_at,
-            self.money_told_at(before, content),
+            money_told_at,
+            self._content_told_at(money_told_at) or self._known_until or created,
             paid_after,
             paid_before,
             None,
@@ -330,15 +339,15 @@ class _Judgement(NamedTuple):
             payload,
         )
 
+    def _content_told_at(self, money_told_at: datetime | None) -> datetime | None:
+        """When it was asked for, if the reading tells state and money and is believed; else None."""
+        reading = self.reading
+        return reading.asked_at if money_told_at == reading.asked_at and reading.tells_content else None
+
     @property
     def _known_until(self) -> datetime | None:
-        """When the content of before was last read; where its state leaves the money open, with the money in it."""
-        known = self.known
-        if known is None:
-            return None
-        if known.state not in changes.MOVING_STATES or known.money_told_at is None:
-            return known.verified_at
-        return min(known.verified_at, known.money_told_at)
+        """When the content of before was last told."""
+        return self.known.content_told_at if self.known else None
 
     @property
     def _version(self) -> int:
@@ -379,14 +388,13 @@ def _outdated(digest: str | None) -> str | None:
     return digest and OUTDATED + digest.removeprefix(OUTDATED)
 
 
-def _seen_row(reading: Reading, money_told_at: datetime | None = None, *, is_judged: bool = False) -> tuple[Any, ...]:
-    """As in `SEEN_DTYPES`; what is the same as the last reading of its source was not judged."""
-    listed = reading.source == "list"
-    return (
-        reading.order_reference,
-        reading.asked_at,
-        money_told_at if is_judged else (reading.asked_at if reading.tells_money else None),
-        is_judged and money_told_at is None,
-        reading.digest if listed else None,
-        None if listed else reading.digest,
-    )
+def _same_row(reading: Reading) -> tuple[Any, ...]:
+    """Of a reading that is the same as the last one of its source; as in `SEEN_DTYPES`."""
+    money_told_at = reading.asked_at if reading.tells_money else None
+    content_told_at = reading.asked_at if reading.tells_content else None
+    return reading.order_reference, reading.asked_at, money_told_at, False, content_told_at, *_digests(reading)
+
+
+def _digests(reading: Reading) -> tuple[str | None, str | None]:
+    """The digest under its source, list or details."""
+    return (reading.digest, None) if reading.source == "list" else (None, reading.digest)

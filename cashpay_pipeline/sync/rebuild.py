@@ -123,6 +123,7 @@ def _replace(warehouse: Warehouse) -> None:
         select r.account, {typed}, first.observed_at as first_seen_at, v.observed_at as changed_at,
             coalesce(old.verified_at, v.observed_at) as verified_at,
             case when old.account is null then v.observed_at else old.money_told_at end as money_told_at,
+            case when old.account is null then v.observed_at else old.content_told_at end as content_told_at,
             case
                 when r.state not in ('Paid', 'Excess') then null
                 when p.unpaid_at is not null then p.unpaid_at

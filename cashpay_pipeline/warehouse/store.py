@@ -28,6 +28,7 @@ HISTORY_DTYPES = {
     "changed_at": TIME,
     "verified_at": TIME,
     "money_told_at": TIME,
+    "content_told_at": TIME,
     "paid_after": TIME,
     "paid_before": TIME,
     "missing_since": TIME,
@@ -40,6 +41,7 @@ SEEN_DTYPES = {
     "verified_at": TIME,
     "money_told_at": TIME,
     "money_is_open": "boolean",
+    "content_told_at": TIME,
     "list_digest": TEXT,
     "details_digest": TEXT,
 }
@@ -67,7 +69,8 @@ end
 KNOWN_COLUMNS = """
 bill.rowid as place, bill.account, bill.order_reference, bill.state, bill.received_amount, bill.created_at,
 bill.gateway_reference, bill.gateway_name, bill.payment_count, bill.first_seen_at, bill.changed_at, bill.verified_at,
-bill.money_told_at, bill.paid_after, bill.paid_before, bill.version, bill.list_digest, bill.details_digest,
+bill.money_told_at, bill.content_told_at, bill.paid_after, bill.paid_before, bill.version, bill.list_digest,
+bill.details_digest,
 reading.state = bill.state and reading.digest is not distinct from
     case reading.source when 'list' then bill.list_digest else bill.details_digest end as is_same
 """
@@ -102,6 +105,7 @@ class Known:
     first_seen_at: datetime
     verified_at: datetime
     money_told_at: datetime | None
+    content_told_at: datetime | None
     paid_after: datetime | None
     paid_before: datetime | None
     list_digest: str | None
@@ -135,8 +139,8 @@ def known_bills(
     same = {r["order_reference"] for r in warehouse.rows("select order_reference from known_bill where is_same")}
     others = warehouse.rows(
         """
-        select k.order_reference, k.version, k.state, k.first_seen_at, k.verified_at, k.money_told_at, k.paid_after,
-            k.paid_before, k.list_digest, k.details_digest, v.payload
+        select k.order_reference, k.version, k.state, k.first_seen_at, k.verified_at, k.money_told_at,
+            k.content_told_at, k.paid_after, k.paid_before, k.list_digest, k.details_digest, v.payload
         from known_bill as k
         left join core.bill_versions as v -- the time lets DuckDB pass over most of the history
             on v.observed_at = k.changed_at
@@ -153,7 +157,8 @@ def save_seen(warehouse: Warehouse, rows: Sequence[tuple[Any, ...]]) -> None:
         warehouse.execute(
             f"""
             update core.bills as bill
-            set verified_at = again.verified_at, money_told_at = again.money_told_at, list_digest = again.list_digest,
+            set verified_at = again.verified_at, money_told_at = again.money_told_at,
+                content_told_at = again.content_told_at, list_digest = again.list_digest,
                 details_digest = again.details_digest, due_at = again.due_at, missing_since = null
             from (
                 select *, {DUE_AT} as due_at
@@ -165,6 +170,11 @@ def save_seen(warehouse: Warehouse, rows: Sequence[tuple[Any, ...]]) -> None:
                             when known_bill.money_told_at is null and is_same and seen.details_digest is null then null
                             else greatest(known_bill.money_told_at, seen.money_told_at)
                         end as money_told_at,
+                        case -- nor does it tell since when the answer has been another
+                            when known_bill.money_told_at is null and is_same and seen.details_digest is null
+                                then known_bill.content_told_at
+                            else greatest(known_bill.content_told_at, seen.content_told_at)
+                        end as content_told_at,
                         coalesce(seen.list_digest, known_bill.list_digest) as list_digest,
                         coalesce(seen.details_digest, known_bill.details_digest) as details_digest
                     )

@@ -1,0 +1,127 @@
+"""A change lies between two readings; the first told what was before. So no day gets the money of another (M10)."""
+
+from datetime import datetime
+
+import pytest
+from shop import Shop
+from truth import query
+
+from cashpay_pipeline.marts import all_marts, build_mart
+from cashpay_pipeline.sync.rebuild import rebuild
+from cashpay_pipeline.warehouse import open_warehouse
+
+SILENT = ["received_amount", "payments", "gateway"]
+LAST_CHANGE = """
+select received_amount, changed_after, observed_at from core.bill_versions
+where order_reference = 'A' order by version desc limit 1
+"""
+
+
+@pytest.fixture
+def shop(simulator, settings):
+    """2 March 2026, 10 o'clock in the morning; each sync comes a quarter of an hour later."""
+    return Shop(simulator, settings)
+
+
+def now(shop):
+    return datetime.fromisoformat(shop.simulator.truth()["now"])
+
+
+def net_by_day(shop):
+    with open_warehouse(shop.settings) as warehouse:
+        for mart in all_marts():
+            build_mart(warehouse, mart)
+    return shop.rows(
+        "select received_date::varchar, sum(net_amount)::bigint from marts.daily_collections group by 1 order by 1"
+    )
+
+
+def paid_in_the_afternoon(shop, **fields):
+    """Changed four hours later, at 14:15, and read at night; gives the moment of the change."""
+    shop.simulator.advance(hours=4)
+    moment = now(shop)
+    shop.bill("A", **fields)
+    shop.simulator.advance(hours=12)
+    shop.sync("refresh")
+    return moment
+
+
+@pytest.mark.parametrize("unfilled", [{"received_amount": 0}, {"received_amount": "0.00", "payments": []}], ids=repr)
+def test_a_row_of_the_list_that_never_fills_in_sums_does_not_tell_how_old_the_money_is(unfilled, shop):
+    shop.spoil("A", path="/orders", set=unfilled, delete=[field for field in SILENT if field not in unfilled])
+    shop.bill("A", amount=10_000, state="Partial", received_amount=3_000)
+    shop.sync("refresh")
+    moment = paid_in_the_afternoon(shop, state="Partial", received_amount=7_000)
+    ((received, after, before),) = shop.rows(LAST_CHANGE)
+    assert received == 7_000
+    assert after <= moment <= before
+    assert net_by_day(shop) == [("2026-03-02", 7_000)]
+
+
+def test_details_that_name_no_sum_do_not_tell_how_old_the_money_is(shop):
+    shop.simulator.set(details_fields="poor")
+    shop.bill("A", amount=10_000, state="Partial", received_amount=3_000)
+    shop.sync("refresh")
+    shop.simulator.advance(hours=4)
+    moment = now(shop)
+    shop.bill("A", state="Partial", received_amount=7_000)
+    shop.simulator.advance(hours=22)
+    shop.sync("recheck")
+    shop.sync("full_refresh")
+    ((received, after, before),) = shop.rows(LAST_CHANGE)
+    assert received == 7_000
+    assert after <= moment <= before
+
+
+def test_a_row_that_is_the_same_as_one_before_does_not_tell_how_old_its_money_is(shop):
+    """List and details are up to date: 12,000, then 24,000 that only the details showed, and 12,000 after a refund."""
+    shop.bill("A", amount=10_000, state="Excess", received_amount=12_000)
+    shop.sync("refresh")
+    shop.bill("A", received_amount=24_000)
+    shop.simulator.advance(hours=25)
+    shop.sync("recheck")
+    moment = paid_in_the_afternoon(shop, received_amount=12_000)
+    ((received, after, before),) = shop.rows(LAST_CHANGE)
+    assert received == 12_000
+    assert after <= moment <= before
+
+
+@pytest.mark.parametrize(
+    ("first", "spoiled"),
+    [
+        ({}, {"set": {"state": "SUCCESS"}, "delete": SILENT}),
+        ({}, {"delete": ["state", *SILENT]}),
+        ({"state": "Partial", "received_amount": 3_000}, {"set": {"state": "Pending", "received_amount": 0}}),
+    ],
+    ids=["unknown state", "no state", "lags"],
+)
+def test_a_row_of_the_list_that_is_not_believed_is_no_last_look_at_an_unpaid_bill(first, spoiled, shop):
+    shop.bill("A", amount=10_000)
+    shop.sync("refresh")
+    shop.spoil("A", path="/orders", **spoiled)
+    shop.bill("A", **first)
+    shop.sync("recheck")
+    moment = paid_in_the_afternoon(shop, state="Paid")
+    ((state, after, before),) = shop.bills("state", "paid_after", "paid_before")
+    assert state == "Paid"
+    assert after <= moment <= before
+    assert net_by_day(shop) == [("2026-03-02", 10_000)]
+
+
+def test_rebuild_keeps_since_when_a_bill_paid_in_part_can_have_been_paid(shop):
+    shop.simulator.set(list_fields="poor")
+    shop.bill("A", amount=10_000, state="Partial", received_amount=3_000)
+    shop.sync("refresh")
+    shop.sync("full_refresh")
+    shop.bill("A", state="Paid")
+    shop.sync("refresh")
+
+    def stored():
+        return [
+            query(shop.settings.warehouse_path, f"select * from core.{table} order by all")
+            for table in ("bills", "payments", "bill_versions")
+        ]
+
+    before = stored()
+    rebuild(shop.settings)
+    assert stored() == before
