@@ -222,7 +222,7 @@ def sql(
     """Ask the published copy; nothing can be changed there."""
     from cashpay_pipeline.warehouse import read_published
 
-    show_rows(*read_published(load_settings(), query))
+    show_rows(*read_published(load_settings(), query, schemas="core,marts"))
 
 
 @app.command()

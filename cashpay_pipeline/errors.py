@@ -52,7 +52,9 @@ class CashpayError(Exception):
         lines = [f"{self.message} [{self.code}]"]
         if self.where:
             lines.append(f"Where: {self.where}")
-        lines += [f"Kept: {self.kept}", f"Next: {self.next_step}"]
+        if self.kept:
+            lines.append(f"Kept: {self.kept}")
+        lines.append(f"Next: {self.next_step}")
         return "\n".join(lines)
 
 
@@ -183,7 +185,12 @@ class QueryError(CashpayError):
     """An analyst's SQL is wrong."""
 
     code = "query"
-    default_next_step = 'Mend the query; tables and columns are listed by `cashpay sql "show all tables"`.'
+    default_kept = ""  # a question changes nothing
+    default_next_step = (
+        "Mend the query; all tables: "
+        '`cashpay sql "select table_schema, table_name from information_schema.tables order by all"`, '
+        'columns of one: `cashpay sql "describe core.bills"`.'
+    )
 
 
 class AlertError(CashpayError):

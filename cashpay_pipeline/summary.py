@@ -38,7 +38,9 @@ where account = ? and status != 'running'
 order by coalesce(finished_at, heartbeat_at) desc, rowid desc limit 1
 """
 _SYNC_OF_RUN = "select * from core.syncs where dagster_run_id = ?"
-_EXAMPLE = 'cashpay sql "select * from marts.daily_collections order by received_date desc limit 20"'
+_EXAMPLE = (
+    'cashpay sql "select received_date, gateway_name, net_amount from marts.daily_collections order by 1 desc limit 10"'
+)
 _OPEN_ISSUES = "select count(*) as issues from core.data_issues where account = ? and resolved_at is null"
 
 

@@ -6,6 +6,9 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import date, timedelta
+from datetime import time as time_of_day
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -19,6 +22,10 @@ if TYPE_CHECKING:
     from cashpay_pipeline.sync import Progress
 
 LINE_EVERY_SECONDS = 10.0
+NUMBERS = (int, float, Decimal)
+NEVER_CUT = (*NUMBERS, date, time_of_day, timedelta)
+"""An amount or a day of which the end is missing looks like another one."""
+NARROWEST_TEXT = 12
 
 
 def printable(text: object) -> str:
@@ -55,13 +62,20 @@ def warnings_shown() -> Iterator[None]:
 
 
 def show_rows(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-    """Print rows: a table on a terminal, comma-separated lines elsewhere."""
+    """Print rows: a table on a terminal, one below the other where it is too narrow, comma-separated lines elsewhere.
+
+    Texts are folded into a narrow column; numbers, dates and times stand whole, on one line.
+    """
     if sys.stdout.isatty():
-        Console().print(_table(columns, rows))
+        console, table = Console(), _table(columns, rows)
+        if _least_width(table) <= console.width:
+            console.print(table)
+        else:
+            _print_records(columns, rows)
         return
     writer = csv.writer(sys.stdout, lineterminator="\n")
     writer.writerow(map(printable, columns))
-    writer.writerows(["" if value is None else printable(value) for value in row] for row in rows)
+    writer.writerows(map(_cell, row) for row in rows)
 
 
 def show_amounts(columns: Sequence[str], rows: Sequence[Sequence[str]], texts: int) -> None:
@@ -87,11 +101,40 @@ def show_amounts(columns: Sequence[str], rows: Sequence[Sequence[str]], texts: i
 def _table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> Table:
     table = Table()
     for position, name in enumerate(columns):
-        numeric = any(isinstance(row[position], (int, float)) for row in rows)
-        table.add_column(Text(printable(name)), justify="right" if numeric else "left")
+        values = [row[position] for row in rows if row[position] is not None]
+        table.add_column(
+            Text(printable(name)),
+            justify="right" if any(isinstance(value, NUMBERS) for value in values) else "left",
+            overflow="fold",
+            no_wrap=bool(values) and all(isinstance(value, NEVER_CUT) for value in values),
+        )
     for row in rows:
-        table.add_row(*(Text("" if value is None else printable(value)) for value in row))
+        table.add_row(*(Text(_cell(value)) for value in row))
     return table
+
+
+def _least_width(table: Table) -> int:
+    """How wide it is when its texts are folded as far as they can be read."""
+    least = 1
+    for column in table.columns:
+        cells = [line.cell_len for cell in (column.header, *column.cells) for line in Text(str(cell)).split()]
+        whole = max(cells, default=0)
+        least += 3 + (whole if column.no_wrap else min(whole, NARROWEST_TEXT))
+    return least
+
+
+def _print_records(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    names = [f"{printable(name)}:" for name in columns]
+    width = max(map(len, names))
+    for number, row in enumerate(rows):
+        if number:
+            print()
+        for name, value in zip(names, row, strict=True):
+            print(f"{name.ljust(width)} {_cell(value)}".rstrip())
+
+
+def _cell(value: object) -> str:
+    return "" if value is None else printable(value)
 
 
 class ProgressDisplay:

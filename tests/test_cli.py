@@ -7,7 +7,8 @@ import subprocess
 import sys
 import urllib.request
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
+from decimal import Decimal
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from rows import FLOOZ, MIXX, at, bill, history, insert, payments, sync_row
 from typer.testing import CliRunner
 from wire import FakeClock
 
+from cashpay_pipeline import summary
 from cashpay_pipeline.cli import app
 from cashpay_pipeline.diagnosis import diagnose
 from cashpay_pipeline.marts import all_marts, build_mart
@@ -28,7 +30,7 @@ from cashpay_pipeline.simulator.switches import describe_switches
 from cashpay_pipeline.summary import sync_summary
 from cashpay_pipeline.sync import run_sync
 from cashpay_pipeline.terminal import printable, show_rows
-from cashpay_pipeline.warehouse import open_warehouse, publish
+from cashpay_pipeline.warehouse import open_warehouse, publish, read_published
 
 CASHPAY = Path(sys.executable).with_name("cashpay")
 
@@ -323,6 +325,32 @@ def test_sql_may_begin_with_a_comment_as_those_of_the_project_do(environment: Se
     assert (result.exit_code, result.stdout) == (0, "one\n1\n")
 
 
+def test_sql_finds_tables_without_their_schema(environment: Settings) -> None:
+    read(environment)
+    assert cashpay("sql", "select count(*) > 0 as some from bills").stdout == "some\nTrue\n"
+    assert "\nbills\n" in cashpay("sql", "show tables").stdout
+
+
+def test_sql_that_is_wrong_is_told_with_the_names_that_duckdb_knows(environment: Settings) -> None:
+    read(environment)
+    for query, named in {
+        "select * from bils": '\nDid you mean "bills"? [query]\nNext: ',
+        "select nope from core.syncs": "\nCandidate bindings: ",
+        "select sum(state) from core.bills": "\nCandidate functions:\nsum(DECIMAL) -> DECIMAL\n",
+    }.items():
+        told = cashpay("sql", query).stderr
+        assert named in told and "Kept:" not in told and "LINE 1" not in told and query not in told, told
+
+
+def test_what_a_wrong_query_recommends_works(environment: Settings) -> None:
+    read(environment)
+    recommended = re.findall(r'`cashpay sql "([^"]+)"`', cashpay("sql", "select nope").stderr)
+    assert len(recommended) == 2
+    for query in recommended:
+        result = cashpay("sql", query)
+        assert result.exit_code == 0 and "bills" in result.stdout + query
+
+
 def test_sql_that_is_wrong_or_writes_exits_2(environment: Settings) -> None:
     read(environment)
     for query in ("select nope from core.bills", "delete from core.bills", "create table core.x as select 1 as a"):
@@ -363,6 +391,63 @@ def test_rows_on_a_terminal_are_a_table_without_markup(
     show_rows(["name", "number"], [("[bold]a[/bold] \x1b[31m", 5)])
     shown = capsys.readouterr().out
     assert "[bold]a[/bold] \\x1b[31m" in shown and "│      5 │" in shown
+
+
+def on_a_terminal(monkeypatch: pytest.MonkeyPatch, columns: int) -> None:
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
+    monkeypatch.setenv("COLUMNS", str(columns))
+
+
+def without_styles(shown: str) -> str:
+    return re.sub(r"\x1b\[[0-9;]*m", "", shown)
+
+
+AMOUNTS = {
+    "account": "main",
+    "received_date": date(2026, 3, 9),
+    "gateway_name": "A gateway with quite a long name, as some have",
+    "received_amount": 44_123_456,
+    "share": Decimal("0.123456789012"),
+    "read_at": at(9),
+}
+
+
+def test_a_narrow_terminal_folds_texts_and_cuts_no_number_date_or_time(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    on_a_terminal(monkeypatch, 115)
+    show_rows(list(AMOUNTS), [tuple(AMOUNTS.values())])
+    shown = without_styles(capsys.readouterr().out)
+    for name, value in AMOUNTS.items():
+        assert name in shown and (str(value) in shown or name == "gateway_name")
+    assert "…" not in shown and max(map(len, shown.splitlines())) <= 115
+    assert "as some have" not in shown.splitlines()[3] and len(shown.splitlines()) > 5
+
+
+def test_a_terminal_too_narrow_for_a_table_shows_each_row_whole(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    on_a_terminal(monkeypatch, 80)
+    show_rows(list(AMOUNTS), [tuple(AMOUNTS.values()), ("\x1b[31m", None, None, None, None, None)])
+    shown = without_styles(capsys.readouterr().out)
+    assert "received_amount: 44123456\n" in shown and "received_date:   2026-03-09\n" in shown
+    assert f"read_at:         {at(9)}\n\naccount:         \\x1b[31m\nreceived_date:\n" in shown
+
+
+def test_what_a_sync_recommends_fits_a_terminal(
+    environment: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    query = re.findall(r'cashpay sql "([^"]+)"', summary._EXAMPLE)[0]
+    run_sync(environment)
+    with open_warehouse(environment) as warehouse:
+        for mart in all_marts():
+            build_mart(warehouse, mart)
+    publish(environment)
+    columns, rows = read_published(environment, query)
+    on_a_terminal(monkeypatch, 80)
+    show_rows(columns, rows)
+    shown = without_styles(capsys.readouterr().out)
+    assert rows and all(f"│ {day} " in shown and f" {net} │\n" in shown for day, _, net in rows)
 
 
 def test_help_names_every_command_and_a_wrong_one_exits_2() -> None:

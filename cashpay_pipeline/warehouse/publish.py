@@ -78,20 +78,22 @@ def publish(settings: Settings, *, owner: str = "publish", clock: Clock | None =
 
 
 def read_published(
-    settings: Settings, sql: str, parameters: Sequence[Any] = (), *, limit: int | None = None
+    settings: Settings, sql: str, parameters: Sequence[Any] = (), *, limit: int | None = None, schemas: str = ""
 ) -> tuple[list[str], list[tuple[Any, ...]]]:
     """Column names and rows of a query on the published copy, which cannot be changed by it.
+
+    Tables of the schemas named, such as "core,marts", are found without their schema.
 
     Raises:
         WarehouseError: there is no published copy yet, or it cannot be read.
         QueryError: the SQL is wrong.
     """
-    with open_published(settings) as query:
+    with open_published(settings, schemas=schemas) as query:
         return query(sql, parameters, limit)
 
 
 @contextmanager
-def open_published(settings: Settings) -> Iterator[Query]:
+def open_published(settings: Settings, *, schemas: str = "") -> Iterator[Query]:
     """Several queries on one and the same published copy, whatever is published meanwhile.
 
     Raises:
@@ -100,6 +102,8 @@ def open_published(settings: Settings) -> Iterator[Query]:
     """
     with open_published_file(settings) as published:
         connection = published.connection
+        if schemas:
+            connection.execute("set search_path = ?", [schemas])
 
         def query(
             sql: str, parameters: Sequence[Any] = (), limit: int | None = None
@@ -115,7 +119,14 @@ def open_published(settings: Settings) -> Iterator[Query]:
         except duckdb.OutOfMemoryException:
             raise
         except duckdb.Error as error:
-            raise QueryError(str(error).splitlines()[0]) from None
+            raise QueryError(_with_help(error)) from None
+
+
+def _with_help(error: duckdb.Error) -> str:
+    """What is wrong, and which names DuckDB would have understood; not the query once more."""
+    first, *others = map(str.strip, str(error).split("\n\n")[0].splitlines())
+    named = [position for position, line in enumerate(others) if line.startswith(("Did you mean", "Candidate"))]
+    return "\n".join([first, *(others[named[0] :] if named else [])])
 
 
 @contextmanager
