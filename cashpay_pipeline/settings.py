@@ -260,7 +260,7 @@ def load_settings(**overrides: Any) -> Settings:
         SettingsError: naming each variable that is missing or wrong, never a value; or `.env` cannot be read.
     """
     try:
-        _warn_of_unknown_names()
+        _warn_of_names()
         return Settings(**overrides)
     except UnicodeDecodeError as error:
         line = error.object[: error.start].count(b"\n") + 1
@@ -283,12 +283,18 @@ def load_settings(**overrides: Any) -> Settings:
     raise SettingsError("The settings do not fit together: " + "; ".join(problems))
 
 
-def _warn_of_unknown_names() -> None:
-    """A name that is misspelled changes nothing; but it stops nothing either, for a later version may know it."""
-    given = EnvSettingsSource(Settings).env_vars.keys() | DotEnvSettingsSource(Settings).env_vars.keys()
-    for name in sorted(name.upper() for name in given):
-        if name.startswith("CASHPAY_") and not KUBERNETES.search(name):
-            _warn_if_unknown(name.removeprefix("CASHPAY_").lower())
+def _warn_of_names() -> None:
+    """A name that is misspelled changes nothing; but it stops nothing either, for a later version may know it.
+
+    One that stands in both places is told as well: who mends `.env` while Dagster runs would wait for it in vain.
+    """
+    environment, file = EnvSettingsSource(Settings).env_vars, DotEnvSettingsSource(Settings).env_vars
+    for name in sorted(environment.keys() | file.keys()):
+        if name.upper().startswith("CASHPAY_") and not KUBERNETES.search(name.upper()):
+            field = name.upper().removeprefix("CASHPAY_").lower()
+            _warn_if_unknown(field)
+            if name in environment and name in file and environment[name] != file[name]:
+                _warn_of_two_values(field)
 
 
 @cache  # once a process: settings are read again by each step of a run
@@ -296,3 +302,12 @@ def _warn_if_unknown(field: str) -> None:
     if field not in Settings.model_fields:
         nearest = [f" Is it {_variable(known)}?" for known in get_close_matches(field, Settings.model_fields, n=1)]
         log.warning("%s is no setting and changes nothing.%s", _variable(field), "".join(nearest))
+
+
+@cache
+def _warn_of_two_values(field: str) -> None:
+    log.warning(
+        "%s has one value in the environment and another in .env: that of the environment is used. "
+        "What was started before .env was changed, as `make ui`, is to be started again.",
+        _variable(field),
+    )

@@ -150,6 +150,24 @@ def test_a_misspelled_name_is_told_once_with_the_nearest_one(
     ]
 
 
+def test_a_setting_with_two_values_is_told_once_without_them(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As where .env is mended while Dagster runs, which has taken it into its environment."""
+    Path(".env").write_text(
+        "CASHPAY_PII_KEY=canary-new-and-long-enough-to-be-a-key\nCASHPAY_PAGE_SIZE=50\ncashpay_account=a\n"
+    )
+    monkeypatch.setenv("CASHPAY_PII_KEY", "canary-old-and-long-enough-to-be-a-key")
+    monkeypatch.setenv("CASHPAY_PAGE_SIZE", "50")
+    monkeypatch.setenv("CASHPAY_ACCOUNT", "")
+    for _ in range(2):
+        settings = load_settings()
+    assert settings.pii_key is not None and settings.pii_key.get_secret_value().startswith("canary-old")
+    assert settings.account == "a"
+    (told,) = caplog.messages
+    assert told.startswith("CASHPAY_PII_KEY has one value in the environment") and "canary" not in told
+
+
 @pytest.mark.parametrize(
     ("address", "environment"),
     [
