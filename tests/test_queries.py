@@ -82,6 +82,12 @@ ANSWERS: dict[str, list[tuple[Any, ...]]] = {
         (at(9), "main", "yesterday-1", 1, "Pending", "XOF", 1000, 0, None),
         (NOW, "main", "yesterday-1", 2, "Paid", "XOF", 1000, 500, at(9)),
     ],
+    "bills_changed_last_night": [
+        ("main", None, "yesterday-1", "Pending", "Paid", "XOF", 500, "Flooz"),
+        ("main", None, "yesterday-2", None, "Paid", "XOF", 300, "Mixx by Yas"),
+        ("main", "ORDER-1", "failed", None, "Error", "XOF", 0, "Flooz"),
+        ("main", "ORDER-1", "open", None, "Pending", "XOF", 0, "Flooz"),
+    ],
     "changed_last_night": [
         ("main", "XOF", None, "Error", 1, 0),
         ("main", "XOF", None, "Paid", 1, 300),
@@ -105,6 +111,10 @@ ANSWERS: dict[str, list[tuple[Any, ...]]] = {
     "freshness": [
         ("main", "refresh", "incomplete", at(10, 2, 16), at(10, 1, 16), 1, 1, 11, 12, 1, NOW, 1),
         ("second", "refresh", "complete", at(10, 2, 16), at(10, 2, 16), 0, 0, 1, 60, 0, None, 0),
+    ],
+    "last_month_by_day_and_gateway": [
+        ("main", date(2026, 2, 5), "Flooz", "XOF", 400, 0, 400),
+        ("main", date(2026, 2, 20), "Flooz", "XOF", 50, 0, 50),
     ],
     "orders_paid_twice": [
         ("main", "ORDER-2", "paid_twice_order", "once", "again", "XOF", 60, 60, 60, "Flooz", at(5)),
@@ -163,6 +173,26 @@ def test_a_recheck_ends_no_day_and_is_no_night(tmp_path: Path) -> None:
     assert ask(tmp_path, "yesterday_by_gateway") == [("main", date(2026, 3, 8), "Flooz", "XOF", 1, 500, 0, 0)]
     assert ask(tmp_path, "this_month_against_last") == [("main", "XOF", date(2026, 3, 8), 500, 0, 500)]
     assert ask(tmp_path, "changed_last_night") == []
+    assert ask(tmp_path, "bills_changed_last_night") == []
+
+
+def test_a_bill_that_one_sync_stored_twice_is_one_changed_bill(tmp_path: Path) -> None:
+    """The list says Partial without a sum, then the details tell it."""
+    settings = load_settings(data_dir=tmp_path)
+    with open_warehouse(settings) as warehouse:
+        history(warehouse, "known", ("Pending", 0, at(9), None), ("Partial", None, at(10), at(9)),
+                ("Partial", 70, at(10), at(10)), created_at=at(8, 1))  # fmt: skip
+        history(warehouse, "new", ("Partial", None, at(10), None), ("Paid", 90, at(10), at(10)), created_at=at(9, 20),
+                gateway_name=None)  # fmt: skip
+        sync_row(warehouse, "sync-0309", "refresh", at(9), "complete")
+        sync_row(warehouse, "sync-0310", "refresh", at(10), "complete")
+        for mart in all_marts():
+            build_mart(warehouse, mart)
+    publish(settings)
+    assert ask(tmp_path, "bills_changed_last_night") == [
+        ("main", None, "new", None, "Paid", "XOF", 90, "not told"),
+        ("main", None, "known", "Pending", "Partial", "XOF", 70, "Flooz"),
+    ]
 
 
 def test_a_bill_of_which_a_night_stored_two_versions_changed_once(tmp_path: Path) -> None:

@@ -1,0 +1,58 @@
+-- en: Which bills changed last night?
+-- fr: Quelles factures ont changé la nuit dernière ?
+-- What the newest sync of each account that is not a re-check found, one row a bill: its state before that sync (empty
+-- for new ones) and after it, and how much more has come in. changed_last_night.sql counts them.
+with
+
+newest as (
+
+    select
+        account,
+        sync_id
+    from marts.sync_health
+    where kind != 'recheck'
+    qualify row_number() over (
+        partition by account
+        order by ended_at desc, started_at desc, sync_id desc
+    ) = 1
+
+),
+
+-- One sync can store several versions of a bill: what the list said first, then its details.
+changed as (
+
+    select
+        versions.account,
+        versions.order_reference,
+        min(versions.version) as first_version,
+        max(versions.version) as last_version
+    from core.bill_versions as versions
+    inner join newest
+        on versions.account = newest.account and versions.sync_id = newest.sync_id
+    group by versions.account, versions.order_reference
+
+)
+
+select
+    changed.account,
+    bills.merchant_reference,
+    changed.order_reference,
+    earlier.state as state_before,
+    latest.state as state_now,
+    bills.currency,
+    coalesce(latest.received_amount, 0) - coalesce(earlier.received_amount, 0) as received_more,
+    coalesce(bills.gateway_name, 'not told') as gateway_name
+from changed
+inner join core.bill_versions as latest
+    on
+        changed.account = latest.account
+        and changed.order_reference = latest.order_reference
+        and changed.last_version = latest.version
+inner join core.bills as bills
+    on changed.account = bills.account and changed.order_reference = bills.order_reference
+left join core.bill_versions as earlier
+    on
+        changed.account = earlier.account
+        and changed.order_reference = earlier.order_reference
+        and changed.first_version = earlier.version + 1
+order by changed.account asc, bills.currency asc, received_more desc, changed.order_reference asc
