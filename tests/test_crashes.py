@@ -75,6 +75,7 @@ def test_R4_a_damaged_file_is_told_and_left_as_it_is_and_the_published_copy_is_t
     simulator.clear_log()
     with pytest.raises(WarehouseError, match="The working file is damaged") as caught:
         sync(settings)
+    assert caught.value.next_step.startswith("If there is a backup, run `cashpay restore`")
     for words in ("aside", ".wal", "analytics.duckdb", "cashpay sync --full"):
         assert words in caught.value.next_step
     assert files(settings) == before, "nothing was changed or deleted"

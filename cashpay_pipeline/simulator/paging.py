@@ -104,7 +104,7 @@ def _with_odd_pages(index: int, step: int, size: int, first: int, switches: Swit
 
 
 def envelope(rows: list[Any], page: Page, world: World, now: datetime, switches: Switches) -> Any:
-    """Wrap the rows of a page in the shape that the switch `envelope` names (section 6.2)."""
+    """Wrap the rows of a page in the shape that the switch `envelope` names."""
     total = _total(page, world, now, switches)
     pages = -(-page.found // page.size) if page.size else 0
     facts: dict[str, Any] = {} if switches.total == "missing" else {"total": total}

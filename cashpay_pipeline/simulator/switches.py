@@ -1,6 +1,6 @@
 """Every uncertainty of the CashPay API as a switch that can be set to each of its possible answers.
 
-The documentation leaves much open (cashpay-api, sections 5, 6.2, 9 and 13). Each open question is one
+CashPay's documentation leaves much open. Each open question is one
 field here, with the line that says which question it stands for. The defaults are the likeliest answers.
 """
 
@@ -22,7 +22,7 @@ class Switches:
     # The bill list: shape
     envelope: str = _switch(
         "items_total",
-        "Shape of the bill list (section 6.2); `unknown` is a shape nobody expects.",
+        "Shape of the bill list; `unknown` is a shape nobody expects.",
         *("items_total", "bare", "data_total", "data_meta", "embedded", "orders_count", "bills"),
         *("results", "records_total", "content", "hydra", "unknown"),
     )

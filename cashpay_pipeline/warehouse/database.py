@@ -291,9 +291,9 @@ TROUBLES = [
         r"not a valid duckdb database|corrupt|checksum|replaying wal|wal checkpoint iteration|serialization error"
         r"|could not read enough bytes",
         "{file} is damaged.",
-        "Move warehouse.duckdb and, if it is there, warehouse.duckdb.wal aside, both, and keep them: a .wal holds "
-        "stored rows. Copy analytics.duckdb (or a backup) to warehouse.duckdb, `chmod 600 warehouse.duckdb`, then run "
-        "`cashpay sync --full`.",
+        "If there is a backup, run `cashpay restore`, then `cashpay sync --full`. If not: move warehouse.duckdb and, "
+        "if it is there, warehouse.duckdb.wal aside, both, and keep them: a .wal holds stored rows. Copy "
+        "analytics.duckdb to warehouse.duckdb, `chmod 600 warehouse.duckdb`, then run `cashpay sync --full`.",
         ANEW,
     ),
     (
