@@ -1,6 +1,7 @@
 """The jobs for real: in process, with an instance of their own, against the simulator."""
 
 import logging
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -115,6 +116,13 @@ def test_api_text_is_shown_as_plain_text_only(
     ]
     assert result.success
     assert not [text for text in markdown if "onerror" in text]
+
+
+def test_the_copy_is_told_with_its_whole_path(settings: Settings, instance: dg.DagsterInstance) -> None:
+    """Who looks at the interface does not know in which folder it was started."""
+    relative = settings.model_copy(update={"data_dir": Path(os.path.relpath(settings.data_dir))})
+    told = metadata(run(relative, instance))["published/analytics"]["path"]
+    assert told == str(settings.published_path.absolute())
 
 
 def test_a_second_refresh_finds_nothing_new(settings: Settings, instance: dg.DagsterInstance) -> None:

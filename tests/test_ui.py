@@ -33,7 +33,7 @@ def test_the_asset_graph_and_a_run_open_without_an_error(outside: Outside, brows
     page.on("pageerror", lambda error: complaints.append(str(error)))
     page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
     for path, shown in (
-        ("/asset-groups", ["core", "marts", "published"]),
+        ("/asset-groups", ["core", "marts", "published", "reconciliation"]),
         (f"/runs/{run}", ["refresh", "Success"]),
         ("/assets/core/bills?view=checks", ["bills_key_unique", "Succeeded"]),
         ("/assets/marts/daily_collections", ["Freshness policy", "received_amount"]),

@@ -39,7 +39,7 @@ def published_asset(names: Names) -> dg.AssetsDefinition:
             )
         yield dg.MaterializeResult(
             metadata={
-                "path": dg.MetadataValue.path(str(copy.path)),
+                "path": dg.MetadataValue.path(str(copy.path.absolute())),
                 "bytes": copy.bytes,
                 "published_at": f"{copy.published_at:%Y-%m-%d %H:%M:%S} UTC",
             }

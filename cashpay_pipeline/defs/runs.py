@@ -9,8 +9,9 @@ if TYPE_CHECKING:
 
 LOCATION_TAG = ".dagster/repository"
 """Dagster's own, on every run that a code location has started."""
-WAREHOUSE_TAG = "cashpay/warehouse"
-"""Tag of a run of `cashpay sync`, which no code location has started: the file that it writes."""
+WAREHOUSE_TAG = ".dagster/cashpay_warehouse"
+"""Tag of a run of `cashpay sync`, which no code location has started: the file that it writes. The list of runs has no
+room for a path: the interface shows no tag that begins like this."""
 
 
 def by_hand(settings: "Settings") -> dict[str, str]:
