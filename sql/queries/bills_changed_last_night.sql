@@ -1,7 +1,8 @@
 -- en: Which bills changed last night?
 -- fr: Quelles factures ont changé la nuit dernière ?
 -- What the newest sync of each account that is not a re-check found, one row a bill: its state before that sync (empty
--- for new ones) and after it, and how much more has come in. changed_last_night.sql counts them.
+-- for new ones) and after it, and how much more has come in (empty where CashPay has not told). changed_last_night.sql
+-- counts them.
 with
 
 newest as (
@@ -40,7 +41,7 @@ select
     earlier.state as state_before,
     latest.state as state_now,
     bills.currency,
-    coalesce(latest.received_amount, 0) - coalesce(earlier.received_amount, 0) as received_more,
+    latest.received_amount - coalesce(earlier.received_amount, 0) as received_more,
     coalesce(bills.gateway_name, 'not told') as gateway_name
 from changed
 inner join core.bill_versions as latest
@@ -55,4 +56,4 @@ left join core.bill_versions as earlier
         changed.account = earlier.account
         and changed.order_reference = earlier.order_reference
         and changed.first_version = earlier.version + 1
-order by changed.account asc, bills.currency asc, received_more desc, changed.order_reference asc
+order by changed.account asc, bills.currency asc, received_more desc nulls last, changed.order_reference asc
