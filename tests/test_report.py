@@ -10,7 +10,7 @@ import subprocess
 import sys
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -453,7 +453,7 @@ def test_what_a_reader_must_know_first(settings: Settings, warehouse: Warehouse)
     found = made(settings, warehouse, now=Morning(datetime(2026, 3, 25, 8, 0, tzinfo=UTC)))
     text = " ".join(found.text.split())
     for sentence in (
-        "The latest sync (full refresh) is incomplete",
+        "The latest full refresh is incomplete: bills may be missing or out of date.",
         "The data ends on Monday 16 March 2026",
         "The whole list was last read 10 days ago",
         "Records set aside and counted nowhere: 2.",
@@ -465,6 +465,29 @@ def test_what_a_reader_must_know_first(settings: Settings, warehouse: Warehouse)
     ):
         assert sentence in text, sentence
     assert "is complete up to" not in text and "Yesterday" not in text
+
+
+def test_a_recheck_does_not_make_up_for_a_list_that_lacks_bills(settings: Settings, warehouse: Warehouse) -> None:
+    account(warehouse)
+    bill(warehouse)
+    syncs = [("refresh", "complete"), ("full_refresh", "incomplete"), ("recheck", "complete")]
+    for hours, (kind, status) in enumerate(syncs):
+        moment = SYNCED_AT + timedelta(hours=hours)
+        sync(
+            warehouse, sync_id=kind, kind=kind, started_at=moment, finished_at=moment, status=status,
+            complete=status == "complete",
+        )  # fmt: skip
+
+    def careful(language: str = "en") -> list[str]:
+        html = made_html(settings, warehouse, language)
+        return [" ".join(line.split()) for line in re.findall("<li>(.*?)</li>", html)]
+
+    assert careful() == ["The latest full refresh is incomplete: bills may be missing or out of date."]
+    warehouse.connection.execute("update core.syncs set status = 'failed', complete = false where kind = 'recheck'")
+    assert careful("fr") == [
+        "La dernière revérification est en échec : des factures peuvent manquer ou ne pas être à jour.",
+        "La dernière lecture complète est incomplète : des factures peuvent manquer ou ne pas être à jour.",
+    ]
 
 
 @pytest.mark.parametrize(

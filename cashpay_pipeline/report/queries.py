@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 from cashpay_pipeline.clock import BUSINESS_TIMEZONE
 from cashpay_pipeline.report import PERIOD_DAYS
 from cashpay_pipeline.settings import Settings
+from cashpay_pipeline.sqlfiles import read_sql, sql_folder
 from cashpay_pipeline.warehouse import Query, open_published
 
 Row = dict[str, Any]
@@ -23,11 +24,12 @@ where account = ? and complete and kind != 'recheck' and finished_at is not null
 order by finished_at desc limit 1
 """
 _LATEST = """
-select kind, status, started_at, coalesce(finished_at, heartbeat_at) as ended_at, complete, warnings
+select kind, status, started_at, coalesce(finished_at, heartbeat_at) as ended_at, warnings
 from core.syncs
 where account = ? and status != 'running'
 order by ended_at desc, rowid desc limit 1
 """
+_INCOMPLETE = "select kind, status from ({check}) where account = ? order by started_at desc"
 _BILLS = """
 select count(*) as bill_count,
     count(*) filter (where missing_since is not null) as missing_count,
@@ -80,6 +82,7 @@ class Facts:
     """What the published copy says of one account.
 
     Attributes:
+        incomplete: the newest syncs that lack something, as the check last_sync_complete finds them.
         last_day: the last whole day in Africa/Lome that a sync has seen; none when there was no sync.
         collections: all rows of `marts.daily_collections`, whatever their age.
     """
@@ -88,6 +91,7 @@ class Facts:
     full_walk_finished_at: datetime | None
     last_complete: Row | None
     latest: Row | None
+    incomplete: list[Row]
     last_day: date | None
     bills: Row
     issues: list[Row]
@@ -106,6 +110,7 @@ def read_facts(settings: Settings) -> Facts:
         WarehouseError: there is no published copy yet, or it cannot be read.
     """
     account = settings.account
+    _, last_sync_complete = read_sql(sql_folder() / "checks" / "last_sync_complete.sql")
     with open_published(settings) as query:
         known = _first(query, _ACCOUNT, account) or {}
         last_complete, latest = _first(query, _LAST_COMPLETE, account), _first(query, _LATEST, account)
@@ -118,6 +123,7 @@ def read_facts(settings: Settings) -> Facts:
             full_walk_finished_at=known.get("full_walk_finished_at"),
             last_complete=last_complete,
             latest=latest,
+            incomplete=_rows(query, _INCOMPLETE.format(check=last_sync_complete), account),
             last_day=last_day,
             bills=bills,
             issues=_rows(query, _ISSUES, account),

@@ -36,8 +36,8 @@ TEXTS: dict[str, tuple[str, str]] = {
         "Aucune synchronisation n’a encore lu toute la liste : des factures peuvent manquer.",
     ),
     "not_complete": (
-        "The latest sync ({kind}) is {status}: the newest bills may be missing.",
-        "La dernière synchronisation ({kind}) est {status} : les factures récentes peuvent manquer.",
+        "The latest {kind} is {status}: bills may be missing or out of date.",
+        "La dernière {kind} est {status} : des factures peuvent manquer ou ne pas être à jour.",
     ),
     "full_walk_old": (
         "The whole list was last read {days} days ago: changes to old bills may be missing.",

@@ -32,8 +32,8 @@ def reservations(facts: Facts, now: datetime, today: date, texts: Texts, formats
         yield texts("marts_missing")
     if facts.last_complete is None:
         yield texts("never_complete")
-    if facts.latest and not facts.latest["complete"]:
-        kind, status = texts.word("kind_", facts.latest["kind"]), texts.word("status_", facts.latest["status"])
+    for sync in facts.incomplete:
+        kind, status = texts.word("kind_", sync["kind"]), texts.word("status_", sync["status"])
         yield texts("not_complete", kind=kind, status=status)
     if facts.last_day and facts.last_day < today - timedelta(days=1):
         yield texts("stale", day=formats.day(facts.last_day))
