@@ -27,7 +27,7 @@ group by gateway, currency
 order by currency, received desc, gateway
 """
 _STATES = """
-select state, currency, count(*) as bills, cast(sum(coalesce(received_amount, 0)) as bigint) as received
+select state, currency, count(*) as bills, cast(sum(greatest(coalesce(received_amount, 0), 0)) as bigint) as received
 from core.bills
 where account = ?
 group by all order by bills desc, state

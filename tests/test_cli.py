@@ -287,6 +287,18 @@ def test_status_writes_amounts_in_the_currency_itself(environment: Settings) -> 
     assert ["Paid", "EUR", "1", "12,345.05"] in shown and ["Paid", "XOF", "1", "1,234,505"] in shown
 
 
+def test_status_counts_a_negative_amount_as_zero_as_bill_states_does(environment: Settings) -> None:
+    with open_warehouse(environment) as warehouse:
+        bill(warehouse, "CP-1", "Paid", 1000)
+        bill(warehouse, "REFUND", "Paid", -300, amount=-300)
+        build_mart(warehouse, next(mart for mart in all_marts() if mart.name == "bill_states"))
+        assert warehouse.rows("select state, currency, bill_count, received_amount from marts.bill_states") == [
+            {"state": "Paid", "currency": "XOF", "bill_count": 2, "received_amount": 1000}
+        ]
+    shown = [line.split() for line in cashpay("status").stdout.splitlines()]
+    assert [line for line in shown if line[:1] == ["Paid"]] == [["Paid", "XOF", "2", "1,000"]]
+
+
 def test_status_reads_the_published_copy_while_a_sync_is_writing(environment: Settings) -> None:
     read(environment)
     with open_warehouse(environment, owner="the nightly refresh"):
