@@ -18,7 +18,7 @@ _AMOUNTS = ("received", "withdrawn", "net")
 """Columns of the tables below that are money."""
 
 _RECEIVED = """
-select coalesce(gateway_name, 'gateway not told') as gateway, currency,
+select coalesce(gateway_name, gateway_reference, 'gateway not told') as gateway, currency,
     cast(sum(received_amount) as bigint) as received, cast(sum(withdrawn_amount) as bigint) as withdrawn,
     cast(sum(net_amount) as bigint) as net
 from marts.daily_collections

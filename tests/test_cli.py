@@ -100,6 +100,22 @@ def test_sync_sums_up_money_as_daily_collections_has_it(settings: Settings) -> N
     ]
 
 
+def test_sync_sums_up_each_gateway_whose_name_is_not_told(settings: Settings) -> None:
+    with open_warehouse(settings) as warehouse:
+        for reference, gateway, received in (("A", FLOOZ, 1000), ("B", MIXX, 700), ("C", None, 50)):
+            bill(warehouse, reference, "Paid", received, gateway_reference=gateway, gateway_name=None)
+        sync_row(warehouse, "s1", "refresh", at(4), "complete", dagster_run_id="run-1")
+        for mart in all_marts():
+            build_mart(warehouse, mart)
+    publish(settings)
+    shown = [line.split() for line in sync_summary(settings, "run-1")]
+    assert [line for line in shown if "XOF" in line] == [
+        [FLOOZ, "XOF", "1,000", "0", "1,000"],
+        [MIXX, "XOF", "700", "0", "700"],
+        ["gateway", "not", "told", "XOF", "50", "0", "50"],
+    ]
+
+
 def test_sync_chooses_the_job(environment: Settings, simulator: SimulatorProcess, tmp_path: Path) -> None:
     for arguments in ([], ["--full"], ["--recheck", "--limit", "5"]):
         simulator.advance(minutes=1)  # its time stands still, and a run ends later than the one before it
