@@ -418,6 +418,19 @@ def test_no_section_is_an_empty_heading(settings: Settings, warehouse: Warehouse
     assert sum("Nothing was received." in section for section in sections) == 2
 
 
+def test_a_withdrawal_is_told_where_nothing_came_in(settings: Settings, warehouse: Warehouse) -> None:
+    """On a day within the period that is not the last one: only the section of the 90 days has it."""
+    account(warehouse)
+    sync(warehouse)
+    bill(warehouse, received_amount=0)
+    collected(warehouse, WEEK_BEFORE, FLOOZ, 0, currency="EUR", withdrawn_count=1, withdrawn_amount=5000)
+    section = made_html(settings, warehouse).split("<section>")[2]
+    assert [" ".join(text.split()) for text in re.findall("<p.*?>(.*?)</p>", section)] == [
+        "Nothing was received.",
+        "Besides, 50.00 EUR counted before was withdrawn (refunds, canceled bills).",
+    ]
+
+
 def test_a_bill_paid_in_parts_has_several_receipts_and_the_page_says_so(
     settings: Settings, warehouse: Warehouse
 ) -> None:
