@@ -278,6 +278,12 @@ def test_a_day_without_bills_between_days_with_many_warns(made_up: Callable[...,
     assert "no_day_without_bills" not in made_up("n < 2 and day != date '2026-02-12'")
 
 
+def test_a_day_without_bills_is_looked_for_in_thirty_days(made_up: Callable[..., Any]) -> None:
+    """The newest sync is of 2 March; the oldest of the days has a whole week before it."""
+    holes = made_up("day not in (date '2026-01-30', date '2026-01-31')")["no_day_without_bills"]
+    assert [(str(row["business_date"]), row["bills_a_day_before"]) for row in holes] == [("2026-01-31", 34.3)]
+
+
 def test_a_conversion_far_from_its_own_past_warns(made_up: Callable[..., Any]) -> None:
     assert "conversion_as_usual" not in made_up("true")
     state = "case when n % 10 < 7 and day != date '2026-02-27' then 'Paid' else 'Expired' end"

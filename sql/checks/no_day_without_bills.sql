@@ -22,6 +22,7 @@ calendar as (
 
     select
         account,
+        last_date,
         cast(unnest(generate_series(last_date - interval 37 days, last_date - interval 1 day, interval 1 day)) as date)
             as business_date
     from newest
@@ -32,6 +33,7 @@ daily as (
 
     select
         calendar.account,
+        calendar.last_date,
         calendar.business_date,
         count(bills.order_reference) as bill_count
     from calendar
@@ -39,7 +41,7 @@ daily as (
         on
             calendar.account = bills.account
             and calendar.business_date = bills.business_date
-    group by calendar.account, calendar.business_date
+    group by calendar.account, calendar.last_date, calendar.business_date
 
 ),
 
@@ -47,6 +49,7 @@ around as (
 
     select
         account,
+        last_date,
         business_date,
         bill_count,
         avg(bill_count) over (
@@ -71,5 +74,7 @@ select
 from around
 where
     bill_count = 0
+    -- The week before these is only there for comparison.
+    and business_date >= last_date - 30
     and bills_a_day_before >= 5
     and coalesce(bills_a_day_after, bills_a_day_before) >= 5
