@@ -5,10 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rows import at, history
 from shop import Shop
 
 from cashpay_pipeline.checks import Check, all_checks, run_check
-from cashpay_pipeline.settings import Settings
+from cashpay_pipeline.marts import all_marts, build_mart
+from cashpay_pipeline.settings import Settings, load_settings
 from cashpay_pipeline.simulator.process import SimulatorProcess
 from cashpay_pipeline.warehouse import open_warehouse
 
@@ -22,6 +24,9 @@ IDENTITY = {
     "versions_unbroken",
 }
 COMPLETENESS = {"as_many_bills_as_reported", "last_sync_complete", "no_open_data_issues"}
+DAYS = ("daily_collections", "monthly_summary")
+BILLS = ("bill_states", "customers", "gateway_performance", "orders")
+"""Marts with sums of received money: by the day it came in, and by the bill as it is now."""
 
 
 @pytest.fixture
@@ -124,6 +129,43 @@ def test_a_sum_that_is_no_longer_told_is_no_break_in_the_history(shop: Shop) -> 
     shop.sync()
     assert shop.rows("select received_amount from core.bills where order_reference = 'SANDBOX-20'") == [(None,)]
     assert set(red(shop.settings)) == {"received_known"}
+
+
+@pytest.mark.parametrize(
+    ("name", "readings", "told", "of_days", "of_bills"),
+    [
+        (
+            "received_fits_state",
+            [("Pending", 700, at(1), None)],
+            "Money on a Pending bill is in the sums of bills (bill_states, customers, gateway_performance, orders), "
+            "not in those of days (daily_collections, monthly_summary).",
+            0,
+            700,
+        ),
+        (
+            "received_known",
+            [("Partial", 400, at(1), None), ("Excess", None, at(3), at(2))],
+            "Until it is, its money is in no sum but those of days (daily_collections, monthly_summary), which keep "
+            "what CashPay told before.",
+            400,
+            0,
+        ),
+    ],
+)
+def test_a_check_says_which_sums_have_the_money_that_it_finds(
+    tmp_path: Path, name: str, readings: list[Any], told: str, of_days: int, of_bills: int
+) -> None:
+    with open_warehouse(load_settings(data_dir=tmp_path)) as warehouse:
+        history(warehouse, "A", *readings, client_key="k", merchant_reference="A")
+        for mart in all_marts():
+            build_mart(warehouse, mart)
+        sums = {
+            mart: warehouse.rows(f"select cast(sum(received_amount) as bigint) as sum from marts.{mart}")[0]["sum"] or 0
+            for mart in (*DAYS, *BILLS)
+        }
+        assert [row["order_reference"] for row in run_check(warehouse, CHECKS[name]).sample] == ["A"]
+    assert " ".join(CHECKS[name].description.split()).endswith(told)
+    assert sums == dict.fromkeys(DAYS, of_days) | dict.fromkeys(BILLS, of_bills)
 
 
 def test_what_was_set_aside_at_the_full_refresh_counts_for_its_total_and_nothing_later(shop: Shop) -> None:

@@ -1,5 +1,6 @@
 -- What came in fits the state: all of it for Paid, more for Excess, a part for Partial, and nothing for Pending. Money
--- on a Pending bill counts nowhere.
+-- on a Pending bill is in the sums of bills (bill_states, customers, gateway_performance, orders), not in those of days
+-- (daily_collections, monthly_summary).
 -- asset: core/bills
 -- severity: warn
 -- blocking: false

@@ -1,4 +1,5 @@
--- Of every paid bill it is known what came in. Until it is, its money is in no sum.
+-- Of every paid bill it is known what came in. Until it is, its money is in no sum but those of days
+-- (daily_collections, monthly_summary), which keep what CashPay told before.
 -- asset: core/bills
 -- severity: warn
 -- blocking: false
