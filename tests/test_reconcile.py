@@ -968,6 +968,22 @@ def test_the_asset_reconciles_what_the_settings_name(bills: Bills, settings: Set
     assert found("class, reference") == [("matched", "A"), ("bill_without_order", "B")]
 
 
+def test_the_asset_counts_a_reference_in_two_currencies_once(bills: Bills, settings: Settings, found: Found) -> None:
+    bills(("CP-1", "A", "Paid", 5, 5, {"currency": "EUR"}), ("CP-2", None, "Paid", 7, 7), ("CP-3", None, "Paid", 7, 7))
+    Path("orders.csv").write_text("reference;montant;paye\nA;5;oui\nB;5;oui\n")
+    told, _ = night(settings.model_copy(update={"orders": "orders.csv"})).get_asset_materialization_events()
+    counts = {name: told.materialization.metadata[name].value for name in CLASSES}
+    expected = {"amount_differs": 1, "bill_without_order": 2, "order_without_bill": 1}
+    assert counts == dict.fromkeys(CLASSES, 0) | expected
+    assert found("class, reference, currency") == [
+        ("amount_differs", "A", "EUR"),
+        ("amount_differs", "A", "XOF"),
+        ("order_without_bill", "B", "XOF"),
+        ("bill_without_order", None, "XOF"),
+        ("bill_without_order", None, "XOF"),
+    ]
+
+
 def test_the_asset_is_skipped_where_no_export_is_set(bills: Bills, settings: Settings) -> None:
     result = night(settings)
     assert result.success and not result.get_asset_materialization_events()

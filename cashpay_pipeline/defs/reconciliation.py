@@ -78,11 +78,10 @@ def _totals(found: "Reconciliation") -> dict[str, Any]:
         }
         for total in found.totals
     ]
-    counts = {name: sum(total.references for total in found.totals if total.name == name) for name in CLASSES}
     return {
         "run_id": found.run_id,
         "orders": found.orders,
-        **counts,
+        **found.references,
         **({"totals": rows_as_table(rows)} if rows else {}),
         "assumed": dg.MetadataValue.text("\n".join(found.assumed) or "nothing"),
     }

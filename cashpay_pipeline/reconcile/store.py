@@ -58,12 +58,23 @@ class Total:
 
 @dataclass(frozen=True)
 class Reconciliation:
-    """What a run found."""
+    """What a run found.
+
+    Attributes:
+        run_id: its name in the database.
+        source: name of the export.
+        orders: how many it has.
+        totals: by class and currency; a reference in two currencies is in two of them.
+        references: by class, whatever the currency: each counts once.
+        assumed: what was assumed.
+        details: the CSV file, if one was asked for.
+    """
 
     run_id: str
     source: str
     orders: int
     totals: list[Total]
+    references: dict[str, int]
     assumed: list[str]
     details: Path | None
 
@@ -116,14 +127,15 @@ def store(
         )
         warehouse.execute(
             "insert into marts.reconciliation by name "
-            "select ? as run_id, ? as run_at, ? as account, ? as source, compared.* from compared "
+            "select ? as run_id, ? as run_at, ? as account, ? as source, compared.* exclude (group_key) from compared "
             "order by class, reference, currency, order_references",
             [run_id, run_at, account, orders.source],
         )
         if made is not None:
             _write_details(warehouse, run_id, made)
         _remove_old_runs(warehouse, account, run_at)
-    return Reconciliation(run_id, orders.source, orders.count, _totals(warehouse, run_id), assumed, details)
+    totals, references = _totals(warehouse, run_id), _references(warehouse)
+    return Reconciliation(run_id, orders.source, orders.count, totals, references, assumed, details)
 
 
 def _remove_old_runs(warehouse: Warehouse, account: str, run_at: datetime) -> None:
@@ -159,3 +171,8 @@ def _totals(warehouse: Warehouse, run_id: str) -> list[Total]:
         {"run_id": run_id, "classes": list(CLASSES)},
     )
     return [Total(*row.values()) for row in rows]
+
+
+def _references(warehouse: Warehouse) -> dict[str, int]:
+    found = warehouse.rows("select class, count(distinct group_key) as found from compared group by class")
+    return dict.fromkeys(CLASSES, 0) | {row["class"]: row["found"] for row in found}

@@ -121,6 +121,7 @@ select
         when not groups.is_paid_in_shop and groups.is_billed_different then 'amount_differs'
         else 'matched'
     end as class,
+    joined.group_key,
     joined.reference,
     joined.currency,
     cast(joined.has_order as bigint) as order_count,
