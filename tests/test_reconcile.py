@@ -265,6 +265,31 @@ def test_bills_without_order_count_only_in_the_time_that_the_orders_span(
     assert {reference for (reference,) in found("reference")} == {"MAR", "A", "B"}
 
 
+@pytest.mark.parametrize(
+    ("dates", "expected"),
+    [
+        (["2026-03-01 10:00", "2026-03-02"], ["AFTER", "MORNING"]),
+        (["2026-03-02 10:00", "2026-03-02"], ["AFTER", "MORNING"]),
+        (["2026-03-02 00:00", "2026-03-02"], ["AFTER", "MORNING"]),
+        (["2026-03-01", "2026-03-02 10:00"], ["MORNING"]),
+        (["", "2026-03-02 10:00"], ["MORNING"]),
+    ],
+)
+def test_a_day_without_a_time_counts_to_its_end(
+    bills: Bills, shop: Shop, found: Found, dates: list[str], expected: list[str]
+) -> None:
+    """Whatever other orders have: the last moment that any of them can be of."""
+    bills(
+        ("CP-1", "MORNING", "Paid", 1, 1, {"created_at": at(2, 10)}),
+        ("CP-2", "AFTER", "Paid", 1, 1, {"created_at": at(2, 23)}),
+        ("CP-3", "NEXT", "Paid", 1, 1, {"created_at": at(3, 0)}),
+    )
+    shop(HEADER + "".join(f"{number};1;oui;{day}\n" for number, day in enumerate(dates)), first_day=date(2026, 3, 1))
+    assert [row[1:] for row in found("class, reference") if row[0] == "bill_without_order"] == [
+        (reference,) for reference in expected
+    ]
+
+
 def test_days_that_are_said_leave_orders_and_their_bills_out(bills: Bills, shop: Shop, found: Found) -> None:
     bills(
         ("CP-1", "OLD", "Paid", 1, 1, {"created_at": at(2)}),

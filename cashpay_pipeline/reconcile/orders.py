@@ -49,8 +49,8 @@ class Orders:
         path: a Parquet file with one row an order: reference, line, currency, amount, is_paid, ordered_at.
         count: number of orders.
         first_at: the oldest order, if dates are known.
-        last_at: the newest order.
-        has_times: whether the dates have a time of day.
+        end_at: just after the newest order, which without a time can be of its whole day. Later bills can belong to
+            orders that the export does not have yet.
         assumed: what was assumed.
     """
 
@@ -58,8 +58,7 @@ class Orders:
     path: Path
     count: int
     first_at: datetime | None
-    last_at: datetime | None
-    has_times: bool
+    end_at: datetime | None
     assumed: list[str]
 
 
@@ -84,10 +83,9 @@ def read_orders(address: str, mapping: Mapping, folder: Path) -> Iterator[Orders
             scratch, path, "select reference, line, currency, amount, is_paid, ordered_at from orders order by line"
         )
         (facts,) = scratch.rows(
-            "select count(*) as orders, min(ordered_at) as first_at, max(ordered_at) as last_at, "
-            "coalesce(bool_or(has_time), false) as has_times from orders"
+            "select count(*) as orders, min(ordered_at) as first_at, max(ordered_before) as end_at from orders"
         )
-    yield Orders(source.name, path, facts["orders"], facts["first_at"], facts["last_at"], facts["has_times"], assumed)
+    yield Orders(source.name, path, facts["orders"], facts["first_at"], facts["end_at"], assumed)
 
 
 def _load(scratch: Warehouse, source: Source, columns: dict[str, Any]) -> frozenset[str]:

@@ -85,7 +85,7 @@ def _limits(orders: Orders, first_day: date | None, last_day: date | None) -> tu
     start = _midnight(first_day) if first_day else None
     end = _midnight(last_day + timedelta(days=1)) if last_day else None
     limits: dict[str, Any] = {"first_at": start, "end_at": end}
-    limits |= {"period_start": start or orders.first_at, "period_end": end or _end(orders)}
+    limits |= {"period_start": start or orders.first_at, "period_end": end or orders.end_at}
     if limits["period_start"] is None and limits["period_end"] is None:
         return limits, ["No dates: every bill without an order in the file counts, however old."]
     ends = [
@@ -100,13 +100,6 @@ def _limits(orders: Orders, first_day: date | None, last_day: date | None) -> tu
     if start or end:
         said.append("Orders outside of these days are left out, and so are their bills.")
     return limits, said
-
-
-def _end(orders: Orders) -> datetime | None:
-    """Just after the newest order: later bills can belong to orders that the export does not have yet."""
-    if orders.last_at is None:
-        return None
-    return orders.last_at + (timedelta(microseconds=1) if orders.has_times else timedelta(days=1))
 
 
 def _midnight(day: date) -> datetime:

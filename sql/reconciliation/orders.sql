@@ -17,7 +17,7 @@ select
     end as amount,
     case when $repeated = 'last' then last(is_paid order by line) else bool_and(is_paid) end as is_paid,
     case when $repeated = 'last' then last(ordered_at order by line) else min(ordered_at) end as ordered_at,
-    coalesce(bool_or(has_time), false) as has_time
+    case when $repeated = 'last' then last(ordered_before order by line) else min(ordered_before) end as ordered_before
 from read
 where reference != ''
 group by reference;

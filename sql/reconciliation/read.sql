@@ -72,5 +72,6 @@ select
         when date_kind = 'empty' then null
         when regexp_matches(moment, '(Z|UTC|:[0-9.]+[-+][0-9:]+)$') then try_cast(moment as timestamptz)
         else timezone($timezone, try_cast(moment as timestamp))
-    end as ordered_at
+    end as ordered_at,
+    ordered_at + case when has_time then interval 1 microsecond else interval 24 hours end as ordered_before
 from parts;
