@@ -592,7 +592,7 @@ def test_loose_references_that_become_one_stop(bills: Bills, shop: Shop) -> None
     ("repeated", "lines", "expected"),
     [
         ("total", ["1;900;oui", "1;900;oui", "1;;"], 900),
-        ("parts", ["1;400;oui", "1;500;oui", "1;;"], 900),
+        ("parts", ["1;400;oui", "1;500;oui", "1;0;"], 900),
         ("last", ["1;800;non", "1;900;oui"], 900),
     ],
 )
@@ -620,6 +620,20 @@ def test_rows_that_disagree_stop_whatever_was_said(bills: Bills, shop: Shop) -> 
     for repeated, text in (("total", "1;5;oui\n1;6;oui\n"), ("parts", "1;5;oui\n1;6;non\n")):
         with pytest.raises(OrdersError, match="The rows of 1 do not agree"):
             shop("reference;montant;paye\n" + text, Mapping(repeated=repeated))
+
+
+def test_a_part_without_an_amount_stops(bills: Bills, shop: Shop, settings: Settings) -> None:
+    before = settings.warehouse_path.read_bytes()
+    for row in ("1;;oui", "1;;"):
+        with pytest.raises(OrdersError) as caught:
+            shop(f"reference;montant;paye\n2;5;oui\n1;600;oui\n{row}\n", Mapping(repeated="parts"))
+        assert str(caught.value).splitlines() == [
+            "A part of order 1 has no amount. [orders]",
+            "Where: orders.csv, line 4, column “montant”",
+            "Kept: Everything stored before is unchanged.",
+            "Next: Fill it in, with 0 where the row is no part, and run again.",
+        ]
+    assert settings.warehouse_path.read_bytes() == before
 
 
 def test_what_is_said_decides(bills: Bills, shop: Shop, found: Found) -> None:

@@ -232,6 +232,18 @@ def _check_repeated(sheet: Sheet, mapping: Mapping, repeated: dict[str, Any]) ->
             "Say what they are: --repeated total (each has the whole amount), parts (amounts to add up) or last "
             "(the last row counts).",
         )
+    if mapping.repeated == "parts" and (
+        odd := sheet.first(
+            "select line, reference from read where amount is null "
+            "and reference in (select reference from orders where row_count > 1) order by line"
+        )
+    ):
+        sheet.stop(
+            f"A part of order {hide_phones(odd['reference'])} has no amount.",
+            odd["line"],
+            "amount",
+            "Fill it in, with 0 where the row is no part, and run again.",
+        )
     disagreeing = {
         "total": "amount_count > 1 or paid_count > 1 or currency_count > 1",
         "parts": "paid_count > 1 or currency_count > 1",
