@@ -17,6 +17,7 @@ import pytest
 from hypothesis import given
 from hypothesis import settings as budget
 from hypothesis import strategies as st
+from rows import insert, sync_row
 from truth import query
 from typer.testing import CliRunner
 
@@ -581,6 +582,31 @@ def test_references_keep_their_zeros_and_a_near_miss_is_said(bills: Bills, shop:
     assert any("1 orders without a bill would find one" in line and "--loose" in line for line in result.assumed)
     shop(text, Mapping(loose=True))
     assert found("class, reference")[2:] == [("matched", "123")]
+
+
+def test_records_set_aside_are_said(bills: Bills, shop: Shop, settings: Settings, found: Found) -> None:
+    with open_warehouse(settings) as warehouse:
+        sync_row(warehouse, "s", "full_refresh", at(9), "complete")
+        for number, (account, source, resolved_at) in enumerate(
+            [("main", "list", None), ("main", "details", None), ("main", "list", at(9)), ("main", "gateways", None),
+             ("other", "list", None)]
+        ):  # fmt: skip
+            insert(
+                warehouse, "core.data_issues", issue_id=str(number), account=account, sync_id="s", source=source,
+                reason="not_a_number", field="amount", payload="{}", first_seen_at=at(9), last_seen_at=at(9),
+                resolved_at=resolved_at,
+            )  # fmt: skip
+    text = HEADER + "A;1000;oui;2026-03-01\n"
+    said = (
+        "2 records of CashPay are set aside (core.data_issues): an order without a bill can have its bill among "
+        "them, and a known bill its latest change."
+    )
+    result = shop(text)
+    assert found("class, reference") == [("order_without_bill", "A")]
+    assert [line for line in result.assumed if "set aside" in line] == [said]
+    with open_warehouse(settings) as warehouse:
+        warehouse.connection.execute("update core.data_issues set resolved_at = now() where account = 'main'")
+    assert not [line for line in shop(text).assumed if "set aside" in line]
 
 
 def test_loose_references_that_become_one_stop(bills: Bills, shop: Shop) -> None:

@@ -56,6 +56,16 @@ def doubts(warehouse: Warehouse, account: str, mapping: Mapping) -> Iterator[str
                 f"{near['many']:,} orders without a bill would find one if capitals, blanks, #, leading zeros and a "
                 "final .0 of references did not count: see --loose."
             )
+    (aside,) = warehouse.rows(
+        "select count(*) as many from core.data_issues "
+        "where account = ? and resolved_at is null and source != 'gateways'",
+        [account],
+    )
+    if aside["many"]:
+        yield (
+            f"{aside['many']:,} records of CashPay are set aside (core.data_issues): an order without a bill can have "
+            "its bill among them, and a known bill its latest change."
+        )
     (read,) = warehouse.rows(
         "select max(started_at) as at from core.syncs where account = ? and complete and kind != 'recheck'", [account]
     )
