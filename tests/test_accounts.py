@@ -5,7 +5,7 @@ import pytest
 from pydantic import SecretStr
 from truth import expected_bill, expected_payments, query
 
-from cashpay_pipeline.errors import CashpayError, CredentialsRejectedError, GuardError
+from cashpay_pipeline.errors import CashpayError, CredentialsRejectedError, GuardError, WrongAddressError
 from cashpay_pipeline.simulator.clock import SimulatedClock
 from cashpay_pipeline.simulator.credentials import credentials_for
 from cashpay_pipeline.sync import run_sync
@@ -45,6 +45,20 @@ def test_A12_another_path_or_account_of_another_environment_is_refused_too(setti
         with pytest.raises(GuardError, match="holds data of"):
             sync(other, simulator)
     assert [row["account"] for row in query(settings.warehouse_path, "select account from core.accounts")] == ["main"]
+
+
+def test_A12_an_address_that_never_answered_is_in_nobodys_way(settings, make_settings, simulator):
+    """A slip in the first address must not lock the folder: there is nothing to mix yet."""
+    for account in ("main", "b"):
+        slip = make_settings(base_url=settings.base_url.replace("/api", "/apx"), account=account)
+        with pytest.raises(WrongAddressError):
+            sync(slip, simulator)
+    assert sync(settings, simulator).status == "complete"
+    with pytest.raises(GuardError, match="holds data of this-machine/api,") as caught:
+        sync(slip, simulator)
+    assert caught.value.next_step.startswith("Correct CASHPAY_BASE_URL if it is a slip; ")
+    environments = query(settings.warehouse_path, "select environment from core.accounts where account = 'main'")
+    assert environments == [{"environment": "this-machine/api"}]
 
 
 def test_A12_made_up_data_has_a_folder_of_its_own(settings, tmp_path):

@@ -13,16 +13,30 @@ from cashpay_pipeline.warehouse import Warehouse
 
 PAGES_LOOKED_AT = 10
 SKEW_REFUSED = timedelta(minutes=10)
+ACCOUNTS = """
+select account, environment, pii_key_check,
+    account in (
+        select account from core.bills
+        union all select account from core.gateways
+        union all select account from core.data_issues
+    ) as holds_data
+from core.accounts
+"""
 
 
 def guard_account(warehouse: Warehouse, settings: Settings, masker: Masker, client: CashpayClient) -> None:
-    """One file holds one environment, and one key for customers; anything else would mix what cannot be told apart."""
-    rows = warehouse.rows("select account, environment, pii_key_check from core.accounts")
-    if other := next((r for r in rows if r["environment"] != settings.environment), None):
+    """One file holds one environment, and one key for customers; anything else would mix what cannot be told apart.
+
+    An account that holds nothing yet holds no environment either.
+    """
+    rows = warehouse.rows(ACCOUNTS)
+    elsewhere = [row for row in rows if row["environment"] != settings.environment]
+    if other := next((row for row in elsewhere if row["holds_data"]), None):
         raise GuardError(
             f"This file holds data of {other['environment']}, and the settings name {settings.environment}.",
             where=str(settings.warehouse_path),
-            next_step="Set CASHPAY_DATA_DIR to another folder for the other environment.",
+            next_step="Correct CASHPAY_BASE_URL if it is a slip; for another environment set CASHPAY_DATA_DIR to "
+            "another folder.",
         )
     if other := next((r for r in rows if r["pii_key_check"] != masker.fingerprint), None):
         raise GuardError(
@@ -30,8 +44,10 @@ def guard_account(warehouse: Warehouse, settings: Settings, masker: Masker, clie
             where=str(settings.warehouse_path),
             next_step="Put back the former CASHPAY_PII_KEY or the file pii.key of the data folder.",
         )
-    if settings.account not in [r["account"] for r in rows]:
+    if settings.account not in [row["account"] for row in rows if row not in elsewhere]:
         with warehouse.transaction():
+            # No data came from an address noted before, so it was a slip; nothing else noted of it holds here.
+            warehouse.execute("delete from core.accounts where account = ?", [settings.account])
             warehouse.execute(
                 "insert into core.accounts (account, environment, pii_key_check, first_seen_at) values (?, ?, ?, ?)",
                 [settings.account, settings.environment, masker.fingerprint, client.now()],
