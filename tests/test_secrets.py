@@ -27,6 +27,7 @@ from cashpay_pipeline.settings import CASHPAY_AUTH_FIELDS as CASHPAY_AUTH
 from cashpay_pipeline.settings import OAUTH2_FIELDS as OAUTH2
 from cashpay_pipeline.settings import load_settings
 from cashpay_pipeline.simulator.clock import SimulatedClock
+from cashpay_pipeline.simulator.credentials import DEMO_CREDENTIALS
 from cashpay_pipeline.simulator.process import SimulatorProcess
 from cashpay_pipeline.sync import run_sync
 from cashpay_pipeline.warehouse import open_warehouse, publish
@@ -269,7 +270,15 @@ def test_S8_check_warns_of_a_key_in_a_file_that_git_tracks(settings_for, shop, r
     subprocess.run(["git", "add", "--force", ".env"], check=True)
     findings = [finding for finding in diagnose(settings) if "git" in finding.text]
     assert [finding.ok for finding in findings] == [False]
-    assert ".env" in findings[0].text and "renew" in findings[0].text and CREDENTIALS["api_key"] not in findings[0].text
+    assert ".env" in findings[0].text and CREDENTIALS["api_key"] not in findings[0].text
+    assert "renew it, and take it out of git" in findings[0].text
+
+
+def test_S8_made_up_credentials_of_the_simulator_are_no_secrets(settings, repository):
+    """A clone of this project tracks them in the simulator's source."""
+    (repository / "credentials.py").write_text("\n".join(DEMO_CREDENTIALS.values()))
+    subprocess.run(["git", "add", "credentials.py"], check=True)
+    assert not [finding.text for finding in diagnose(settings) if "git" in finding.text]
 
 
 def test_S13_every_file_is_for_its_owner_alone_and_the_published_copy_is_masked(settings_for, shop, tmp_path):
