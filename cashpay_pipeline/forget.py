@@ -14,13 +14,14 @@ from typing import Any
 
 from cashpay_pipeline import changes, privacy
 from cashpay_pipeline.clock import Clock, SystemClock
-from cashpay_pipeline.errors import GuardError, SettingsError, WarehouseError
+from cashpay_pipeline.errors import GuardError, SettingsError
 from cashpay_pipeline.marts import all_marts, build_mart
 from cashpay_pipeline.normalize import TEXT, frame, normalize_bills
 from cashpay_pipeline.privacy import Masker
 from cashpay_pipeline.settings import Settings
 from cashpay_pipeline.warehouse import Warehouse, open_warehouse
 from cashpay_pipeline.warehouse.compact import compact
+from cashpay_pipeline.warehouse.database import refuse_absent
 
 HERS = """
 create or replace temp table hers as
@@ -47,14 +48,14 @@ def forget(settings: Settings, phone: str, *, clock: Clock | None = None) -> For
 
     Raises:
         SettingsError: that is no phone number.
+        WarehouseError: there is no working file.
         GuardError: the key of the data folder is not the one that this file was written with.
         WarehouseBusyError: another run is writing.
     """
     clock = clock or SystemClock()
     if len(re.sub(r"\D", "", phone)) < 8:
         raise SettingsError("This is not a phone number.", next_step="Give all its digits: +228 and eight more.")
-    if not settings.warehouse_path.exists():
-        raise WarehouseError("Nothing is stored yet.", where=str(settings.warehouse_path))
+    refuse_absent(settings, "Nothing is stored yet.")
     with open_warehouse(settings, owner="cashpay forget", clock=clock) as warehouse:
         key = settings.pii_key.get_secret_value() if settings.pii_key else None
         masker = Masker("drop", privacy.load_key(key, settings.data_folder))

@@ -401,6 +401,19 @@ def test_publish_makes_the_copy_anew(environment: Settings) -> None:
     assert environment.published_path.exists()
 
 
+@pytest.mark.parametrize(("command", "does"), [("backup", "back up"), ("publish", "publish"), ("rebuild", "rebuild")])
+def test_a_mistyped_data_folder_is_told_and_not_made(
+    environment: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, command: str, does: str
+) -> None:
+    read(environment)
+    monkeypatch.setenv("CASHPAY_DATA_DIR", str(tmp_path / "dta"))
+    result = cashpay(command)
+    assert result.exit_code == 1 and f"There is nothing to {does} yet." in result.stderr
+    assert f"Where: {tmp_path / 'dta' / 'warehouse.duckdb'}" in result.stderr
+    assert "Next: Check CASHPAY_DATA_DIR, or run `cashpay sync` first." in result.stderr
+    assert not (tmp_path / "dta").exists()
+
+
 def test_a_terminal_escape_in_api_text_is_written_out(
     environment: Settings, simulator: SimulatorProcess, capsys: pytest.CaptureFixture[str]
 ) -> None:

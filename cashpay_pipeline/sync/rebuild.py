@@ -14,6 +14,7 @@ from cashpay_pipeline.errors import TooManyBadRowsError
 from cashpay_pipeline.normalize import BILL_DTYPES, PAYMENT_DTYPES, NormalizedBills, normalize_bills
 from cashpay_pipeline.settings import Settings
 from cashpay_pipeline.warehouse import Warehouse, open_warehouse
+from cashpay_pipeline.warehouse.database import refuse_absent
 from cashpay_pipeline.warehouse.store import DUE_AT
 
 CHUNK = 10_000
@@ -45,8 +46,10 @@ def rebuild(settings: Settings, *, clock: Clock | None = None, report: Callable[
 
     Raises:
         TooManyBadRowsError: payloads that were good cannot be read now; nothing was changed.
+        WarehouseError: there is no working file.
         WarehouseBusyError: another run is writing.
     """
+    refuse_absent(settings, "There is nothing to rebuild yet.")
     with open_warehouse(settings, owner="rebuild", clock=clock) as warehouse, warehouse.transaction():
         for table, dtypes in (("bill", BILL_DTYPES), ("payment", PAYMENT_DTYPES)):
             columns = ", ".join(dtypes)

@@ -16,7 +16,7 @@ from cashpay_pipeline.atomic import put_in_place
 from cashpay_pipeline.clock import Clock, SystemClock
 from cashpay_pipeline.errors import WarehouseError
 from cashpay_pipeline.settings import Settings
-from cashpay_pipeline.warehouse.database import fresh_path, open_warehouse, restored_path, wal_path
+from cashpay_pipeline.warehouse.database import fresh_path, open_warehouse, refuse_absent, restored_path, wal_path
 from cashpay_pipeline.warehouse.lock import describe_owner, run_lock
 
 KEPT = 2
@@ -64,9 +64,10 @@ def backup(settings: Settings, *, folder: Path | None = None, keep: int = KEPT, 
     """Copy the working file, read the copy whole, and only then remove backups but the newest `keep`.
 
     Raises:
-        WarehouseError: the copy cannot be written or read; the former backups stay.
+        WarehouseError: there is no working file, or the copy cannot be written or read; the former backups stay.
         WarehouseBusyError: another run is writing.
     """
+    refuse_absent(settings, "There is nothing to back up yet.")
     clock = clock or SystemClock()
     folder = folder or settings.data_folder / "backups"
     target = folder / f"{clock.now():%Y%m%dT%H%M%SZ}"

@@ -118,6 +118,17 @@ def open_as_it_is(settings: Settings, *, owner: str = "") -> Iterator[Warehouse]
             connection.close()
 
 
+def refuse_absent(settings: Settings, message: str) -> None:
+    """For what has no sense without a working file: a slip in CASHPAY_DATA_DIR must not make an empty one.
+
+    Raises:
+        WarehouseError: there is none, nor one that a restore left on its way.
+    """
+    path = settings.warehouse_path
+    if not path.exists() and not restored_path(path).exists():
+        raise WarehouseError(message, where=str(path), next_step="Check CASHPAY_DATA_DIR, or run `cashpay sync` first.")
+
+
 def _make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -16,7 +16,7 @@ from cashpay_pipeline.clock import Clock
 from cashpay_pipeline.errors import QueryError, WarehouseError
 from cashpay_pipeline.settings import Settings
 from cashpay_pipeline.warehouse.compact import compact, is_mostly_empty
-from cashpay_pipeline.warehouse.database import Warehouse, explained, open_warehouse, wal_path
+from cashpay_pipeline.warehouse.database import Warehouse, explained, open_warehouse, refuse_absent, wal_path
 
 READ_ONLY = 0o400
 """Who opens the copy to write is refused at once: what DuckDB then wrote beside it would be laid over the next one."""
@@ -48,9 +48,11 @@ def publish(settings: Settings, *, owner: str = "publish", clock: Clock | None =
     before it takes the place of the old one (R13).
 
     Raises:
-        WarehouseError: the copy cannot be written, or the file is damaged; the old copy stays.
+        WarehouseError: there is no working file, the copy cannot be written, or the file is damaged; the old copy
+            stays.
         WarehouseBusyError: another run is writing.
     """
+    refuse_absent(settings, "There is nothing to publish yet.")
     source, target = settings.warehouse_path, settings.published_path
     new = target.with_suffix(".new")
     with open_warehouse(settings, owner=owner, clock=clock) as warehouse:
