@@ -4,6 +4,7 @@ Exit 0: all well. 1: incomplete, a red check, or stopped; what was read is kept.
 is imported inside the commands, so that `--help` is instant.
 """
 
+import sys
 from datetime import datetime
 from enum import Enum
 from pathlib import Path
@@ -16,6 +17,7 @@ from cashpay_pipeline.errors import CashpayError, QueryError, SettingsError
 from cashpay_pipeline.settings import load_settings
 from cashpay_pipeline.terminal import (
     complain,
+    many,
     progress_bar,
     progress_display,
     say,
@@ -23,6 +25,8 @@ from cashpay_pipeline.terminal import (
     show_rows,
     warnings_shown,
 )
+
+UNKNOWN = "No bill of this number is known: check it."
 
 
 class ReportLanguage(Enum):
@@ -199,18 +203,28 @@ def rebuild() -> None:
 
 
 @app.command()
-def forget(phone: Annotated[str, typer.Argument(help="For example: +22890000000")]) -> None:
+def forget(
+    phone: Annotated[str, typer.Argument(help="For example: +22890000000")],
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask first.")] = False,
+) -> None:
     """Remove a customer for good, here and from every later reading; amounts stay."""
+    from cashpay_pipeline.forget import bills_of
     from cashpay_pipeline.forget import forget as forget_customer
     from cashpay_pipeline.warehouse import publish as publish_copy
 
     settings = load_settings()
+    if sys.stdin.isatty() and not yes:  # a script has nobody to ask
+        known = bills_of(settings, phone)
+        question = f"Remove the customer from {many(known, 'bill')} for good?" if known else f"{UNKNOWN} Go on?"
+        if not typer.confirm(question):
+            say("Nothing was changed.")
+            raise typer.Exit(1)
     forgotten = forget_customer(settings, phone)
     publish_copy(settings, owner="cashpay forget")
     if forgotten.bills:
-        say(f"The customer is gone from {forgotten.bills:,} bills; their amounts stay.")
+        say(f"The customer is gone from {many(forgotten.bills, 'bill')}; the amounts stay.")
     else:
-        say("No bill of this customer is known. The number is remembered, and every later reading leaves it out.")
+        say(f"{UNKNOWN} It is remembered all the same, and every later reading leaves it out.")
     for file in forgotten.older_files:
         say(f"This copy of before may still hold the customer: {file}")
 

@@ -7,6 +7,8 @@ remembered, and every later reading leaves the customer out.
 
 import json
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -37,10 +39,16 @@ _MASKED_PHONE = re.compile(r"\*{6}\d{2}")
 
 @dataclass(frozen=True)
 class Forgotten:
-    """What was done, and which files and folders of before may still hold the customer."""
+    """What was done, and which files and folders of before may still hold the customer: none, if we never did."""
 
     bills: int
     older_files: list[Path]
+
+
+def bills_of(settings: Settings, phone: str, *, clock: Clock | None = None) -> int:
+    """How many bills are the customer's, for who wants to ask first; raises like `forget`, and changes nothing."""
+    with _opened(settings, phone, clock or SystemClock()) as (warehouse, _):
+        return int(warehouse.rows("select count(*) as bills from hers")[0]["bills"])
 
 
 def forget(settings: Settings, phone: str, *, clock: Clock | None = None) -> Forgotten:
@@ -53,7 +61,26 @@ def forget(settings: Settings, phone: str, *, clock: Clock | None = None) -> For
         WarehouseBusyError: another run is writing.
     """
     clock = clock or SystemClock()
-    if len(re.sub(r"\D", "", phone)) < 8:
+    with _opened(settings, phone, clock) as (warehouse, masker):
+        client_key = masker.client_key(phone)
+        with warehouse.transaction():
+            _forget_versions(warehouse, masker, phone)
+            bills = _forget_bills(warehouse, settings)
+            issues = _forget_issues(warehouse, masker, phone)
+            _forget_orders(warehouse, phone)
+            again = warehouse.execute("delete from core.forgotten_clients where client_key = ?", [client_key])
+            warehouse.execute("insert into core.forgotten_clients values (?, ?)", [client_key, clock.now()])
+        for mart in all_marts():
+            build_mart(warehouse, mart)
+        compact(warehouse)
+    copies = ("*.backup", "backups/*/*.duckdb", "exports") if bills or issues or again else ()
+    return Forgotten(bills, sorted(path for copy in copies for path in settings.data_folder.glob(copy)))
+
+
+@contextmanager
+def _opened(settings: Settings, phone: str, clock: Clock) -> Iterator[tuple[Warehouse, Masker]]:
+    """The working file, with the keys of her bills in a table `hers`, and what masks as this file was masked."""
+    if not _is_phone(phone):
         raise SettingsError("This is not a phone number.", next_step="Give all its digits: +228 and eight more.")
     refuse_absent(settings, "Nothing is stored yet.")
     with open_warehouse(settings, owner="cashpay forget", clock=clock) as warehouse:
@@ -66,20 +93,16 @@ def forget(settings: Settings, phone: str, *, clock: Clock | None = None) -> For
                 where=str(settings.warehouse_path),
                 next_step="Put back the former CASHPAY_PII_KEY or the file pii.key of the data folder.",
             )
-        client_key = masker.client_key(phone)
-        with warehouse.transaction():
-            warehouse.connection.execute(HERS, {"key": client_key})
-            _forget_versions(warehouse, masker, phone)
-            bills = _forget_bills(warehouse, settings)
-            _forget_issues(warehouse, masker, phone)
-            _forget_orders(warehouse, phone)
-            warehouse.execute("delete from core.forgotten_clients where client_key = ?", [client_key])
-            warehouse.execute("insert into core.forgotten_clients values (?, ?)", [client_key, clock.now()])
-        for mart in all_marts():
-            build_mart(warehouse, mart)
-        compact(warehouse)
-    copies = ("*.backup", "backups/*/*.duckdb", "exports")
-    return Forgotten(bills, sorted(path for copy in copies for path in settings.data_folder.glob(copy)))
+        warehouse.connection.execute(HERS, {"key": masker.client_key(phone)})
+        yield warehouse, masker
+
+
+def _is_phone(phone: str) -> bool:
+    """A number of Togo has eight digits behind its country code; of others, only that a phone has at least eight."""
+    digits = re.sub(r"[^\d+]", "", phone)
+    if country := re.match(r"(\+|00)228", digits):
+        return len(digits) - country.end() == 8
+    return len(digits.replace("+", "")) >= 8
 
 
 def _forget_versions(warehouse: Warehouse, masker: Masker, phone: str) -> None:
@@ -89,13 +112,14 @@ def _forget_versions(warehouse: Warehouse, masker: Masker, phone: str) -> None:
     _rewrite(warehouse, "core.bill_versions", ", digest = cleaned.digest", rows, masker, phone)
 
 
-def _forget_issues(warehouse: Warehouse, masker: Masker, phone: str) -> None:
+def _forget_issues(warehouse: Warehouse, masker: Masker, phone: str) -> int:
     rows = warehouse.rows(
         "select rowid as id, payload from core.data_issues "
         "where contains(payload, ?) or (account, order_reference) in (select (account, order_reference) from hers)",
         [masker.client_key(phone)],
     )
     _rewrite(warehouse, "core.data_issues", "", rows, masker, phone)
+    return len(rows)
 
 
 def _rewrite(

@@ -33,6 +33,11 @@ def printable(text: object) -> str:
     return "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in str(text))
 
 
+def many(count: int, thing: str) -> str:
+    """1 bill, 1,234 bills."""
+    return f"{count:,} {thing}{'' if count == 1 else 's'}"
+
+
 def say(text: object) -> None:
     """Print a line on standard output."""
     print(printable(text))

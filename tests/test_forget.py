@@ -1,7 +1,10 @@
 """Row S12: a customer who asks to be forgotten is gone from every table and every byte; amounts stay."""
 
 import json
+import os
 import re
+import subprocess
+import sys
 
 import pytest
 from shop import Shop
@@ -211,8 +214,9 @@ def test_S12_what_is_no_customer_is_refused(shop):
         forget(shop.settings, PHONE)
     shop.bill()
     shop.sync()
-    with pytest.raises(SettingsError, match="not a phone"):
-        forget(shop.settings, "1234")
+    for short in ("1234", "+228 00 00 02 4", "00228-0000024", "+228 000 000 243"):
+        with pytest.raises(SettingsError, match="not a phone"):
+            forget(shop.settings, short)
     with pytest.raises(GuardError, match="key"):
         forget(shop.settings.model_copy(update={"pii_key": type(shop.settings.password)("another")}), PHONE)
     assert forget(shop.settings, "+228 99 99 99 99").bills == 0
@@ -238,7 +242,7 @@ def test_S12_the_command_publishes_and_names_copies_of_before(shop, environment)
     copies.append(settings.data_folder / "exports")
     result = CliRunner().invoke(app, ["forget", PHONE])
     assert result.exit_code == 0, result.output
-    assert "gone from 1 bills" in result.stdout and "4242" not in result.output
+    assert "gone from 1 bill;" in result.stdout and "4242" not in result.output
     named = {line.rpartition(": ")[2] for line in result.stdout.splitlines() if "may still hold" in line}
     assert named == {str(copy) for copy in copies}
     assert read_published(settings, "select client_key from core.bills where order_reference = 'HERS'")[1] == [(None,)]
@@ -247,9 +251,28 @@ def test_S12_the_command_publishes_and_names_copies_of_before(shop, environment)
 def test_S12_a_number_that_no_bill_has_is_said_and_remembered(shop, environment):
     shop.bill()
     shop.sync()
+    backup(environment)
     result = CliRunner().invoke(app, ["forget", PHONE])
     assert result.exit_code == 0, result.output
-    assert "No bill of this customer is known." in result.stdout and "every later reading" in result.stdout
+    assert result.stdout.startswith("No bill of this number is known: check it. ")
+    assert "every later reading" in result.stdout and "may still hold" not in result.stdout
     her_bill(shop, "NEW")
     shop.sync()
     assert shop.rows("select client_key from core.bills where order_reference = 'NEW'") == [(None,)]
+
+
+@pytest.mark.parametrize(("answer", "options", "gone"), [("n", [], False), ("y", [], True), ("", ["--yes"], True)])
+def test_S12_on_a_terminal_it_asks_first(shop, environment, answer, options, gone):
+    three_bills_and_one_set_aside(shop)
+    ours, theirs = os.openpty()
+    try:
+        os.write(ours, f"{answer}\n".encode())
+        command = [sys.executable, "-m", "cashpay_pipeline", "forget", PHONE, *options]
+        result = subprocess.run(command, stdin=theirs, capture_output=True, text=True, check=False)
+    finally:
+        os.close(ours)
+        os.close(theirs)
+    assert result.returncode == (0 if gone else 1), result.stderr
+    assert ("Remove the customer from 1 bill for good?" in result.stdout) == (not options)
+    assert ("Nothing was changed." in result.stdout) == (not gone)
+    assert (shop.rows("select 1 from core.forgotten_clients") == [(1,)]) == gone
