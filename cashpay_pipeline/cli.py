@@ -137,10 +137,10 @@ def sync(
 @app.command()
 def status() -> None:
     """How fresh and complete the data is."""
-    from cashpay_pipeline.summary import status_report
+    from cashpay_pipeline.summary import report_status
 
-    for line in status_report(load_settings()):
-        say(line)
+    if not report_status(load_settings(), say):
+        raise typer.Exit(1)
 
 
 @app.command()

@@ -30,6 +30,12 @@ with bill as (
 select age_class, count(*) as bills, min(told_at) as oldest from bill group by age_class
 """
 
+REPORTED = """
+select reported_total from core.syncs
+where account = ? and reported_total is not null
+order by coalesce(finished_at, heartbeat_at) desc, rowid desc limit 1
+"""
+
 NIGHTS = {"open, under 7 days": 1, "open, under 90 days": 7, "open, older": 30, "settled": 7}
 """In how many nights each bill of a class is read once, if the budget allows; settled ones by the whole list."""
 
@@ -63,7 +69,9 @@ class Coverage:
 def coverage(rows: Rows, settings: Settings, now: datetime) -> Coverage:
     """Work out what is promised and what holds; one re-check is counted as one request, which list pages can beat."""
     found = {r["age_class"]: r for r in rows(CLASSES, [now, now, settings.account])}
-    pages = ceil(sum(r["bills"] for r in found.values()) / settings.page_size) + 3
+    # Until the list was read to its end once, there are more bills than are stored.
+    total = max([sum(r["bills"] for r in found.values()), *_reported(rows, settings)])
+    pages = ceil(total / settings.page_size) + 3
     left = float(settings.request_budget)
     classes = []
     for name, nights in NIGHTS.items():
@@ -73,6 +81,10 @@ def coverage(rows: Rows, settings: Settings, now: datetime) -> Coverage:
         left = max(0.0, left - wanted)
         classes.append(AgeClass(name, bills, timedelta(days=needed), found.get(name, {"oldest": None})["oldest"]))
     return Coverage(classes, pages, pages / settings.requests_per_second)
+
+
+def _reported(rows: Rows, settings: Settings) -> list[int]:
+    return [row["reported_total"] for row in rows(REPORTED, [settings.account])]
 
 
 def coverage_lines(found: Coverage, now: datetime) -> Iterator[str]:

@@ -211,3 +211,9 @@ class ExportError(CashpayError):
     """A file for other programs cannot be written (F4)."""
 
     code = "export"
+
+
+def next_step_of(code: str | None) -> str:
+    """What to do about a sync that was stopped by this; what has no name of ours may be over by now."""
+    kinds = {kind.code: kind for kind in CashpayError.__subclasses__()}
+    return kinds.get(code or "", UnavailableError).default_next_step.replace("the same command", "`cashpay sync`")

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from cashpay_pipeline.coverage import coverage, coverage_lines
-from cashpay_pipeline.errors import CashpayError, WarehouseBusyError, WarehouseError
+from cashpay_pipeline.errors import CashpayError, WarehouseBusyError, WarehouseError, next_step_of
 from cashpay_pipeline.health import LAST_COMPLETE
 from cashpay_pipeline.report.formats import Formats
 from cashpay_pipeline.settings import Settings
@@ -93,37 +93,49 @@ def _unpublished(settings: Settings, run_id: str) -> Iterator[str]:
     )
 
 
-def status_report(settings: Settings) -> Iterator[str]:
-    """How fresh and how complete the data is, from the working file; from the published copy where that is not free.
+def report_status(settings: Settings, say: Callable[[str], None]) -> bool:
+    """Say how fresh and how complete the data is; whether the last sync read everything.
+
+    From the working file; from the published copy where that is not free.
 
     Raises:
         WarehouseError: the working file cannot be read; what the published copy tells was said before.
     """
     trouble: WarehouseError | None = None
-    yield f"Account {settings.account}, {settings.environment if settings.has_credentials else 'made-up data'}"
+    say(f"Account {settings.account}, {settings.environment if settings.has_credentials else 'made-up data'}")
     if settings.warehouse_path.exists():
         try:
             with open_warehouse(settings, owner="cashpay status", wait_seconds=0) as warehouse:
-                yield from _status(settings, warehouse.rows)
-            return
+                return _report(settings, warehouse.rows, say)
         except WarehouseBusyError as busy:
-            yield f"{busy.message} What follows is from the published copy."
+            say(f"{busy.message} What follows is from the published copy.")
         except WarehouseError as error:
             if not settings.published_path.exists():
                 raise
             trouble = error
-            yield "The working file cannot be read, see below. What follows is from the published copy."
-    yield from _status(settings, _published(settings))
+            say("The working file cannot be read, see below. What follows is from the published copy.")
+    is_complete = _report(settings, _published(settings), say)
     if trouble:
         raise trouble
+    return is_complete
 
 
-def _status(settings: Settings, rows: Rows) -> Iterator[str]:
+def _report(settings: Settings, rows: Rows, say: Callable[[str], None]) -> bool:
+    last = next(iter(rows(_LAST_SYNC, [settings.account])), None)
+    for line in _status(settings, rows, last):
+        say(line)
+    if last and last["complete"]:
+        return True
+    say(f"Next: {next_step_of(last['error_code'])}" if last else "Next: Run `cashpay sync`.")
+    return False
+
+
+def _status(settings: Settings, rows: Rows, last: dict[str, Any] | None) -> Iterator[str]:
     now = datetime.now(UTC)
-    for sync in rows(_LAST_SYNC, [settings.account]):
-        yield f"Last sync: {_ended(sync, now)}"
-        for warning in sync["warnings"]:
-            yield f"Note: {warning}"
+    yield f"Last sync: {_ended(last, now) if last else 'none'}"
+    if last:
+        for warning in last["warnings"]:
+            yield f"{'Note' if last['complete'] else 'Reason'}: {warning}"
     for complete in rows(LAST_COMPLETE, [settings.account]):
         yield f"Last complete reading of the list: {_ago(now, complete['at'])}"
     if settings.published_path.exists():

@@ -23,8 +23,9 @@ from wire import FakeClock
 from cashpay_pipeline import summary
 from cashpay_pipeline.cli import app
 from cashpay_pipeline.diagnosis import diagnose
+from cashpay_pipeline.errors import WrongAddressError
 from cashpay_pipeline.marts import all_marts, build_mart
-from cashpay_pipeline.settings import Settings
+from cashpay_pipeline.settings import Settings, load_settings
 from cashpay_pipeline.simulator.process import SimulatorProcess
 from cashpay_pipeline.simulator.switches import describe_switches
 from cashpay_pipeline.summary import sync_summary
@@ -293,6 +294,25 @@ def test_status_tells_freshness_and_counts(environment: Settings, simulator: Sim
     assert "Last sync: refresh, complete" in result.stdout
     paid = sum(bill["state"] == "Paid" for bill in simulator.truth()["bills"])
     assert any(line.split()[:3] == ["Paid", "XOF", str(paid)] for line in result.stdout.splitlines())
+
+
+def test_status_after_a_first_sync_that_failed_says_why_and_what_to_do(
+    environment: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CASHPAY_BASE_URL", (environment.base_url or "").replace("/api", "/apx"))
+    with pytest.raises(WrongAddressError):
+        run_sync(load_settings())
+    result = cashpay("status")
+    assert result.exit_code == 1 and "Last sync: refresh, failed, ended" in result.stdout
+    assert "\nReason: " in result.stdout and "\nNext: Check CASHPAY_BASE_URL" in result.stdout
+
+
+def test_status_after_a_sync_that_is_incomplete_exits_1(environment: Settings, simulator: SimulatorProcess) -> None:
+    simulator.set(total="high")
+    assert run_sync(environment, kind="full_refresh").status == "incomplete"
+    result = cashpay("status")
+    assert result.exit_code == 1
+    assert "\nReason: " in result.stdout and "\nNext: Run `cashpay sync` again later" in result.stdout
 
 
 def test_status_writes_amounts_in_the_currency_itself(environment: Settings) -> None:

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from cashpay_pipeline.coverage import AgeClass, Coverage, coverage, coverage_lines
+from cashpay_pipeline.coverage import REPORTED, AgeClass, Coverage, coverage, coverage_lines
 from cashpay_pipeline.settings import load_settings
 
 NOW = datetime(2026, 3, 2, 3, tzinfo=UTC)
@@ -12,8 +12,10 @@ SEEN = NOW - timedelta(hours=20)
 CREDENTIALS = {"base_url": "http://127.0.0.1/api", "login": "a", "api_key": "b", "api_reference": "1"}
 
 
-def of(counts, **settings):
+def of(counts, reported=None, **settings):
     def rows(sql, parameters):
+        if sql == REPORTED:
+            return [{"reported_total": reported}] if reported else []
         return [{"age_class": name, "bills": n, "oldest": SEEN} for name, n in counts.items()]
 
     return coverage(rows, load_settings(**CREDENTIALS, **settings), NOW)
@@ -37,6 +39,12 @@ def test_a_small_budget_stretches_the_oldest_first():
     counts = {"open, under 7 days": 600, "open, under 90 days": 2800, "open, older": 6000, "settled": 90_600}
     promised = [c.promised.days for c in of(counts, request_budget=1000).classes]
     assert promised == [1, 7, 6000, 1003]
+
+
+@pytest.mark.parametrize(("reported", "requests"), [(None, 13), (999, 13), (30_000, 303)])
+def test_a_full_refresh_reads_what_cashpay_says_there_is_where_less_is_stored(reported, requests):
+    found = of({"settled": 1000}, reported, page_size=100, requests_per_second=5)
+    assert (found.full_refresh_requests, found.full_refresh_seconds) == (requests, requests / 5)
 
 
 @pytest.mark.parametrize("bills", [0, 3_000])
