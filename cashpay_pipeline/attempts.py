@@ -62,6 +62,7 @@ class Attempts:
         source: where the credentials are read from, at each login and after each refusal (A13).
         exchange: sends one call with these headers and returns what came; raises `Again` or a `CashpayError`.
         redactor: masks secrets; told of new ones.
+        max_tries: how many tries any call gets at most.
     """
 
     def __init__(
@@ -73,6 +74,7 @@ class Attempts:
         source: Callable[[], Settings],
         exchange: Callable[[Call, Mapping[str, str]], Answer],
         redactor: Redactor,
+        max_tries: int,
     ) -> None:
         self.stats = ClientStats()
         self.skew: timedelta | None = None
@@ -81,6 +83,7 @@ class Attempts:
         self._on_wait = on_wait
         self._exchange = exchange
         self._redactor = redactor
+        self._max_tries = max_tries
         self._lock = Lock()
         self.pacer = Pacer(
             clock, self.now, per_second=settings.requests_per_second, max_in_flight=settings.max_in_flight
@@ -117,7 +120,7 @@ class Attempts:
                     login_renewed = True
                 except Again as trouble:
                     policy = policy.increment(call.method, call.path, error=trouble)
-                    self._pause(trouble, policy, last=number >= min(call.tries, trouble.tries))
+                    self._pause(trouble, policy, last=number >= min(call.tries, trouble.tries, self._max_tries))
             self._count(retries=1)
 
     @contextmanager

@@ -54,6 +54,7 @@ class CashpayClient:
         clock: what time is measured and waited by.
         on_wait: told of each wait that is worth telling a person: seconds and reason.
         reload: reads the settings again, for credentials rotated during a run (A13); by default they stay.
+        max_tries: how many tries any call gets at most, for who would rather know soon.
     """
 
     def __init__(
@@ -63,6 +64,7 @@ class CashpayClient:
         clock: Clock | None = None,
         on_wait: Callable[[float, str], None] | None = None,
         reload: Callable[[], Settings] | None = None,
+        max_tries: int = MAX_TRIES,
     ) -> None:
         if settings.base_url is None:
             raise SettingsError("CASHPAY_BASE_URL is not set.")
@@ -80,6 +82,7 @@ class CashpayClient:
             source=reload or (lambda: settings),
             exchange=self._exchange,
             redactor=self._redactor,
+            max_tries=max_tries,
         )
 
     def __repr__(self) -> str:

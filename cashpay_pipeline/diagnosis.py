@@ -21,9 +21,10 @@ from cashpay_pipeline.errors import (
     RateLimitedError,
     RequestRefusedError,
     UnavailableError,
+    UnexpectedReplyError,
     WrongAddressError,
 )
-from cashpay_pipeline.settings import Settings
+from cashpay_pipeline.settings import CASHPAY_AUTH_FIELDS, OAUTH2_FIELDS, Settings
 from cashpay_pipeline.shapes import find_records
 from cashpay_pipeline.simulator.credentials import DEMO_CREDENTIALS
 
@@ -33,7 +34,9 @@ SHORTEST_TELLING = 12
 LARGEST_SEARCHED = 1_000_000
 PACKAGES = ("cashpay_pipeline", "dagster", "duckdb", "pandas")
 ENDS_IT = (CredentialsRejectedError, RateLimitedError, UnavailableError, WrongAddressError)
-"""What every further look would meet again: a refused login must not be repeated, and a dead line takes minutes."""
+"""What every further look would meet again: a refused login must not be repeated, and a dead line stays dead."""
+TRIES = 2
+"""One more, for a line that only hiccups: a person waits for this."""
 
 
 @dataclass(frozen=True)
@@ -52,18 +55,37 @@ def diagnose(
     yield Finding(True, f"Versions: {versions}, Python {platform.python_version()}.")
     yield _disk(settings)
     yield from _tracked_secrets(settings)
-    with CashpayClient(settings, clock=clock, on_wait=on_wait) as client:
+    with CashpayClient(settings, clock=clock, on_wait=on_wait, max_tries=TRIES) as client:
         yield Finding(True, f"Address: {settings.environment}, account {settings.account}, scheme {settings.scheme}.")
         said = set()
         for look in (_ping, _gateways, _first_page, _page_zero, _clock):
             try:
                 yield look(settings, client)
             except CashpayError as error:
+                error.next_step = _next_step(settings, error)
                 if str(error) not in said:
                     yield Finding(False, str(error))
                 said.add(str(error))
                 if isinstance(error, ENDS_IT):
                     return
+
+
+def _next_step(settings: Settings, error: CashpayError) -> str:
+    """What to do next, in the place of "run it later" and "run `cashpay check`", which is what was just done."""
+    if isinstance(error, UnavailableError) and error.status is None:
+        return "Check CASHPAY_BASE_URL and CASHPAY_PROXY, and whether this machine reaches the host at all."
+    if isinstance(error, UnavailableError):
+        return "Run `cashpay check` again later; if it stays, ask CashPay."
+    if isinstance(error, CredentialsRejectedError):
+        fields = OAUTH2_FIELDS if settings.scheme == "oauth2" else CASHPAY_AUTH_FIELDS
+        names = ", ".join(f"CASHPAY_{field.upper()}" for field in fields)
+        return (
+            f"Compare {names} and CASHPAY_BASE_URL with what CashPay gave you, then run `cashpay check` once: "
+            "repeated refusals can lock an account."
+        )
+    if isinstance(error, UnexpectedReplyError):
+        return "Check CASHPAY_BASE_URL; if it is right, report the shape shown."
+    return error.next_step
 
 
 def _disk(settings: Settings) -> Finding:
