@@ -26,6 +26,7 @@ where account = ?
 group by gateway, currency
 order by currency, received desc, gateway
 """
+_SINCE = "select min(received_date) as day from marts.daily_collections where account = ?"
 _STATES = """
 select state, currency, count(*) as bills, cast(sum(greatest(coalesce(received_amount, 0), 0)) as bigint) as received
 from core.bills
@@ -52,7 +53,9 @@ def sync_summary(settings: Settings, run_id: str) -> Iterator[str]:
         yield from _unpublished(settings, run_id)
         return
     yield from _brought(syncs)
-    yield from _table("Money received", rows(_RECEIVED, [settings.account]))
+    (since,) = rows(_SINCE, [settings.account])
+    title = f"Money received since {since['day']}, all bills known" if since["day"] else "Money received"
+    yield from _table(title, rows(_RECEIVED, [settings.account]))
     yield f"The database: {settings.published_path}"
     if Path(".venv/bin/cashpay").exists():
         yield "Next: make ui"

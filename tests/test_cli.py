@@ -68,7 +68,8 @@ def test_sync_reads_publishes_and_sums_up(environment: Settings, simulator: Simu
     result = cashpay("sync")
     assert result.exit_code == 0, result.output
     assert f"{len(bills):,} new bills, 0 changes" in result.stdout
-    assert "Money received:" in result.stdout and "XOF" in result.stdout
+    assert re.search(r"^Money received since 20\d\d-\d\d-\d\d, all bills known:$", result.stdout, flags=re.MULTILINE)
+    assert "XOF" in result.stdout
     assert str(environment.published_path) in result.stdout
     assert "\nNext: cashpay sql " in result.stdout and "make ui" not in result.stdout
     assert f"of about {len(bills):,} bills" in result.stderr
@@ -91,8 +92,10 @@ def test_sync_sums_up_money_as_daily_collections_has_it(settings: Settings) -> N
         for mart in all_marts():
             build_mart(warehouse, mart)
     publish(settings)
-    shown = [line.split() for line in sync_summary(settings, "run-1")]
-    heading = shown.index(["Money", "received:"])
+    lines = list(sync_summary(settings, "run-1"))
+    assert "Money received since 2026-03-01, all bills known:" in lines
+    shown = [line.split() for line in lines]
+    heading = lines.index("Money received since 2026-03-01, all bills known:")
     assert shown[heading + 1 : heading + 5] == [
         ["gateway", "currency", "received", "withdrawn", "net"],
         ["Flooz", "EUR", "10.50", "0.00", "10.50"],
