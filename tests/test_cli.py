@@ -539,6 +539,25 @@ def test_the_simulator_lists_its_switches(capsys: pytest.CaptureFixture[str]) ->
         assert f"  {switch['name']}={switch['default']}" in result.stdout
 
 
+@pytest.mark.parametrize(
+    ("option", "value", "said"),
+    [
+        ("--port", "80000", "a port is a number from 0 to 65535"),
+        ("--port", "-1", "a port is a number from 0 to 65535"),
+        ("--credential", "foo=bar", "unknown credential 'foo'; known are: api_key, "),
+        ("--credential", "foo", "expected name=value, got 'foo'"),
+        ("--start", "yesterday", "argument --start: 'yesterday' is not a time such as 2026-03-02T10:00:00Z"),
+        ("--start", "0001-01-01T00:00+14:00", "is not a time such as"),
+        ("--switch", "end", "expected name=value, got 'end'"),
+    ],
+)
+def test_the_simulator_says_what_is_wrong_with_an_option(
+    capsys: pytest.CaptureFixture[str], option: str, value: str, said: str
+) -> None:
+    result = cashpay("simulator", f"{option}={value}")
+    assert result.exit_code == 2 and said in result.stderr and "Traceback" not in result.output
+
+
 def test_the_simulator_runs_in_the_foreground_until_told_to_stop(make_port: Callable[[], int]) -> None:
     port = make_port()
     running = subprocess.Popen(
@@ -548,7 +567,7 @@ def test_the_simulator_runs_in_the_foreground_until_told_to_stop(make_port: Call
     with running, running.stdout:
         assert running.stdout.readline().strip() == f"ready http://127.0.0.1:{port}/api"
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=10) as help_page:
-            assert help_page.status == 200
+            assert help_page.status == 200 and b"the address with the next four" in help_page.read()
         running.terminate()
         assert running.wait(timeout=10) == 0
 

@@ -78,7 +78,8 @@ def help_page(root: str, now: str, bills: int) -> str:
 <p>A CashPay of your own on this computer. Every bill, customer and credential in it is made up, and no
 money moves. It is now <b>{html.escape(now)}</b> here, and there are <b>{bills}</b> bills.</p>
 <h2>Settings</h2>
-<p>These made-up credentials work here and nowhere else. Use the first four, or the last three, or both.</p>
+<p>These made-up credentials work here and nowhere else. Use the address with the next four, or the address with the
+last three; with both, set <code>CASHPAY_AUTH</code>.</p>
 <pre>{html.escape(env)}</pre>
 <h2>Try your checkout</h2>
 <p>Make a bill with <code>POST /api/orders</code>, then open its <code>bill_url</code> in a browser: the page

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import argparse
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from cashpay_pipeline.simulator.credentials import MAIN_ACCOUNT
+from cashpay_pipeline.simulator.credentials import DEMO_CREDENTIALS, MAIN_ACCOUNT
 from cashpay_pipeline.simulator.switches import Switches, describe_switches, parse_switch
+
+HIGHEST_PORT = 65_535
+
+T = TypeVar("T")
 
 
 @dataclass
@@ -49,6 +53,10 @@ class SimulatorOptions:
     def __post_init__(self) -> None:
         if self.days < 1 or self.bills_per_day < 1:
             raise ValueError("days and bills per day are at least 1")
+        if not 0 <= self.port <= HIGHEST_PORT:
+            raise ValueError(f"a port is a number from 0 to {HIGHEST_PORT}")
+        if unknown := self.credentials.keys() - DEMO_CREDENTIALS:
+            raise ValueError(f"unknown credential {min(unknown)!r}; known are: {', '.join(sorted(DEMO_CREDENTIALS))}")
         if MAIN_ACCOUNT in self.accounts:
             raise ValueError(f"the account {MAIN_ACCOUNT!r} is always there")
         Switches().changed(self.switches)
@@ -56,8 +64,11 @@ class SimulatorOptions:
 
 def parse_moment(text: str) -> datetime:
     """Return a moment from ISO text; without a zone it is UTC, the time in Lome."""
-    moment = datetime.fromisoformat(text)
-    return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+    try:
+        moment = datetime.fromisoformat(text)
+        return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):  # the latter at the ends of the calendar
+        raise ValueError(f"{text!r} is not a time such as 2026-03-02T10:00:00Z") from None
 
 
 def parse_options(argv: list[str]) -> SimulatorOptions:
@@ -75,7 +86,12 @@ def parse_options(argv: list[str]) -> SimulatorOptions:
     add("--seed", type=int, default=standard.seed, help="decides the made-up shop (default: %(default)s)")
     add("--days", type=int, default=standard.days, help="days of history (default: %(default)s)")
     add("--bills-per-day", type=int, default=standard.bills_per_day, help="average (default: %(default)s)")
-    add("--start", type=parse_moment, metavar="TIME", help="simulated time at the start, ISO 8601 (default: now)")
+    add(
+        "--start",
+        type=_explained(parse_moment),
+        metavar="TIME",
+        help="simulated time at the start, ISO 8601 (default: now)",
+    )
     add("--frozen", action="store_true", help="time stands still until you move it")
     add("--state", type=Path, metavar="FILE", help="keep the world in this file over restarts")
     add("--account", action="append", default=[], metavar="NAME", help="one more account; can be repeated")
@@ -83,11 +99,18 @@ def parse_options(argv: list[str]) -> SimulatorOptions:
         "--switch",
         action="append",
         default=[],
-        type=parse_switch,
+        type=_explained(parse_switch),
         metavar="NAME=VALUE",
         help="see below; can be repeated",
     )
-    add("--credential", action="append", default=[], type=parse_switch, metavar="NAME=VALUE", help="can be repeated")
+    add(
+        "--credential",
+        action="append",
+        default=[],
+        type=_explained(parse_switch),
+        metavar="NAME=VALUE",
+        help="can be repeated",
+    )
     add("--stop-with-stdin", action="store_true", help="stop when standard input ends")
     found = parser.parse_args(argv)
     try:
@@ -107,6 +130,18 @@ def parse_options(argv: list[str]) -> SimulatorOptions:
         )
     except ValueError as error:
         parser.error(str(error))
+
+
+def _explained(parse: Callable[[str], T]) -> Callable[[str], T]:
+    """The same, so that argparse shows what it says of a wrong value instead of the name of the function."""
+
+    def explained(text: str) -> T:
+        try:
+            return parse(text)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(str(error)) from None
+
+    return explained
 
 
 def _switch_lines() -> Iterator[str]:
