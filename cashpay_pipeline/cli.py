@@ -161,7 +161,7 @@ def verify(
 
     tables = read_whole(file or load_settings().published_path)
     for table in tables:
-        say(f"{'DAMAGED' if table.problem else 'ok     '}  {table.name}: {table.problem or f'{table.rows:,} rows'}")
+        say(f"{'DAMAGED' if table.problem else 'ok     '}  {table.name}: {table.problem or many(table.rows, 'row')}")
     raise typer.Exit(1 if any(table.problem for table in tables) else 0)
 
 
@@ -328,7 +328,7 @@ def export(
         written = export_table(settings, table, form, to or settings.data_folder / "exports", advance)
     for note in written.notes:
         say(f"Note: {note}")
-    say(f"{written.rows:,} rows written:")
+    say(f"{many(written.rows, 'row')} written:")
     for path in written.paths:
         say(f"  {path}")
 

@@ -10,6 +10,7 @@ from cashpay_pipeline.errors import CashpayError, WarehouseBusyError, WarehouseE
 from cashpay_pipeline.health import LAST_COMPLETE
 from cashpay_pipeline.report.formats import Formats
 from cashpay_pipeline.settings import Settings
+from cashpay_pipeline.terminal import many
 from cashpay_pipeline.warehouse import open_warehouse, read_published
 
 Rows = Callable[[str, Sequence[Any]], list[dict[str, Any]]]
@@ -67,8 +68,8 @@ def sync_summary(settings: Settings, run_id: str) -> Iterator[str]:
 def _brought(syncs: list[dict[str, Any]]) -> Iterator[str]:
     for sync in syncs:
         yield (
-            f"{sync['bills_new']:,} new bills, {sync['bills_changed']:,} changes to known ones "
-            f"({sync['requests']:,} requests, {_seconds(sync)} s)."
+            f"{many(sync['bills_new'], 'new bill')}, {many(sync['bills_changed'], 'change')} to known ones "
+            f"({many(sync['requests'], 'request')}, {_seconds(sync)} s)."
         )
         for warning in sync["warnings"]:
             yield f"Note: {warning}"

@@ -141,6 +141,13 @@ def test_sync_that_is_incomplete_exits_1_and_says_why(environment: Settings, sim
     assert "Traceback" not in result.output
 
 
+def test_sync_of_a_single_request_counts_it_as_one(
+    environment: Settings, simulator: SimulatorProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CASHPAY_PASSWORD", "canary-wrong-password")
+    assert "\n0 new bills, 0 changes to known ones (1 request, " in cashpay("sync").stdout
+
+
 def test_sync_that_stops_says_nothing_of_the_one_before(
     environment: Settings, simulator: SimulatorProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -68,7 +68,7 @@ def run_sync(
         tell = progress or (lambda _: None)
 
         def on_wait(seconds: float, why: str) -> None:
-            tell(session.progress(f"{why}, {seconds:.0f} s"))
+            tell(session.progress(f"{why.rstrip('.')}, {seconds:.0f} s"))
 
         with CashpayClient(settings, clock=clock, on_wait=on_wait, reload=reload) as client:
             batch = Batch(warehouse, settings, masker, record, clock, client.now)
