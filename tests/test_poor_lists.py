@@ -62,6 +62,21 @@ def test_a_poor_list_shows_a_bill_given_up_and_its_details_what_it_had_received(
     assert poor_shop.bills(*MONEY) == [("A", "Canceled", 7_000, 2)]
 
 
+@pytest.mark.parametrize(("state", "received"), [("Partial", 2_000), ("Excess", 12_000), ("Paid", 10_000)])
+def test_a_sum_is_asked_for_however_many_bills_were_given_up_whose_details_tell_none(state, received, poor_shop):
+    """Of those only a sample is asked for, the last of all."""
+    given_up = [f"A-{n:02}" for n in range(25)]
+    for reference in given_up:
+        poor_shop.bill(reference, amount=10_000, state="Canceled")
+    poor_shop.spoil(*given_up, path="/orders/{ref}", delete=["received_amount", "payments"])
+    poor_shop.bill("B", amount=10_000, state=state, received_amount=received)
+    result = poor_shop.sync("refresh")
+    assert poor_shop.bills(*MONEY)[-1] == ("B", state, received, 1)
+    asked = [r["path"] for r in poor_shop.simulator.log() if r["template"] == "/orders/{ref}"]
+    assert (asked[0], len(asked)) == ("/orders/B", 1 + 20)
+    assert result.warnings == ["CashPay tells of some bills that were given up no sum, neither listed nor in detail."]
+
+
 @pytest.mark.parametrize("state", ["Paid", "Excess", "Partial", "Canceled"])
 def test_details_read_while_pending_do_not_stand_for_those_of_another_state(state, poor_shop):
     poor_shop.bill("A", amount=10_000)

@@ -22,7 +22,7 @@ from cashpay_pipeline.sync.session import Session
 from cashpay_pipeline.warehouse import store
 from cashpay_pipeline.warehouse.issues import resolve_issues
 
-LACKS_DETAILS = "gateway or sum not known"
+LACKS_DETAILS = "given up, sum not known"
 SET_ASIDE = "set aside"
 REFUSED, UNREADABLE = "details_refused", "details_unreadable"
 CHUNK = 100
@@ -34,11 +34,12 @@ GONE_SHARE, GONE_AT_LEAST = 0.05, 20
 AGE_CLASSES = (
     "open, under 1 hour",
     "open, under 7 days",
-    LACKS_DETAILS,
+    "gateway or sum not known",
     SET_ASIDE,
     "open, under 90 days",
     "open, older",
     "settled",
+    LACKS_DETAILS,
 )
 """What is asked first comes first."""
 
@@ -64,7 +65,8 @@ aged as (
         epoch_us({store.SETTLED_AT}) as settled_us,
         (epoch_us($now) - settled_us) / 86_400_000_000 as settled_days,
         (epoch_us(money_told_at) - settled_us) / 86_400_000_000 as settled_days_then,
-        money_told_at is null as lacks_details
+        money_told_at is null as lacks_details,
+        state in ('Canceled', 'Expired', 'Error') as is_given_up
     from core.bills
     where account = $account and missing_since is null and due_at <= $now
 ),
@@ -75,6 +77,7 @@ classed as (
         money_told_at,
         list_tells_money,
         case
+            when lacks_details and is_given_up then 'given up, sum not known'
             when lacks_details then 'gateway or sum not known'
             when is_fresh then null
             when is_open and age_days < 1 / 24 then 'open, under 1 hour'
@@ -291,22 +294,21 @@ def _read_crowded_pages(session: Session, due: int) -> bool:
 
 
 def _complete(session: Session, references: Sequence[str]) -> None:
-    """Ask the details of bills whose list row names no sum or no gateway; give up if the details do not either."""
+    """Ask what bills that were given up had received before; no further if the details do not tell either."""
     if not references:
         return
     sample, rest = references[:TRIED_FOR_MORE], references[TRIED_FOR_MORE:]
     read_details(session, sample)
     told = session.value(
         "select count(*) from core.bills where account = ? and list_contains(?, order_reference) "
-        "and received_amount is not null and (state not in ('Paid', 'Excess', 'Partial') "
-        "or coalesce(gateway_reference, gateway_name) is not null)",
+        "and received_amount is not null",
         session.account,
         list(sample),
     )
     if told:
         read_details(session, rest)
     else:
-        session.record.warn("CashPay names no gateway or no sum for some bills, neither listed nor in detail.")
+        session.record.warn("CashPay tells of some bills that were given up no sum, neither listed nor in detail.")
 
 
 def _details(session: Session, reference: str) -> tuple[str, Any, datetime, datetime]:
