@@ -131,14 +131,15 @@ class CashpayClient:
         """Create a bill: one request, never repeated, because CashPay knows no idempotency key [S4]."""
         return self._bill(Call("POST", "/orders", json=dict(bill), tries=1))
 
-    def fetch_bill(self, order_reference: str) -> dict[str, Any]:
+    def fetch_bill(self, order_reference: str, *, tries: int = MAX_TRIES) -> dict[str, Any]:
         """One bill's details [3 public].
 
         Raises:
             BillNotFoundError: there is no such bill.
             UnexpectedReplyError: another bill came back, or several, or nothing that can be recognised.
         """
-        return self._bill(Call("GET", f"/orders/{quote(order_reference, safe='')}", bill=order_reference))
+        path = f"/orders/{quote(order_reference, safe='')}"
+        return self._bill(Call("GET", path, bill=order_reference, tries=tries))
 
     def fetch_bill_status(self, order_reference: str) -> dict[str, Any]:
         """One bill's state, with fewer other fields than its details [3 public]; raises like `fetch_bill`."""

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 import pytest
 from truth import query
 
-from cashpay_pipeline.errors import UnexpectedReplyError
+from cashpay_pipeline.errors import UnavailableError, UnexpectedReplyError
 from cashpay_pipeline.simulator.clock import SimulatedClock
 from cashpay_pipeline.sync import run_sync
 
@@ -252,6 +252,7 @@ ODD_DETAILS = {
     "html": {"kind": "html"},
     "forbidden": {"status": 403},
     "another shape": {"status": 200, "body": {"payload": 1}},
+    "failure": {"status": 500},
 }
 
 
@@ -286,6 +287,22 @@ def test_details_that_are_odd_for_every_bill_stop_the_re_checks(settings, sync, 
     quiet_shop.faults([{"path": "/orders/{ref}", "times": None, "status": 200, "body": {"payload": 1}}])
     with pytest.raises(UnexpectedReplyError, match="Expected a bill"):
         sync(kind="recheck")
+
+
+def test_details_that_fail_for_every_bill_stop_the_re_checks_after_few_requests(settings, sync, quiet_shop):
+    for n in range(30):
+        plant(quiet_shop, f"OPEN-{n:02}", days_old=3)
+    sync()
+    quiet_shop.advance(days=1)
+    quiet_shop.faults([{"path": "/orders/{ref}", "times": None, "status": 500}])
+    for _ in range(2):
+        quiet_shop.clear_log()
+        with pytest.raises(UnavailableError, match="status 500"):
+            sync(kind="recheck")
+        assert sum(details_asked(quiet_shop).values()) < 60
+    quiet_shop.faults([])
+    assert (sync(kind="recheck").warnings, sum(details_asked(quiet_shop).values())) == ([], 35)
+    assert not [issue for issue in issues_of(settings) if issue["is_open"]]
 
 
 def test_H9_a_bill_that_answers_410_is_gone_like_one_that_answers_404(settings, sync, quiet_shop):

@@ -19,6 +19,7 @@ from cashpay_pipeline.errors import (
     UnavailableError,
 )
 from cashpay_pipeline.sync.session import Session
+from cashpay_pipeline.verdicts import MAX_TRIES
 from cashpay_pipeline.warehouse import store
 from cashpay_pipeline.warehouse.issues import resolve_issues
 
@@ -28,6 +29,7 @@ REFUSED, UNREADABLE = "details_refused", "details_unreadable"
 CHUNK = 100
 FAILURES_IN_A_ROW = 3
 TRIED_FOR_MORE = TRIED_AGAIN = 20
+TRIES_MORE = 2
 CROWD = 3
 GONE_SHARE, GONE_AT_LEAST = 0.05, 20
 
@@ -179,19 +181,22 @@ def recheck_due_bills(session: Session, limit: int | None = None) -> None:
     unread = [d["order_reference"] for d in allowed if d["is_unread"]][:TRIED_AGAIN]
     read_details(session, [d["order_reference"] for d in fresh if d["age_class"] != LACKS_DETAILS])
     _complete(session, [d["order_reference"] for d in fresh if d["age_class"] == LACKS_DETAILS])
-    read_details(session, unread)
+    read_details(session, unread, tries=TRIES_MORE)
     if count > len(fresh) + len(unread):
         left_over = count - len(fresh) - len(unread)
         session.record.warn(f"{left_over} re-checks that are due are left for the next run.")
 
 
-def read_details(session: Session, references: Sequence[str], *, are_unlisted: bool = False) -> None:
+def read_details(
+    session: Session, references: Sequence[str], *, are_unlisted: bool = False, tries: int = MAX_TRIES
+) -> None:
     """Read bills one by one, a few at a time; mark those that CashPay does not know any more.
 
     Args:
         session: the sync under way.
         references: the bills.
         are_unlisted: whether the list does not show them either; then it is no wonder that many are gone.
+        tries: how often each is asked for at most.
 
     Raises:
         CashpayError: several in a row could not be read, nor another one; those before are stored.
@@ -202,7 +207,7 @@ def read_details(session: Session, references: Sequence[str], *, are_unlisted: b
     with ThreadPoolExecutor(max_workers=session.settings.max_in_flight) as pool:
         for start in range(0, len(references), CHUNK):
             chunk = references[start : start + CHUNK]
-            for reference, outcome, asked_at, moment in pool.map(lambda r: _details(session, r), chunk):
+            for reference, outcome, asked_at, moment in pool.map(lambda r: _details(session, r, tries), chunk):
                 failed = [*failed, reference] if isinstance(outcome, CashpayError) else []
                 if isinstance(outcome, CashpayError) and _is_out_of_order(session, failed, outcome):
                     raise outcome
@@ -235,7 +240,12 @@ def _is_out_of_order(session: Session, failed: Sequence[str], error: CashpayErro
     """Whether failures in a row are no matter of these bills, but of all details."""
     if len(failed) % FAILURES_IN_A_ROW:
         return False
-    return isinstance(error, UnavailableError) or not _finds_another(session, failed)
+    return _is_down(error) or not _finds_another(session, failed)
+
+
+def _is_down(error: CashpayError) -> bool:
+    """Whether CashPay or the line is down; a 500 can be an answer to this bill alone."""
+    return isinstance(error, UnavailableError) and error.status != 500
 
 
 def _finds_another(session: Session, these: Sequence[str]) -> bool:
@@ -247,7 +257,9 @@ def _finds_another(session: Session, these: Sequence[str]) -> bool:
     last = session.warehouse.rows(
         LAST_SHOWN, {"account": session.account, "begun": session.begun, "these": list(these)}
     )
-    for reference, outcome, asked_at, moment in (_details(session, bill["order_reference"]) for bill in last):
+    for reference, outcome, asked_at, moment in (
+        _details(session, bill["order_reference"], TRIES_MORE) for bill in last
+    ):
         if isinstance(outcome, dict):
             _take(session, reference, outcome, asked_at, moment)
             return True
@@ -311,10 +323,10 @@ def _complete(session: Session, references: Sequence[str]) -> None:
         session.record.warn("CashPay tells of some bills that were given up no sum, neither listed nor in detail.")
 
 
-def _details(session: Session, reference: str) -> tuple[str, Any, datetime, datetime]:
+def _details(session: Session, reference: str, tries: int) -> tuple[str, Any, datetime, datetime]:
     asked_at = session.now()
     try:
-        outcome: Any = session.client.fetch_bill(reference)
+        outcome: Any = session.client.fetch_bill(reference, tries=tries)
     except BillNotFoundError:
         outcome = None
     except (CredentialsRejectedError, RateLimitedError):
@@ -325,7 +337,7 @@ def _details(session: Session, reference: str) -> tuple[str, Any, datetime, date
 
 
 def _take(session: Session, reference: str, outcome: Any, asked_at: datetime, moment: datetime) -> None:
-    if isinstance(outcome, UnavailableError):
+    if isinstance(outcome, CashpayError) and _is_down(outcome):
         session.record.lacks("Some bills could not be re-checked; they stay due.")
     elif isinstance(outcome, CashpayError):
         is_refused = isinstance(outcome, RequestRefusedError | AccessDeniedError)
