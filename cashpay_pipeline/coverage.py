@@ -17,7 +17,8 @@ Rows = Callable[[str, Sequence[Any]], list[dict[str, Any]]]
 CLASSES = """
 with bill as (
     select
-        least(verified_at, money_told_at) as told_at, -- what is due at once as its money is not known was read, too
+        -- what is due at once as its money is not known was read, too; what CashPay does not know is not waited for
+        case when missing_since is null then least(verified_at, money_told_at) end as told_at,
         case
             when state not in ('Pending', 'Partial', 'Unknown') then 'settled'
             when ?::timestamptz - coalesce(created_at, first_seen_at) < interval 7 days then 'open, under 7 days'
@@ -25,7 +26,7 @@ with bill as (
             else 'open, older'
         end as age_class
     from core.bills
-    where account = ? and missing_since is null
+    where account = ? and (missing_since is null or missing_since > ?::timestamptz - interval 7 days)
 )
 select age_class, count(*) as bills, min(told_at) as oldest from bill group by age_class
 """
@@ -68,7 +69,7 @@ class Coverage:
 
 def coverage(rows: Rows, settings: Settings, now: datetime) -> Coverage:
     """Work out what is promised and what holds; one re-check is counted as one request, which list pages can beat."""
-    found = {r["age_class"]: r for r in rows(CLASSES, [now, now, settings.account])}
+    found = {r["age_class"]: r for r in rows(CLASSES, [now, now, settings.account, now])}
     # Until the list was read to its end once, there are more bills than are stored.
     total = max([sum(r["bills"] for r in found.values()), *_reported(rows, settings)])
     pages = ceil(total / settings.page_size) + 3

@@ -2,10 +2,14 @@
 
 from datetime import UTC, datetime, timedelta
 
+import duckdb
 import pytest
+from truth import query
 
 from cashpay_pipeline.coverage import REPORTED, AgeClass, Coverage, coverage, coverage_lines
 from cashpay_pipeline.settings import load_settings
+from cashpay_pipeline.simulator.clock import SimulatedClock
+from cashpay_pipeline.sync import run_sync
 
 NOW = datetime(2026, 3, 2, 3, tzinfo=UTC)
 SEEN = NOW - timedelta(hours=20)
@@ -45,6 +49,20 @@ def test_a_small_budget_stretches_the_oldest_first():
 def test_a_full_refresh_reads_what_cashpay_says_there_is_where_less_is_stored(reported, requests):
     found = of({"settled": 1000}, reported, page_size=100, requests_per_second=5)
     assert (found.full_refresh_requests, found.full_refresh_seconds) == (requests, requests / 5)
+
+
+def test_a_bill_that_cashpay_does_not_know_counts_while_it_is_asked_for(make_settings, simulator):
+    """It is not waited for, so it is not the longest unread."""
+    settings = make_settings()
+    simulator.reset(days=3, bills_per_day=1, start=NOW.isoformat(), frozen=True)
+    run_sync(settings, clock=SimulatedClock(settings.base_url))
+    classes = []
+    for days in (None, 6, 8):
+        with duckdb.connect(str(settings.warehouse_path)) as file:
+            file.execute("update core.bills set state = 'Pending', missing_since = ?", [days and NOW - timedelta(days)])
+        found = coverage(lambda sql, parameters: query(settings.warehouse_path, sql, *parameters), settings, NOW)
+        classes.append((found.classes[0].bills, found.classes[0].oldest is not None))
+    assert classes == [(3, True), (3, False), (0, False)]
 
 
 @pytest.mark.parametrize("bills", [0, 3_000])

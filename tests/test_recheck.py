@@ -176,6 +176,61 @@ def test_H9_a_bill_that_is_gone_is_marked_and_kept(settings, sync, quiet_shop):
     assert result.warnings == ["CashPay no longer knows 1 bills: see core.bills.missing_since."]
 
 
+@pytest.mark.parametrize("days_old", [5, 20], ids=["under 7 days", "under 90 days"])
+def test_H9_a_bill_that_was_not_known_just_once_is_asked_for_the_night_after(days_old, settings, sync, quiet_shop):
+    """In a list without a total nothing else tells, before the next walk through the whole of it."""
+    quiet_shop.set(total="missing")
+    plant(quiet_shop, "SLIP", days_old=days_old)
+    sync()
+    quiet_shop.advance(days=8)
+    quiet_shop.faults([{"path": "/orders/SLIP", "status": 404, "times": 1}])
+    sync(kind="recheck")
+    missing = "select state, missing_since is not null as is_missing from core.bills where order_reference = 'SLIP'"
+    assert query(settings.warehouse_path, missing) == [{"state": "Pending", "is_missing": True}]
+    quiet_shop.put_bill("SLIP", state="Paid", received_amount=5000)
+    quiet_shop.advance(hours=23)
+    sync(kind="recheck")
+    assert details_asked(quiet_shop)["SLIP"] == 0
+    sync()
+    assert details_asked(quiet_shop)["SLIP"] == 1
+    assert query(settings.warehouse_path, missing) == [{"state": "Paid", "is_missing": False}]
+
+
+def test_H9_a_bill_that_is_gone_is_asked_for_a_week_longer_and_told_once(settings, sync, quiet_shop):
+    quiet_shop.set(total="missing")
+    plant(quiet_shop, "GONE", days_old=20)
+    sync()
+    quiet_shop.delete_bill("GONE")
+    quiet_shop.advance(days=7)
+    asked, told = [], []
+    gone_since = "select missing_since from core.bills where order_reference = 'GONE'"
+    since = []
+    for night in range(1, 11):
+        quiet_shop.advance(days=1, seconds=60)
+        result = sync()
+        asked += [night] * details_asked(quiet_shop)["GONE"]
+        told += [night] * ("CashPay no longer knows 1 bills: see core.bills.missing_since." in result.warnings)
+        since += query(settings.warehouse_path, gone_since)
+    assert (asked, told) == ([*range(1, 8)], [1])
+    assert since == since[:1] * 10
+
+
+def test_H9_a_bill_that_the_list_has_just_shown_is_not_marked(settings, sync, quiet_shop):
+    """Its details can lag behind the list."""
+    quiet_shop.set(list_fields="poor")
+    sync()
+    quiet_shop.advance(days=1)
+    plant(quiet_shop, "NEW", days_old=0.1)
+    quiet_shop.put_bill("NEW", state="Partial", received_amount=2000)
+    quiet_shop.faults([{"path": "/orders/NEW", "status": 404, "times": 1}])
+    told = "CashPay lists 1 bills whose details it does not know: they were not marked."
+    stored = "select received_amount, missing_since from core.bills where order_reference = 'NEW'"
+    for warnings, received in ([told], None), ([], 2000):
+        result = sync()
+        assert (result.status, result.warnings) == ("complete", warnings)
+        assert query(settings.warehouse_path, stored) == [{"received_amount": received, "missing_since": None}]
+
+
 def test_many_bills_gone_at_once_are_not_believed(settings, sync, quiet_shop):
     for n in range(30):
         plant(quiet_shop, f"OPEN-{n:02}", days_old=3)

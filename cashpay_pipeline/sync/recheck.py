@@ -70,7 +70,9 @@ aged as (
         money_told_at is null as lacks_details,
         state in ('Canceled', 'Expired', 'Error') as is_given_up
     from core.bills
-    where account = $account and missing_since is null and due_at <= $now
+    where account = $account and due_at <= $now
+        -- one answer that CashPay does not know a bill can be a slip: for a week it stays due
+        and (missing_since is null or ($nightly and missing_since > $now - interval 168 hours))
 ),
 classed as (
     select
@@ -113,6 +115,14 @@ order by tried_at nulls first, array_position($classes, age_class), money_told_a
 limit $limit
 """  # noqa: S608 - words of ours
 """Bills whose details could not be read come last and keep no other waiting; of these, those not tried for longest."""
+
+NOT_TO_MARK = """
+select order_reference, missing_since is null as is_listed
+from core.bills
+where account = $account and list_contains($these, order_reference)
+    and (missing_since is not null or verified_at >= $begun)
+"""
+"""Bills that are marked already, and those that this very run has seen in the list."""
 
 LAST_SHOWN = """
 select order_reference from core.bills
@@ -219,6 +229,8 @@ def read_details(
             if session.batch.is_due:
                 session.save()
             session.tell()
+    spared = _not_to_mark(session, [reference for reference, _ in gone])
+    gone = [(reference, moment) for reference, moment in gone if spared.get(reference, True)]
     told = f"CashPay does not know {len(gone)} of {len(references)} bills"
     if not are_unlisted and len(gone) > max(GONE_AT_LEAST, GONE_SHARE * len(references)):
         session.record.lacks(f"{told}: nothing was marked; the next full refresh looks for them in the list.")
@@ -226,6 +238,10 @@ def read_details(
     elif gone and not found and not _finds_another(session, [reference for reference, _ in gone]):
         session.record.lacks(f"{told}, nor shows it the details of another one: nothing was marked.")
         gone = []
+    elif any(spared.values()):
+        listed = sum(spared.values())
+        session.record.warn(f"CashPay lists {listed} bills whose details it does not know: they were not marked.")
+        gone = [(reference, moment) for reference, moment in gone if reference not in spared]
 
     def mark_gone() -> None:
         store.mark_missing(session.warehouse, session.account, gone)
@@ -234,6 +250,17 @@ def read_details(
     session.save(mark_gone)
     if gone:
         session.record.warn(f"CashPay no longer knows {len(gone)} bills: see core.bills.missing_since.")
+
+
+def _not_to_mark(session: Session, gone: Sequence[str]) -> dict[str, bool]:
+    """Which of these bills are not to be marked as missing: True for what was listed just now, False for the marked."""
+    if not gone:
+        return {}
+    session.save()
+    found = session.warehouse.rows(
+        NOT_TO_MARK, {"account": session.account, "begun": session.begun, "these": list(gone)}
+    )
+    return {row["order_reference"]: row["is_listed"] for row in found}
 
 
 def _is_out_of_order(session: Session, failed: Sequence[str], error: CashpayError) -> bool:
