@@ -408,8 +408,9 @@ def test_a_bill_set_aside_is_asked_for_every_night_until_it_can_be_counted(setti
         quiet_shop.advance(days=1)
         sync()
         assert details_asked(quiet_shop)["DAMAGED"] == 1
-        sync(kind="recheck")
-        assert details_asked(quiet_shop)["DAMAGED"] == 0
+        for kind in ("recheck", "refresh"):
+            sync(kind=kind)
+            assert details_asked(quiet_shop)["DAMAGED"] == 0
     quiet_shop.faults([])
     quiet_shop.advance(days=1)
     sync()
@@ -419,6 +420,40 @@ def test_a_bill_set_aside_is_asked_for_every_night_until_it_can_be_counted(setti
     quiet_shop.advance(days=1)
     sync()
     assert details_asked(quiet_shop)["DAMAGED"] == 0
+
+
+def test_a_bill_whose_row_is_damaged_each_night_is_read_by_its_details_each_night(make_settings, quiet_shop):
+    """A young shop's list is read whole each night, so that it shows the row each time."""
+    settings = make_settings(page_size=200)
+    plant(quiet_shop, "DAMAGED", days_old=1, state="Paid")
+    bad = {"mutate": {"references": ["DAMAGED"], "set": {"amount": "5 000"}}, "kind": "mutate", "times": None}
+    quiet_shop.faults([{"path": "/orders", **bad}])
+    run_sync(settings, clock=SimulatedClock(settings.base_url))
+    stored = []
+    for received in (5000, 6000, 7000):
+        quiet_shop.put_bill("DAMAGED", received_amount=received)
+        quiet_shop.advance(days=1)
+        quiet_shop.clear_log()
+        run_sync(settings, clock=SimulatedClock(settings.base_url))
+        assert details_asked(quiet_shop)["DAMAGED"] == 1
+        stored += query(
+            settings.warehouse_path, "select received_amount from core.bills where order_reference = 'DAMAGED'"
+        )
+    assert [bill["received_amount"] for bill in stored] == [5000, 6000, 7000]
+
+
+def test_a_bill_whose_row_is_damaged_each_night_and_whose_details_are_not_known_stays_set_aside(
+    make_settings, quiet_shop
+):
+    settings = make_settings(page_size=200)
+    plant(quiet_shop, "DAMAGED", days_old=1, state="Paid")
+    bad = {"mutate": {"references": ["DAMAGED"], "set": {"amount": "5 000"}}, "kind": "mutate", "times": None}
+    quiet_shop.faults([{"path": "/orders", **bad}, {"path": "/orders/DAMAGED", "status": 404, "times": None}])
+    run_sync(settings, clock=SimulatedClock(settings.base_url))
+    quiet_shop.advance(days=1)
+    result = run_sync(settings, clock=SimulatedClock(settings.base_url))
+    assert result.warnings == ["CashPay lists 1 bills whose details it does not know: they were not marked."]
+    assert issues_of(settings) == [{"order_reference": "DAMAGED", "reason": "not_a_number", "is_open": True}]
 
 
 def test_a_bill_set_aside_that_cashpay_no_longer_knows_is_asked_for_once(settings, sync, quiet_shop):

@@ -48,11 +48,13 @@ AGE_CLASSES = (
 FIND_DUE = f"""
 create or replace temp table due as
 with damaged as (
-    select order_reference, max(last_seen_at) as last_seen_at
+    select order_reference, max(last_seen_at) filter (where source = 'details' and resolved_at is null) as tried_at
     from core.data_issues
-    where account = $account and source = 'list' and resolved_at is null and order_reference is not null and $nightly
+    where account = $account and order_reference is not null and $nightly
     group by order_reference
-    having max(last_seen_at) < $started
+    having bool_or(source = 'list' and resolved_at is null)
+        and min(first_seen_at) < $started -- each night counts few rows as newly set aside, see `BAD_SHARE`
+        and coalesce((epoch_us($now) - epoch_us(tried_at)) / 86_400_000_000 > 20 / 24, true)
 ),
 aged as (
     select
@@ -97,7 +99,7 @@ classed as (
     from aged
     where order_reference not in (select order_reference from damaged)
     union all
-    select order_reference, null, last_seen_at, false, 'set aside' from damaged
+    select order_reference, null, tried_at, false, 'set aside' from damaged
 )
 select order_reference, created_at, money_told_at, list_tells_money, age_class from classed where age_class is not null
 """  # noqa: S608 - expressions of ours
@@ -111,7 +113,7 @@ with unread as (
 )
 select order_reference, age_class, tried_at is not null as is_unread
 from due left join unread using (order_reference)
-order by tried_at nulls first, array_position($classes, age_class), money_told_at, order_reference
+order by tried_at nulls first, array_position($classes, age_class), money_told_at nulls first, order_reference
 limit $limit
 """  # noqa: S608 - words of ours
 """Bills whose details could not be read come last and keep no other waiting; of these, those not tried for longest."""
@@ -121,6 +123,10 @@ select order_reference, missing_since is null as is_listed
 from core.bills
 where account = $account and list_contains($these, order_reference)
     and (missing_since is not null or verified_at >= $begun)
+union all
+select order_reference, true as is_listed
+from core.data_issues
+where account = $account and source = 'list' and last_seen_at >= $begun and list_contains($these, order_reference)
 """
 """Bills that are marked already, and those that this very run has seen in the list."""
 
