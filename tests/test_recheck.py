@@ -65,30 +65,37 @@ def test_a_bill_of_two_months_ago_paid_today_is_found(settings, sync, quiet_shop
     assert (version["source"], version["changed_after"]) == ("details", bill["paid_after"])
 
 
+A_NIGHT_LATER = pytest.mark.parametrize(
+    "a_night_later", [{"days": 1, "seconds": 60}, {"days": 1, "seconds": -60}], ids=["late", "early"]
+)
+
+
+@A_NIGHT_LATER
 @pytest.mark.parametrize(
     ("days_old", "nights_until_asked"),
     [(5, 1), (20, 7), (100, 30)],
     ids=["under 7 days: each night", "under 90 days: weekly", "older: monthly"],
 )
-def test_open_bills_are_asked_for_by_age(days_old, nights_until_asked, sync, quiet_shop):
+def test_open_bills_are_asked_for_by_age(days_old, nights_until_asked, a_night_later, sync, quiet_shop):
     plant(quiet_shop, "OPEN", days_old=days_old)
     sync()
     asked = []
     for night in range(1, nights_until_asked + 1):
-        quiet_shop.advance(days=1, seconds=60)
+        quiet_shop.advance(**a_night_later)
         sync(kind="recheck")
         asked += [night] * details_asked(quiet_shop)["OPEN"]
     assert asked == [nights_until_asked]
 
 
-def test_settled_bills_are_read_once_more_after_1_7_and_30_days(sync, quiet_shop):
+@A_NIGHT_LATER
+def test_settled_bills_are_read_once_more_after_1_7_and_30_days(a_night_later, sync, quiet_shop):
     plant(quiet_shop, "SETTLED", days_old=30)
     sync()
     quiet_shop.put_bill("SETTLED", state="Canceled")
     sync(kind="full_refresh")
     asked = []
     for night in range(1, 33):
-        quiet_shop.advance(days=1, seconds=60)
+        quiet_shop.advance(**a_night_later)
         sync(kind="recheck")
         asked += [night] * details_asked(quiet_shop)["SETTLED"]
     assert asked == [1, 7, 30]

@@ -54,7 +54,7 @@ with damaged as (
     group by order_reference
     having bool_or(source = 'list' and resolved_at is null)
         and min(first_seen_at) < $started -- each night counts few rows as newly set aside, see `BAD_SHARE`
-        and coalesce((epoch_us($now) - epoch_us(tried_at)) / 86_400_000_000 > 20 / 24, true)
+        and coalesce(tried_at < $now - interval 20 hours, true)
 ),
 aged as (
     select
@@ -65,14 +65,15 @@ aged as (
         money_told_at >= $started as is_fresh,
         {store.IS_OPEN} as is_open,
         (epoch_us($now) - epoch_us(coalesce(created_at, first_seen_at))) / 86_400_000_000 as age_days,
-        (epoch_us($now) - epoch_us(money_told_at)) / 86_400_000_000 as unverified_days,
+        -- a night may begin some hours earlier than the one before, and is a night later all the same
+        (epoch_us($now + interval 4 hours) - epoch_us(money_told_at)) / 86_400_000_000 as unverified_days,
         epoch_us({store.SETTLED_AT}) as settled_us,
-        (epoch_us($now) - settled_us) / 86_400_000_000 as settled_days,
-        (epoch_us(money_told_at) - settled_us) / 86_400_000_000 as settled_days_then,
+        (epoch_us($now + interval 4 hours) - settled_us) / 86_400_000_000 as settled_days,
+        (epoch_us(money_told_at + interval 4 hours) - settled_us) / 86_400_000_000 as settled_days_then,
         money_told_at is null as lacks_details,
         state in ('Canceled', 'Expired', 'Error') as is_given_up
     from core.bills
-    where account = $account and due_at <= $now
+    where account = $account and due_at <= $now + interval 4 hours
         -- one answer that CashPay does not know a bill can be a slip: for a week it stays due
         and (missing_since is null or ($nightly and missing_since > $now - interval 168 hours))
 ),
@@ -87,7 +88,7 @@ classed as (
             when lacks_details then 'gateway or sum not known'
             when is_fresh then null
             when is_open and age_days < 1 / 24 then 'open, under 1 hour'
-            when is_open and age_days < 7 and ($nightly or unverified_days > 20 / 24) then 'open, under 7 days'
+            when is_open and age_days < 7 and ($nightly or unverified_days > 1) then 'open, under 7 days'
             when is_open and age_days < 90 and unverified_days > 7 then 'open, under 90 days'
             when is_open and unverified_days > 30 then 'open, older'
             when not is_open and (

@@ -64,7 +64,7 @@ case
     ))
 end
 """
-"""Before that moment no rule of sync/recheck.py asks for the bill. So most of the table need not be looked at."""
+"""Four hours before that moment no rule of sync/recheck.py asks for the bill yet. So most need not be looked at."""
 
 KNOWN_COLUMNS = """
 bill.rowid as place, bill.account, bill.order_reference, bill.state, bill.received_amount, bill.created_at,
