@@ -36,6 +36,14 @@ select reported_total from core.syncs
 where account = ? and reported_total is not null
 order by coalesce(finished_at, heartbeat_at) desc, rowid desc limit 1
 """
+ROWS_A_PAGE = """
+select rows_read / pages as rows_a_page
+from core.syncs
+where account = ? and kind = 'full_refresh' and complete and pages > 0
+order by started_at desc
+limit 1
+"""
+"""As many as CashPay gives, which can be fewer than are asked for. Nearly all rows of a full refresh come by page."""
 
 NIGHTS = {"open, under 7 days": 1, "open, under 90 days": 7, "open, older": 30, "settled": 7}
 """In how many nights each bill of a class is read once, if the budget allows; settled ones by the whole list."""
@@ -48,13 +56,13 @@ class AgeClass:
     Attributes:
         name: which bills.
         bills: how many there are now.
-        promised: within which time each of them is read again.
+        promised: within which time each of them is read again; None where the request budget has nothing left for it.
         oldest: when the one that has waited longest was last read.
     """
 
     name: str
     bills: int
-    promised: timedelta
+    promised: timedelta | None
     oldest: datetime | None
 
 
@@ -72,15 +80,17 @@ def coverage(rows: Rows, settings: Settings, now: datetime) -> Coverage:
     found = {r["age_class"]: r for r in rows(CLASSES, [now, now, settings.account, now])}
     # Until the list was read to its end once, there are more bills than are stored.
     total = max([sum(r["bills"] for r in found.values()), *_reported(rows, settings)])
-    pages = ceil(total / settings.page_size) + 3
+    seen = [max(1.0, r["rows_a_page"]) for r in rows(ROWS_A_PAGE, [settings.account])]
+    pages = ceil(total / min([settings.page_size, *seen])) + 3
     left = float(settings.request_budget)
     classes = []
     for name, nights in NIGHTS.items():
         bills = found.get(name, {"bills": 0})["bills"]
         wanted = (pages if name == "settled" else bills) / nights
-        needed = nights if wanted <= left else ceil(nights * wanted / max(left, 1))
+        needed = nights if wanted <= left else ceil(nights * wanted / left) if left >= 1 else None
+        promised = None if needed is None else timedelta(days=needed)
         left = max(0.0, left - wanted)
-        classes.append(AgeClass(name, bills, timedelta(days=needed), found.get(name, {"oldest": None})["oldest"]))
+        classes.append(AgeClass(name, bills, promised, found.get(name, {"oldest": None})["oldest"]))
     return Coverage(classes, pages, pages / settings.requests_per_second)
 
 
@@ -92,14 +102,19 @@ def coverage_lines(found: Coverage, now: datetime) -> Iterator[str]:
     """The coverage in plain words."""
     yield "No change stays unseen for longer than, with a refresh each night:"
     for each in found.classes:
-        days = f"{each.promised.days * 24} hours" if each.promised.days == 1 else f"{each.promised.days} days"
         seen = "" if each.oldest is None else f", the longest unread for {_hours(now - each.oldest)}"
-        yield f"  {each.name}: {days} ({each.bills:,} bills{seen})"
+        yield f"  {each.name}: {_bound(each.promised)} ({each.bills:,} bills{seen})"
     minutes = found.full_refresh_seconds / 60
     yield (
         f"A full refresh would cost about {found.full_refresh_requests:,} requests, "
         f"{f'{minutes:,.0f} minutes' if minutes >= 2 else f'{found.full_refresh_seconds:.0f} s'} at the rate allowed."
     )
+
+
+def _bound(promised: timedelta | None) -> str:
+    if promised is None:
+        return "no bound, the request budget is used up by those above"
+    return "24 hours" if promised.days == 1 else f"{promised.days} days"
 
 
 def _hours(age: timedelta) -> str:

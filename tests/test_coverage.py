@@ -6,7 +6,7 @@ import duckdb
 import pytest
 from truth import query
 
-from cashpay_pipeline.coverage import REPORTED, AgeClass, Coverage, coverage, coverage_lines
+from cashpay_pipeline.coverage import REPORTED, ROWS_A_PAGE, AgeClass, Coverage, coverage, coverage_lines
 from cashpay_pipeline.settings import load_settings
 from cashpay_pipeline.simulator.clock import SimulatedClock
 from cashpay_pipeline.sync import run_sync
@@ -16,10 +16,12 @@ SEEN = NOW - timedelta(hours=20)
 CREDENTIALS = {"base_url": "http://127.0.0.1/api", "login": "a", "api_key": "b", "api_reference": "1"}
 
 
-def of(counts, reported=None, **settings):
+def of(counts, reported=None, rows_a_page=None, **settings):
     def rows(sql, parameters):
         if sql == REPORTED:
             return [{"reported_total": reported}] if reported else []
+        if sql == ROWS_A_PAGE:
+            return [{"rows_a_page": rows_a_page}] if rows_a_page else []
         return [{"age_class": name, "bills": n, "oldest": SEEN} for name, n in counts.items()]
 
     return coverage(rows, load_settings(**CREDENTIALS, **settings), NOW)
@@ -41,8 +43,38 @@ def test_with_budget_enough_every_class_keeps_its_time():
 
 def test_a_small_budget_stretches_the_oldest_first():
     counts = {"open, under 7 days": 600, "open, under 90 days": 2800, "open, older": 6000, "settled": 90_600}
-    promised = [c.promised.days for c in of(counts, request_budget=1000).classes]
-    assert promised == [1, 7, 6000, 1003]
+    found = of(counts, request_budget=1000)
+    assert [c.promised and c.promised.days for c in found.classes] == [1, 7, None, None]
+    assert list(coverage_lines(found, NOW))[3:5] == [
+        "  open, older: no bound, the request budget is used up by those above "
+        "(6,000 bills, the longest unread for 20 hours)",
+        "  settled: no bound, the request budget is used up by those above "
+        "(90,600 bills, the longest unread for 20 hours)",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("budget", "promised"), [(22, [1, 7, None, None]), (23, [1, 7, 30, 7]), (10, [3, 7, None, None])]
+)
+def test_no_bound_is_shorter_than_the_rule(budget, promised):
+    found = of({"open, under 7 days": 22, "open, older": 5}, request_budget=budget)
+    assert [c.promised and c.promised.days for c in found.classes] == promised
+
+
+def test_pages_are_counted_as_the_server_gives_them():
+    assert of({"settled": 1000}, rows_a_page=20).full_refresh_requests == 53
+    assert of({"settled": 1000}, rows_a_page=0.5).full_refresh_requests == 1003
+    assert of({"settled": 1000}, rows_a_page=104).full_refresh_requests == 13
+
+
+def test_the_cost_of_a_full_refresh_is_that_of_the_last_one(make_settings, simulator):
+    """100 rows a page are asked for, the server gives 2."""
+    settings = make_settings()
+    simulator.reset(days=60, bills_per_day=1, start=NOW.isoformat(), frozen=True)
+    simulator.set(page_cap=2)
+    result = run_sync(settings, kind="full_refresh", clock=SimulatedClock(settings.base_url))
+    found = coverage(lambda sql, parameters: query(settings.warehouse_path, sql, *parameters), settings, NOW)
+    assert result.requests * 0.8 <= found.full_refresh_requests <= result.requests * 1.2
 
 
 @pytest.mark.parametrize(("reported", "requests"), [(None, 13), (999, 13), (30_000, 303)])
