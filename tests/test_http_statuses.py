@@ -362,6 +362,15 @@ def test_server_clock_counts_where_ours_is_wrong() -> None:
             assert (client.skew is None) == (date == "junk")
 
 
+@pytest.mark.parametrize(("age", "is_believed"), [("86400", False), ("1", False), ("0", True), (None, True)])
+def test_T8_an_answer_out_of_a_cache_says_nothing_of_the_clock(age: str | None, is_believed: bool) -> None:
+    headers = {"Date": "Mon, 23 Nov 2026 09:00:00 GMT"} | ({"Age": age} if age else {})
+    with serving([reply(200, [], headers=headers)]) as server:
+        client = client_of(server)
+        client.fetch_gateways()
+        assert (client.skew is not None) == is_believed
+
+
 @pytest.mark.parametrize("off", [0, 7200, -7200])
 @pytest.mark.parametrize("stamped", [0, 200, 400])
 def test_T8_an_answer_that_was_long_on_its_way_says_nothing_of_the_clock(off: int, stamped: int) -> None:
