@@ -400,6 +400,39 @@ def test_a_row_set_aside_costs_no_further_page(sync, simulator):
     assert [n for n, _ in pages(simulator)][:3] == [1, 2, 1]
 
 
+def unreadable(*rows: dict[str, Any]) -> dict[str, Any]:
+    """From now on nobody can read the amount of these bills."""
+    mutate = {"references": [b["order_reference"] for b in rows], "set": {"amount": "?"}}
+    return {"path": "*", "kind": "mutate", "times": None, "mutate": mutate}
+
+
+def test_P11_a_bill_set_aside_in_two_forms_in_one_walk_makes_up_for_none_that_the_list_hides(sync, simulator):
+    rows = newest_first(simulator)
+    simulator.faults([unreadable(rows[49]), unlisted(rows[120])])
+    other_form = {"put": {"order_reference": rows[49]["order_reference"], "description": "another form"}}
+    simulator.script([{"at_request": 1, "do": [NEW, other_form]}])  # the last row of page 1 is the first of page 2
+    assert state(sync("full_refresh", max_in_flight=1)) == (
+        "incomplete",
+        [
+            "CashPay counts 205 bills, its list shows 204: 1 were not found.",
+            "Bills moved while the list was read: it was read once more, page by page.",
+        ],
+    )
+
+
+def test_P14_a_bill_set_aside_in_two_forms_makes_up_for_none_that_appears_late(sync, simulator, settings):
+    bad = newest_first(simulator)[0]
+    simulator.faults([unreadable(bad)])
+    sync("full_refresh")
+    simulator.put_bill(bad["order_reference"], description="another form")
+    late = simulator.put_bill(date_create=simulator.now() - timedelta(hours=100))["order_reference"]
+    result = sync(page_size=2)
+    assert (state(result), late in stored(settings)) == (
+        ("complete", ["CashPay counts 205 bills, 204 were known: the whole list is read."]),
+        True,
+    )
+
+
 @pytest.mark.parametrize("order", ["newest_first", "oldest_first"])
 def test_P9_the_last_page_again_ends_the_list(order, sync, simulator, settings):
     simulator.set(end="last_page", order=order)

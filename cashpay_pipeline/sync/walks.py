@@ -212,7 +212,7 @@ def _finish_newest_end(session: Session, bills: BillList, started: datetime) -> 
     stored = session.value(
         """
         select (select count(*) from core.bills where account = $1 and missing_since is null) + (
-            select count(*) from core.data_issues as issue
+            select count(distinct coalesce(order_reference, issue_id)) from core.data_issues as issue
             where account = $1 and source = 'list' and resolved_at is null and not exists (
                 select 1 from core.bills as bill
                 where bill.account = issue.account and bill.order_reference = issue.order_reference
@@ -335,7 +335,7 @@ def _count_met(session: Session, started: datetime) -> int:
         session.value(
             """
             select (select count(*) from core.bills where account = $1 and verified_at >= $2) + (
-                select count(*) from core.data_issues as issue
+                select count(distinct coalesce(order_reference, issue_id)) from core.data_issues as issue
                 where account = $1 and source = 'list' and last_seen_at >= $2 and not exists (
                     select 1 from core.bills as bill
                     where bill.account = issue.account and bill.order_reference = issue.order_reference
