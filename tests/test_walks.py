@@ -678,6 +678,41 @@ def test_a_walk_begins_anew_where_its_place_cannot_be_found_again(sync, simulato
     assert set(references(simulator)) <= set(stored(settings))
 
 
+def settle(simulator: SimulatorProcess, days: int = 120, **switches: Any) -> None:
+    """A bill a day, each of them canceled: so that no re-check meets one by chance."""
+    simulator.reset(days=days, bills_per_day=1, switches=switches)
+    for bill in bills(simulator):
+        simulator.put_bill(bill["order_reference"], state="Canceled")
+
+
+def test_P4_a_place_past_the_end_of_a_list_that_shrank_is_no_end(sync, simulator, settings, monkeypatch):
+    """What was passed is not read again: there is no budget left for it."""
+    settle(simulator)
+    monkeypatch.setattr(batch, "BATCH_ROWS", 1)
+    simulator.faults([{"path": "/orders", "page": 24, "status": 503, "times": None}])
+    with pytest.raises(UnavailableError):
+        sync("full_refresh", page_size=5, max_in_flight=1)
+    simulator.faults()
+    for bill in newest_first(simulator)[:15]:
+        simulator.delete_bill(bill["order_reference"])
+    assert sync(page_size=5, max_in_flight=1, request_budget=10).complete
+    assert [n for n, _ in pages(simulator)][:4] == [23, 24, 1, 2]
+    assert set(references(simulator)) <= set(stored(settings))
+
+
+@pytest.mark.parametrize("skips_by", ["cap", "asked"])
+def test_P5_a_cap_that_comes_while_a_walk_is_stopped_hides_no_bill(skips_by, sync, simulator, settings, monkeypatch):
+    settle(simulator, total="missing")
+    monkeypatch.setattr(batch, "BATCH_ROWS", 1)
+    simulator.faults([{"path": "/orders", "page": 6, "status": 503, "times": None}])
+    with pytest.raises(UnavailableError):
+        sync("full_refresh", page_size=10, max_in_flight=1)
+    simulator.faults()
+    simulator.set(page_cap=5, cap_skips_by=skips_by)
+    assert state(sync("full_refresh", page_size=10, max_in_flight=1)) == COMPLETE
+    assert stored(settings) == references(simulator)
+
+
 def test_P4_a_walk_stopped_before_it_read_again_what_a_deletion_moved_goes_on_there(
     sync, simulator, settings, monkeypatch
 ):

@@ -138,13 +138,14 @@ def _walk(session: Session, bills: BillList, started: datetime, *, offset: int =
     """Walk from `offset` to the end, or so many pages. False if that is not where the walk had come to.
 
     Bills created since only move the place down, so that some rows are read twice; deletions can move it up, and
-    then the page before it holds nothing that was read.
+    then the page before it holds nothing that was read, or is past the end. If it is short and more rows follow, the
+    server may give fewer rows a page than it did, and skip the others.
     """
-    resumed = offset > 0
+    number, begins_short = 0, False
     for number, page in enumerate(bills.walk(offset), start=1):
-        if resumed and not _met(session, page, started):
+        if offset and (begins_short or (number == 1 and not _met(session, page, started))):
             return False
-        resumed = False
+        begins_short = number == 1 and len(page.records) < bills.size
 
         def save_place() -> None:
             session.warehouse.execute(
@@ -156,7 +157,7 @@ def _walk(session: Session, bills: BillList, started: datetime, *, offset: int =
         if number == pages:
             session.save(save_place)
             break
-    return True
+    return number > 0 or not offset
 
 
 def _finish_whole_list(session: Session, bills: BillList, started: datetime) -> None:
