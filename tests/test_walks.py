@@ -713,6 +713,36 @@ def test_P5_a_cap_that_comes_while_a_walk_is_stopped_hides_no_bill(skips_by, syn
     assert stored(settings) == references(simulator)
 
 
+def test_P18_a_walk_that_takes_longer_than_a_place_is_trusted_comes_to_its_end_a_part_each_night(
+    sync, simulator, settings, monkeypatch
+):
+    monkeypatch.setattr(walks, "RESUME_WITHIN", timedelta(hours=30))
+    settle(simulator, days=60)
+    sync("full_refresh")
+    simulator.advance(days=31)
+    sync("recheck")
+    simulator.put_bill(bills(simulator)[0]["order_reference"], description="changed in silence")
+    nights = 0
+    while not query(settings.warehouse_path, "select 1 from core.bills where description = 'changed in silence'"):
+        nights += 1
+        assert nights < 15
+        simulator.advance(days=1)
+        sync(page_size=5, request_budget=14)
+    assert nights > 3
+
+
+def test_a_walk_begins_anew_where_its_place_was_read_too_long_ago(sync, simulator, settings, monkeypatch):
+    monkeypatch.setattr(batch, "BATCH_ROWS", 1)
+    simulator.faults([{"path": "/orders", "page": 4, "status": 503, "times": None}])
+    with pytest.raises(UnavailableError):
+        sync("full_refresh", max_in_flight=1)
+    simulator.faults()
+    simulator.advance(days=15)
+    assert state(sync("full_refresh", max_in_flight=1)) == COMPLETE
+    assert [n for n, _ in pages(simulator)][:3] == [3, 1, 2]
+    assert_warehouse_equals_truth(settings.data_dir, simulator.truth())
+
+
 def test_P4_a_walk_stopped_before_it_read_again_what_a_deletion_moved_goes_on_there(
     sync, simulator, settings, monkeypatch
 ):

@@ -93,7 +93,7 @@ def read_whole_list(session: Session, *, pages: int | None = None) -> bool:
         "select walk_started_at, walk_position, walk_page_size from core.accounts where account = ?", [session.account]
     )
     now, begun = session.now(), account["walk_started_at"]
-    if begun is not None and now - begun < RESUME_WITHIN and account["walk_position"] > account["walk_page_size"]:
+    if begun is not None and account["walk_position"] > account["walk_page_size"]:
         bills = session.bill_list(count=lambda: _count_met(session, begun), size=account["walk_page_size"])
         if _walk(session, bills, begun, offset=account["walk_position"] - account["walk_page_size"], pages=pages):
             if bills.ended:
@@ -138,12 +138,13 @@ def _walk(session: Session, bills: BillList, started: datetime, *, offset: int =
     """Walk from `offset` to the end, or so many pages. False if that is not where the walk had come to.
 
     Bills created since only move the place down, so that some rows are read twice; deletions can move it up, and
-    then the page before it holds nothing that was read, or is past the end. If it is short and more rows follow, the
+    then the page before it holds nothing that was read, or is past the end; so does one that was read long ago. If it is short and more rows follow, the
     server may give fewer rows a page than it did, and skip the others.
     """
     number, begins_short = 0, False
+    lately = max(started, session.now() - RESUME_WITHIN)
     for number, page in enumerate(bills.walk(offset), start=1):
-        if offset and (begins_short or (number == 1 and not _met(session, page, started))):
+        if offset and (begins_short or (number == 1 and not _met(session, page, lately))):
             return False
         begins_short = number == 1 and len(page.records) < bills.size
 
@@ -154,7 +155,7 @@ def _walk(session: Session, bills: BillList, started: datetime, *, offset: int =
             )
 
         session.take_page(page, save_place)
-        if number == pages:
+        if pages and number == max(pages, 2):  # the first one repeats what was read
             session.save(save_place)
             break
     return number > 0 or not offset
