@@ -614,6 +614,19 @@ def test_P18_a_total_that_is_always_too_high_takes_no_more_than_the_budget(sync,
     assert told in results[0].warnings
 
 
+def test_P18_a_list_without_order_leaves_half_of_the_budget_to_the_re_checks(sync, simulator, settings):
+    settle(simulator, order="random")
+    sync("full_refresh")
+    young = simulator.put_bill(date_create=simulator.now() - timedelta(days=3), state="Pending")["order_reference"]
+    sync()
+    simulator.advance(days=1)
+    simulator.put_bill(young, state="Paid")
+    result = sync(page_size=2, request_budget=25)
+    (bill,) = query(settings.warehouse_path, "select state from core.bills where order_reference = ?", young)
+    assert (bill["state"], result.status, result.requests <= 25) == ("Paid", "incomplete", True)
+    assert any(warning.endswith("too long for one run: the next run goes on.") for warning in result.warnings)
+
+
 def test_a_page_before_the_first_that_answers_500_is_asked_for_once(sync, simulator):
     simulator.set(total="missing")
     simulator.faults([{"path": "/orders", "page": 0, "status": 500, "times": None}])

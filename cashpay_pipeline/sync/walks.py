@@ -70,7 +70,7 @@ def read_newest_end(session: Session) -> None:
         _finish_whole_list(session, bills, started)
     elif bills.order == "none":
         session.record.warn("The list has no order to rely on: the whole of it is read.")
-        if not read_whole_list(session, pages=max(1, session.requests_left())):
+        if not _read_half_of_what_is_left(session):
             session.record.lacks("The list has no order and is too long for one run: the next run goes on.")
     else:
         _read_arrivals(session, bills, started, newest_at)
@@ -109,6 +109,11 @@ def read_whole_list(session: Session, *, pages: int | None = None) -> bool:
     return bills.ended
 
 
+def _read_half_of_what_is_left(session: Session) -> bool:
+    """Read the whole list as far as half of the request budget goes: the re-checks need the other half."""
+    return read_whole_list(session, pages=max(1, session.requests_left() // 2))
+
+
 def _read_passed_part_again(session: Session, bills: BillList, position: int) -> None:
     """Read what an interrupted walk had passed: bills can have changed since, or come there, also from further down.
 
@@ -138,8 +143,8 @@ def _walk(session: Session, bills: BillList, started: datetime, *, offset: int =
     """Walk from `offset` to the end, or so many pages. False if that is not where the walk had come to.
 
     Bills created since only move the place down, so that some rows are read twice; deletions can move it up, and
-    then the page before it holds nothing that was read, or is past the end; so does one that was read long ago. If it is short and more rows follow, the
-    server may give fewer rows a page than it did, and skip the others.
+    then the page before it holds nothing that was read, or nothing lately, or is past the end. If it is short and more
+    rows follow, the server may give fewer rows a page than it did, and skip the others.
     """
     number, begins_short = 0, False
     lately = max(started, session.now() - RESUME_WITHIN)
@@ -225,7 +230,7 @@ def _finish_newest_end(session: Session, bills: BillList, started: datetime) -> 
     )
     if bills.total is not None and bills.total > stored:
         session.record.warn(f"CashPay counts {bills.total} bills, {stored} were known: the whole list is read.")
-        if read_whole_list(session, pages=max(1, session.requests_left() // 2)):  # the re-checks need the other half
+        if _read_half_of_what_is_left(session):
             return
         session.record.lacks("The whole list is too long for one run: the next run goes on.")
     elif bills.total is not None and bills.total < stored:
