@@ -627,6 +627,54 @@ def test_P18_a_list_without_order_leaves_half_of_the_budget_to_the_re_checks(syn
     assert any(warning.endswith("too long for one run: the next run goes on.") for warning in result.warnings)
 
 
+@pytest.mark.parametrize("contract", ["oldest_first", "undated"])
+def test_P18_a_list_whose_newest_end_cannot_be_told_is_read_within_the_budget(contract, sync, simulator, settings):
+    settle(simulator)
+    if contract == "undated":
+        bare = {"delete": ["date_create"]}
+        simulator.faults([{"path": "/orders", "kind": "mutate", "times": None, "mutate": bare}])
+    else:
+        simulator.set(order="oldest_first", total="missing")
+    sync("full_refresh")
+    late = simulator.put_bill(state="Canceled")["order_reference"]
+    results = []
+    while late not in stored(settings):
+        results.append(sync(page_size=5, request_budget=26, max_in_flight=1))
+        assert len(results) < 9
+    assert max(r.requests for r in results) <= 26
+    told = "No bills known before were met at the newest end of the list: the whole of it is read."
+    assert contract == "undated" or all(told in r.warnings for r in results)
+
+
+def test_P18_the_last_part_of_a_walk_keeps_to_the_budget_also_where_bills_moved_meanwhile(sync, simulator, settings):
+    """The total is that of an hour ago, and bills arrive while the last part is read."""
+    settle(simulator)
+    sync("full_refresh")
+    simulator.advance(days=31)
+    sync("recheck")
+    simulator.set(total="stale")
+    finished = "select full_walk_finished_at from core.accounts"
+    results, before = [], query(settings.warehouse_path, finished)
+    while query(settings.warehouse_path, finished) == before:
+        simulator.advance(days=1)
+        simulator.script([{"at_request": n, "do": [NEW]} for n in (12, 18)])
+        results.append(sync(page_size=2, request_budget=25))
+        assert len(results) < 30
+    assert max(r.requests for r in results) <= 25 + 8
+    told = "Bills moved while the list was read, which can hide some; it is too long to be read once more."
+    assert (results[-1].status, told in results[-1].warnings) == ("incomplete", True)
+
+
+def test_a_bill_that_arrives_before_the_page_before_the_first_is_tried_is_no_page_of_its_own(sync, simulator, settings):
+    simulator.set(total="missing")
+    sync("full_refresh", max_in_flight=1)
+    at = [n for n, _ in pages(simulator)].index(0)  # the request before it
+    simulator.script([{"at_request": at, "do": [NEW]}])
+    assert state(sync("full_refresh", max_in_flight=1)) == COMPLETE
+    assert [n for n, _ in pages(simulator)][-3:] == [1, 0, 1]
+    assert stored(settings) == references(simulator)
+
+
 def test_a_page_before_the_first_that_answers_500_is_asked_for_once(sync, simulator):
     simulator.set(total="missing")
     simulator.faults([{"path": "/orders", "page": 0, "status": 500, "times": None}])

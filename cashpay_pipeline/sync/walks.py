@@ -55,7 +55,7 @@ def read_newest_end(session: Session) -> None:
     watermark = session.value("select watermark_at from core.accounts where account = ?", session.account)
     horizon = watermark - timedelta(hours=session.settings.overlap_hours) if watermark else EARLIEST_SANE
     bills = session.bill_list(count=lambda: _count_met(session, started), in_flight=1)
-    newest_at = 0
+    newest_at, other_half, is_too_far = 0, session.requests_left() // 2, False
     for page in bills.walk():
         session.take_page(page)
         if page.offset == 0 and bills.order == "oldest_first" and (bills.total or 0) > len(page.records):
@@ -65,6 +65,9 @@ def read_newest_end(session: Session) -> None:
             break
         if bills.order == "none":
             break
+        is_too_far = session.requests_left() <= (0 if bills.order == "newest_first" else other_half)
+        if is_too_far:
+            break
     session.record.list_order = bills.order
     if bills.ended:
         _finish_whole_list(session, bills, started)
@@ -72,6 +75,10 @@ def read_newest_end(session: Session) -> None:
         session.record.warn("The list has no order to rely on: the whole of it is read.")
         if not _read_half_of_what_is_left(session):
             session.record.lacks("The list has no order and is too long for one run: the next run goes on.")
+    elif is_too_far:
+        session.record.warn("No bills known before were met at the newest end of the list: the whole of it is read.")
+        if not _read_half_of_what_is_left(session):
+            session.record.lacks("The whole list is too long for one run: the next run goes on.")
     else:
         _read_arrivals(session, bills, started, newest_at)
         _finish_newest_end(session, bills, started)
@@ -183,14 +190,22 @@ def _finish_whole_list(session: Session, bills: BillList, started: datetime) -> 
     total_at_end = bills.total or 0
     arrived = bills.order != "oldest_first" and _read_arrivals(session, bills, started, 0)
     if _may_hide_bills(bills, _count_met(session, started), total_at_end, arrived=arrived):
-        record.warn("Bills moved while the list was read: it was read once more, page by page.")
-        again = session.bill_list(count=lambda: _count_met(session, started), in_flight=1, size=bills.size)
-        _walk(session, again, started)
-        bills.total = again.total
+        if (
+            record.kind == "full_refresh"
+            or not has_finished_a_walk(session)
+            or (bills.total or 0) // bills.size < session.requests_left()
+        ):
+            record.warn("Bills moved while the list was read: it was read once more, page by page.")
+            again = session.bill_list(count=lambda: _count_met(session, started), in_flight=1, size=bills.size)
+            _walk(session, again, started)
+            bills.total = again.total
+        else:
+            record.lacks(
+                "Bills moved while the list was read, which can hide some; it is too long to be read once more."
+            )
+    lacks_some = bills.total is None or _count_met(session, started) < bills.total
+    begins_too_late = lacks_some and _hides_a_page_before_the_first(session, bills, started)
     met = _count_met(session, started)
-    begins_too_late = (bills.total is None or met < bills.total) and _hides_a_page_before_the_first(
-        session, bills, started
-    )
     if bills.total is not None and met < bills.total:
         record.lacks(f"CashPay counts {bills.total} bills, its list shows {met}: {bills.total - met} were not found.")
     else:
@@ -282,6 +297,9 @@ def _hides_a_page_before_the_first(session: Session, bills: BillList, started: d
     except CashpayError:
         return False
     if not page.records or _met(session, page, started, all_of_it=True):
+        return False
+    session.take_page(bills.read_page(0))
+    if _met(session, page, started, all_of_it=True):  # what was new there has just come, and is on the first page too
         return False
     session.record.lacks(
         "CashPay's pages are counted from 0: set CASHPAY_FIRST_PAGE=0 and run again, bills are missing."
