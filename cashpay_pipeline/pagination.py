@@ -37,6 +37,8 @@ USUAL_SIZES = (10, 15, 20, 25, 30, 50, 100, 200, 250, 500, 1000)
 
 RECENT_PAGES = 8
 READ_AGAIN_AT_MOST = 3
+AGAIN_IF_TOTAL_WAVERS = 20
+"""Pages, or half of the list, that are read again in a walk whose `total` rises after it has dropped."""
 
 ListOrder = Literal["newest_first", "oldest_first", "none", "unknown"]
 
@@ -177,6 +179,7 @@ class BillList:
             last_total: int | None = None
             last_keys: list[str | None] = []
             drops: Counter[int] = Counter()
+            again, wavers = 0, False
             doubted: tuple[int, int | None] | None = None
             while True:
                 page = ahead.next()
@@ -193,6 +196,9 @@ class BillList:
                     self.size = len(page.records)
                     ahead.go_to(self.size)
                 dropped = 0 if page.total is None else max(0, (last_total or 0) - page.total)
+                wavers = wavers or (bool(drops) and (page.total or 0) > (last_total or 0))
+                if wavers and again >= max(AGAIN_IF_TOTAL_WAVERS, (page.total or 0) // self.size // 2):
+                    dropped = 0  # it differs from server to server, and says nothing about deletions
                 if not page.records and page.total is None and last_total and doubted != (page.offset, last_total):
                     dropped, doubted = 1, (page.offset, last_total)  # it cannot show a drop: the page before it can
                 if drops[page.offset] == READ_AGAIN_AT_MOST:
@@ -204,6 +210,7 @@ class BillList:
                     yield page
                 if dropped:
                     drops[page.offset] += 1
+                    again += (page.offset - self.place) // self.size + 1
                     self._forward_watch.jump()
                     ahead.go_to(self.place, alone=True)
                 elif not page.records:

@@ -6,6 +6,7 @@ Requests are answered in an order that the test decides, also where several are 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from random import Random
 from typing import Any
 from unittest.mock import patch
 
@@ -59,7 +60,8 @@ class FakeList:
         skips_by: whether a capped page skips by the `cap` or by the size `asked` for.
         paging: `page`, `zero_based`, `ignored` (the whole list) or `page_ignored` (the first page for ever).
         end: what is past the end: `empty`, `204`, `404`, `last_page`.
-        total: `right`, `missing`, `low`, `high`, `stale` (that of the beginning), `wavering`, `page` (its own rows).
+        total: `right`, `missing`, `low`, `high`, `stale` (that of the beginning), `wavering`, `replicas` (it
+            is lower by 60 or not, by chance), `page` (its own rows).
         empty_at, short_at: numbers of pages that come empty, or half full, though more follow.
         broken: a row that breaks its page, and how.
     """
@@ -136,6 +138,7 @@ class FakeList:
             "high": n + 3,
             "stale": self.n,
             "wavering": n - len(self.asked) % 2,
+            "replicas": n - 60 * Random(len(self.asked)).randrange(2),
             "zero": 0,
             "null": None,
             "text": str(n),
@@ -461,6 +464,15 @@ def test_P9_the_last_page_again_is_an_error_without_a_total():
     outcome = read(fake)
     assert isinstance(outcome.error, PagingError)
     assert set(outcome.references) == fake.stayed  # all of it is kept, but who can know
+
+
+@pytest.mark.parametrize("total", ["wavering", "replicas"])
+@pytest.mark.parametrize("in_flight", [1, 2])
+def test_P10_a_total_that_wavers_takes_no_multiple_of_the_requests(in_flight, total):
+    fake = FakeList(600, total=total)
+    outcome = read(fake, in_flight=in_flight)
+    assert (outcome.error, set(outcome.references)) == (None, fake.stayed)
+    assert len(fake.asked) <= 2 * 63
 
 
 @pytest.mark.parametrize("total", ["zero", "null", "text", "words", "stale", "low", "high", "missing"])
