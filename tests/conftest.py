@@ -35,6 +35,11 @@ def leave_environment(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
     monkeypatch.chdir(folder)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Those that ask the webserver come first: all by one worker, and not alone at the end while the other has none."""
+    items.sort(key=lambda item: "outside" not in getattr(item, "fixturenames", ()))
+
+
 @pytest.fixture(autouse=True)
 def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """No test sees the settings, the Dagster home or the .env of whoever runs it."""

@@ -1,11 +1,24 @@
-"""Dagster from outside, by GraphQL: launch, checks, freshness, ticks, and no secret to be seen."""
+"""Dagster from outside, by GraphQL and in a real browser: launch, checks, freshness, ticks, no secret to be seen.
+
+One file, so that one webserver and one daemon serve it, and end with it: they use the processor also when nobody asks.
+"""
 
 import json
+import shutil
+from collections.abc import Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
 from outside import SELECTOR, Outside
+from playwright.sync_api import Browser, sync_playwright
+
+CHROMIUM = shutil.which("chromium")
+FLAGS = (
+    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
+    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+)
 
 
 def test_every_job_can_be_launched_and_ends_well(outside: Outside) -> None:
@@ -89,3 +102,41 @@ def test_the_interface_can_show_no_secret(outside: Outside) -> None:
     )
     assert "cashpay_warehouse" in json.dumps(answer)
     assert "not-real" not in json.dumps(answer)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
+        yield browser
+        browser.close()
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine (apt-get install chromium)")
+def test_the_asset_graph_and_a_run_open_without_an_error(outside: Outside, browser: Browser, tmp_path: Path) -> None:
+    run = outside.launch("refresh", {"kind": "refresh"})
+    assert outside.ended(run) == "SUCCESS"
+    complaints: list[str] = []
+    page = browser.new_page(viewport={"width": 1500, "height": 1000})
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+    for path, shown in (
+        ("/asset-groups", ["core", "marts", "published", "reconciliation"]),
+        (f"/runs/{run}", ["refresh", "Success"]),
+        ("/assets/core/bills?view=checks", ["bills_key_unique", "Succeeded"]),
+        ("/assets/marts/daily_collections", ["Freshness policy", "received_amount"]),
+    ):
+        page.goto(f"{outside.address}{path}")
+        for text in shown:
+            page.get_by_text(text).first.wait_for(timeout=60_000)
+    for table, shows in (
+        ("daily_collections", "Money received, by day and gateway"),
+        ("gateway_performance", "Share of bills paid, by week of creation"),
+        ("unpaid_aging", "Money still owed, by age of the bill"),
+    ):
+        page.goto(f"{outside.address}/assets/marts/{table}")
+        page.get_by_text("[Show Markdown]").first.click(timeout=60_000)
+        picture = page.get_by_alt_text(shows).first
+        picture.wait_for(timeout=60_000)
+        assert picture.evaluate("image => image.complete && image.naturalWidth > 900")
+    assert complaints == []

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from random import Random
+from threading import Event
 
 import duckdb
 import pytest
@@ -71,11 +72,18 @@ def _how_many(night, do, moment):
     return night.children.run(job)["met"][moment]
 
 
+def wait_for(simulator, fault, alive=lambda: True):
+    """Until the simulator has done this to a request; between two looks a pause, as to ask all the time takes a core."""
+    pause = Event()
+    while not any(entry["fault"] == fault for entry in simulator.log()):
+        assert alive()
+        pause.wait(0.02)
+
+
 def test_K3_killed_while_a_body_is_half_read(night):
     night.simulator.faults([{"path": "/orders", "kind": "drip", "seconds": 0.2, "after": 1}])
     pid = night.children.start(night.job("full_refresh"))
-    while not any(entry["fault"] == "drip" for entry in night.simulator.log()):
-        pass
+    wait_for(night.simulator, "drip")
     os.kill(pid, signal.SIGKILL)
     assert night.children.wait(pid)["code"] == -signal.SIGKILL
     night.simulator.faults([])
@@ -217,8 +225,7 @@ def test_R8_a_signal_while_cashpay_does_not_answer_ends_the_command_soon_and_kee
         [sys.executable, "-m", "cashpay_pipeline", "sync", "--full"],
         env=environment_of(settings, **home), stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True,
     ) as command:  # fmt: skip
-        while not any(entry["fault"] == "hang" for entry in night.simulator.log()):
-            assert command.poll() is None
+        wait_for(night.simulator, "hang", alive=lambda: command.poll() is None)
         asked = time.monotonic()
         command.send_signal(number)
         _, said = command.communicate()
