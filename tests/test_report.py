@@ -5,6 +5,7 @@ import inspect
 import itertools
 import os
 import re
+import shutil
 import string
 import subprocess
 import sys
@@ -160,12 +161,23 @@ def settings(tmp_path: Path) -> Settings:
     )  # fmt: skip
 
 
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("kept") / "warehouse.duckdb"
+
+
 @pytest.fixture
-def warehouse(settings: Settings) -> Iterator[Warehouse]:
-    """With every mart, and no rows."""
+def warehouse(settings: Settings, kept: Path) -> Iterator[Warehouse]:
+    """With every mart, and no rows: made for the first test, copied for the others."""
+    if kept.exists():
+        settings.data_folder.mkdir(parents=True)
+        shutil.copyfile(kept, settings.warehouse_path)
+    else:
+        with open_warehouse(settings) as opened:
+            for mart in all_marts():
+                build_mart(opened, mart)
+        shutil.copyfile(settings.warehouse_path, kept)
     with open_warehouse(settings) as opened:
-        for mart in all_marts():
-            build_mart(opened, mart)
         yield opened
 
 
@@ -744,11 +756,10 @@ def browser() -> Iterator[Any]:
         launched.close()
 
 
-@pytest.mark.parametrize("width", [390, 1200])
 @pytest.mark.parametrize("language", LANGUAGES)
 @pytest.mark.parametrize("names", ["usual", "hostile"])
 def test_in_a_browser_without_a_network(
-    settings: Settings, warehouse: Warehouse, browser: Any, language: str, width: int, names: str
+    settings: Settings, warehouse: Warehouse, browser: Any, language: str, names: str
 ) -> None:
     a_shop(warehouse)
     if names == "hostile":
@@ -758,6 +769,11 @@ def test_in_a_browser_without_a_network(
         difference(warehouse, long, "excess", 10**15, 10**16, merchant_reference=f"{HOSTILE}{long}")
         warehouse.connection.execute("update core.accounts set environment = ?", [long])
     made_html(settings, warehouse, language)
+    for width in (390, 1200):
+        opens_without_trouble(settings, browser, language, width)
+
+
+def opens_without_trouble(settings: Settings, browser: Any, language: str, width: int) -> None:
     context = browser.new_context(viewport={"width": width, "height": 844}, offline=True)
     opened = context.new_page()
     trouble: list[str] = []
