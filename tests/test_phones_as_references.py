@@ -1,6 +1,7 @@
 """A shop that uses its customers' phones as references: tables and files keep its key, no screen or log shows it."""
 
 import csv
+import shutil
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -23,10 +24,18 @@ PHONES = ["90123456", "+22891234567", "22892345678", "CMD-93 45 67 89", "+228 94
 HIDDEN = ["******56", "******67", "******78", "CMD-******89", "******90"]
 
 
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("kept") / "data"
+
+
 @pytest.fixture
-def settings(tmp_path: Path) -> Settings:
-    """Each bill paid in part, so that every mart has it."""
+def settings(tmp_path: Path, kept: Path) -> Settings:
+    """Each bill paid in part, so that every mart has it: made for the first test, copied for the others."""
     made = load_settings(data_dir=tmp_path / "data")
+    if kept.exists():
+        shutil.copytree(kept, made.data_folder)
+        return made
     with open_warehouse(made) as warehouse:
         for number, phone in enumerate(PHONES):
             bill(warehouse, f"CP-{number}", "Partial", 400, merchant_reference=phone)
@@ -34,6 +43,7 @@ def settings(tmp_path: Path) -> Settings:
         for mart in all_marts():
             build_mart(warehouse, mart)
     publish(made)
+    shutil.copytree(made.data_folder, kept)
     return made
 
 

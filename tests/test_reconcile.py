@@ -2,6 +2,7 @@
 
 import csv
 import random
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -46,7 +47,7 @@ def settings(tmp_path: Path) -> Settings:
 
 
 @pytest.fixture
-def bills(settings: Settings) -> Callable[..., None]:
+def bills(settings: Settings, new_file: Path) -> Callable[..., None]:
     """Store bills: `bills(("CP-1", "A-1", "Paid", 1000, 1000), ...)`, further columns by name in a dict at the end."""
 
     def store(*rows: tuple[Any, ...]) -> None:
@@ -63,7 +64,8 @@ def bills(settings: Settings) -> Callable[..., None]:
                     f"insert into core.bills ({columns}) values ({marks})", list(values.values())
                 )
 
-    store()
+    settings.data_folder.mkdir(parents=True)
+    shutil.copyfile(new_file, settings.warehouse_path)
     return store
 
 

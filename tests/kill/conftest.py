@@ -1,5 +1,6 @@
 """A shop whose night is read by processes that die."""
 
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -19,12 +20,17 @@ def children(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Children]:
         yield nursery
 
 
+@pytest.fixture(scope="session")
+def read_before(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("read-before") / "data"
+
+
 class Night:
     """Jobs for one shop, and what must be true once one of them has run to its end."""
 
-    def __init__(self, simulator: SimulatorProcess, settings: Settings, children: Children) -> None:
+    def __init__(self, simulator: SimulatorProcess, settings: Settings, children: Children, read_before: Path) -> None:
         simulator.reset(days=2, bills_per_day=30, start="2026-03-02T10:00:00+00:00", frozen=True)
-        self.simulator, self.settings, self.children = simulator, settings, children
+        self.simulator, self.settings, self.children, self.read_before = simulator, settings, children, read_before
 
     def job(self, do: str, **options: Any) -> dict[str, Any]:
         names = ("username", "password", "client_id", "client_secret")
@@ -40,6 +46,14 @@ class Night:
 
     def run(self, do: str, **options: Any) -> dict[str, Any]:
         return self.children.run(self.job(do, **options))
+
+    def read_whole_list(self) -> None:
+        """The files after a first full refresh: done for one test, copied for the others, as it is the same for all."""
+        if self.read_before.exists():
+            shutil.copytree(self.read_before, self.settings.data_dir)
+            return
+        assert self.run("full_refresh")["outcome"] == "done"
+        shutil.copytree(self.settings.data_dir, self.read_before)
 
     def files(self) -> set[str]:
         folder: Path = self.settings.data_dir
@@ -73,5 +87,7 @@ class Night:
 
 
 @pytest.fixture
-def night(simulator: SimulatorProcess, make_settings: Callable[..., Settings], children: Children) -> Night:
-    return Night(simulator, make_settings(), children)
+def night(
+    simulator: SimulatorProcess, make_settings: Callable[..., Settings], children: Children, read_before: Path
+) -> Night:
+    return Night(simulator, make_settings(), children, read_before)

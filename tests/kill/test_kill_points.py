@@ -52,7 +52,7 @@ CASES = [(point, kind) for point in POINTS for kind in KINDS if (point, kind) no
 def test_killed_at(point, kind, night):
     moment, number = POINTS[point]
     if kind != "first walk":
-        assert night.run("full_refresh")["outcome"] == "done"
+        night.read_whole_list()
         night.change_much()
     do = "full_refresh" if kind == "first walk" else kind
     if number < 0:
@@ -73,7 +73,7 @@ def _how_many(night, do, moment):
 
 
 def wait_for(simulator, fault, alive=lambda: True):
-    """Until the simulator has done this to a request; between two looks a pause, as to ask all the time takes a core."""
+    """Until the simulator has done this to a request; with a pause between two looks: without one they take a core."""
     pause = Event()
     while not any(entry["fault"] == fault for entry in simulator.log()):
         assert alive()
@@ -106,7 +106,7 @@ def test_killed_again_and_again_at_each_commit_the_first_walk_ends_all_the_same(
 @pytest.mark.parametrize("repeats", [4, pytest.param(200, marks=pytest.mark.long)])
 def test_K9_killed_inside_a_commit(repeats, night):
     random = Random(9)
-    night.run("full_refresh")
+    night.read_whole_list()
     for _ in range(repeats):
         night.change_much()
         death = {"moment": "in commit", "number": random.randint(2, 6), "delay": random.uniform(0, 0.006)}
@@ -119,7 +119,7 @@ def test_K9_killed_inside_a_commit(repeats, night):
 @pytest.mark.parametrize("repeats", [4, pytest.param(200, marks=pytest.mark.long)])
 def test_K11_killed_during_a_checkpoint(repeats, night):
     random = Random(11)
-    night.run("full_refresh")
+    night.read_whole_list()
     night.run("publish")
     for _ in range(repeats):
         night.change_much()
@@ -135,7 +135,7 @@ def test_K11_killed_during_a_checkpoint(repeats, night):
 
 @pytest.mark.parametrize("moment", ["copying", "copy synced", "copy renamed"], ids=["K12", "K13", "K13 renamed"])
 def test_killed_while_publishing_the_copy_stays_whole(moment, night):
-    night.run("full_refresh")
+    night.read_whole_list()
     night.run("publish")
     before = digest(night.settings.published_path)
     night.change_much()
@@ -187,7 +187,7 @@ def test_K14_killed_after_each_statement_of_a_later_step(night, tmp_path):
     now = sorted(f.name for f in (sql_folder() / "core").glob("[0-9]*.sql"))
     later = _folder_with(tmp_path, *now)
     (later / "core" / "0999_next.sql").write_text(NEXT_STEP)
-    night.run("full_refresh")
+    night.read_whole_list()
     rows = query(night.settings.warehouse_path, "select count(*) as n from core.bills")[0]["n"]
     number = 0
     while True:
