@@ -47,6 +47,7 @@ while not ended.is_set():
         seen.add(tuple(state(connection)))
         reads += 1
     assert state(first) == kept
+    ended.wait(0.2)
 print(json.dumps({{"kept": kept, "seen": sorted(seen), "reads": reads}}), flush=True)
 """
 OPEN = """

@@ -17,6 +17,7 @@ from cashpay_pipeline.errors import UnavailableError
 from cashpay_pipeline.marts import all_marts, build_mart
 from cashpay_pipeline.settings import Settings
 from cashpay_pipeline.simulator.process import SimulatorProcess
+from cashpay_pipeline.sync import run_sync
 from cashpay_pipeline.warehouse import database, open_warehouse, read_published
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
@@ -188,7 +189,7 @@ def test_settings_that_do_not_fit_fail_the_step_with_their_names(
 def test_marts_are_not_built_on_bills_without_identity(
     settings: Settings, instance: dg.DagsterInstance, check: str, damage: str
 ) -> None:
-    run(settings, instance)
+    run_sync(settings)
     with open_warehouse(settings) as warehouse:
         warehouse.connection.execute(damage)
     result = run(settings, instance, "recheck_open_bills")
@@ -230,7 +231,7 @@ def test_one_mart_can_be_built_alone(settings: Settings, instance: dg.DagsterIns
 
 
 def test_one_check_can_be_run_alone(settings: Settings, instance: dg.DagsterInstance) -> None:
-    run(settings, instance)
+    run_sync(settings)
     key = dg.AssetCheckKey(dg.AssetKey(["core", "gateways"]), "gateways_key_unique")
     job = dg.define_asset_job("alone", selection=dg.AssetSelection.checks(key))
     alone = dg.Definitions.merge(build_defs(settings=settings), dg.Definitions(jobs=[job])).resolve_job_def("alone")

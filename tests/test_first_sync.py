@@ -42,7 +42,7 @@ def a_month(simulator: SimulatorProcess) -> SimulatorProcess:
 @pytest.mark.parametrize("envelope", ENVELOPES)
 def test_every_envelope_is_read_completely(envelope, make_settings, simulator):
     simulator.set(envelope=envelope)
-    first = check_two_syncs(make_settings(page_size=20), simulator)
+    first = check_two_syncs(make_settings(page_size=50), simulator)
     assert first.bills_new == len(simulator.truth()["bills"])
 
 
