@@ -4,7 +4,7 @@ PYTHON ?= python3
 PIP = .venv/bin/pip --disable-pip-version-check --quiet
 export DAGSTER_HOME ?= $(CURDIR)/.dagster
 
-.PHONY: setup sync ui test postgres chaos mutants matrix docs check lock clean bench
+.PHONY: setup sync ui test long postgres chaos mutants matrix docs check lock clean bench
 
 setup: .venv/ready
 
@@ -18,6 +18,10 @@ ui: .venv/ready
 
 test: .venv/ready-dev
 	.venv/bin/pytest --numprocesses auto --dist worksteal
+
+# What `make test` leaves out: the marker `long`.
+long: .venv/ready-dev
+	.venv/bin/pytest -m long --numprocesses auto --dist worksteal
 
 # Orders out of a PostgreSQL server. The extension comes from the package index, with the DuckDB that it is made for.
 postgres: .venv/ready-dev .matrix/postgres/ready

@@ -21,6 +21,7 @@ FLAGS = (
 )
 
 
+@pytest.mark.long
 def test_every_job_can_be_launched_and_ends_well(outside: Outside) -> None:
     """They are launched at once: the pool lets one write after the other."""
     jobs = {"refresh": "refresh", "full_refresh": "full_refresh", "recheck_open_bills": "recheck"}

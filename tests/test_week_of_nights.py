@@ -90,6 +90,7 @@ def week(simulator: SimulatorProcess, make_settings: Callable[..., Settings], tm
             yield Week(home, simulator, hook)
 
 
+@pytest.mark.long
 def test_a_week_of_nights(week: Week, simulator: SimulatorProcess) -> None:
     good = [("refresh", "complete", None)]
 
