@@ -20,8 +20,9 @@ FLAGS = (
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
 )
 
+pytestmark = pytest.mark.long  # whichever comes first waits ten seconds for the webserver, the daemon and their code
 
-@pytest.mark.long
+
 def test_every_job_can_be_launched_and_ends_well(outside: Outside) -> None:
     """They are launched at once: the pool lets one write after the other."""
     jobs = {"refresh": "refresh", "full_refresh": "full_refresh", "recheck_open_bills": "recheck"}
