@@ -1,7 +1,4 @@
-"""Fifty seeds on every change: ten in the suite, the others by `make long`. `make chaos SEEDS=1000` for many more.
-
-See play.py.
-"""
+"""Fifty seeds on every change; `make chaos SEEDS=1000` for the long run. See play.py."""
 
 from collections.abc import Iterator
 
@@ -25,9 +22,7 @@ def new_files_are_copies() -> None:
     """Not here: stories also die while a new file is made."""
 
 
-@pytest.mark.parametrize(
-    "seed", [*range(1, 11), *(pytest.param(seed, marks=pytest.mark.long) for seed in range(11, 51))]
-)
+@pytest.mark.parametrize("seed", range(1, 51))
 def test_whatever_happens_the_numbers_are_true(seed: int, player: Player):
     plan = make_plan(seed)
     if wrong := player.play(plan):
