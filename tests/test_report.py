@@ -510,7 +510,8 @@ def test_a_recheck_does_not_make_up_for_a_list_that_lacks_bills(settings: Settin
     assert careful() == ["The latest full refresh is incomplete: bills may be missing or out of date."]
     warehouse.connection.execute("update core.syncs set status = 'failed', complete = false where kind = 'recheck'")
     assert careful("fr") == [
-        "La dernière revérification est en échec : des factures peuvent manquer ou ne pas être à jour.",
+        "La dernière relecture des factures ouvertes est en échec : "
+        "des factures peuvent manquer ou ne pas être à jour.",
         "La dernière lecture complète est incomplète : des factures peuvent manquer ou ne pas être à jour.",
     ]
 

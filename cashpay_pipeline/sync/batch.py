@@ -274,8 +274,7 @@ class _Judgement(NamedTuple):
 
     def _goes_back_behind_the_details(self, before: Content | None, after: Content) -> bool:
         """The details had the last word, and the list now names less money: it may lag."""
-        known = self.known
-        if before is None or known is None or not (known.list_digest or "").startswith(OUTDATED):
+        if before is None or not self._is_corrected:
             return False
         return (after[0][RECEIVED] or 0) < (before[0][RECEIVED] or 0)
 
@@ -340,9 +339,20 @@ class _Judgement(NamedTuple):
         )
 
     def _content_told_at(self, money_told_at: datetime | None) -> datetime | None:
-        """When it was asked for, if the reading tells state and money and is believed; else None."""
+        """When it was asked for, if the reading tells state and money and is believed; else None.
+
+        A list that has not been corrected by the details is believed a state that says it all.
+        """
         reading = self.reading
-        return reading.asked_at if money_told_at == reading.asked_at and reading.tells_content else None
+        is_believed = money_told_at == reading.asked_at or (
+            reading.state not in changes.MOVING_STATES and not self._is_corrected
+        )
+        return reading.asked_at if is_believed and reading.tells_content else None
+
+    @property
+    def _is_corrected(self) -> bool:
+        """Whether the details had the last word."""
+        return self.known is not None and (self.known.list_digest or "").startswith(OUTDATED)
 
     @property
     def _known_until(self) -> datetime | None:

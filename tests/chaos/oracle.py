@@ -233,6 +233,8 @@ class Oracle:
                     yield f"I15 not clear: {text}"
                 if len(text.splitlines()) > 6:
                     yield f"I15 too long: {text}"
+                if "There is nothing to " in text and not self.path.exists():
+                    continue  # published or rebuilt before the first sync has made a file
                 if end["error_code"] in ("warehouse", "guard"):
                     yield f"I17 needs a hand: {text}"
 
