@@ -103,7 +103,7 @@ def test_killed_again_and_again_at_each_commit_the_first_walk_ends_all_the_same(
     night.check_heals()
 
 
-@pytest.mark.parametrize("repeats", [4, pytest.param(200, marks=pytest.mark.long)])
+@pytest.mark.parametrize("repeats", [4, pytest.param(200, marks=pytest.mark.repeats)])
 def test_K9_killed_inside_a_commit(repeats, night):
     random = Random(9)
     night.read_whole_list()
@@ -116,7 +116,7 @@ def test_K9_killed_inside_a_commit(repeats, night):
     night.check_heals(days_later=True)
 
 
-@pytest.mark.parametrize("repeats", [4, pytest.param(200, marks=pytest.mark.long)])
+@pytest.mark.parametrize("repeats", [4, pytest.param(200, marks=pytest.mark.repeats)])
 def test_K11_killed_during_a_checkpoint(repeats, night):
     random = Random(11)
     night.read_whole_list()
@@ -203,7 +203,7 @@ def test_K14_killed_after_each_statement_of_a_later_step(night, tmp_path):
     assert night.run("refresh", sql_folder=str(later))["outcome"] == "done"
 
 
-@pytest.mark.parametrize("repeats", [4, pytest.param(200, marks=pytest.mark.long)])
+@pytest.mark.parametrize("repeats", [4, pytest.param(200, marks=pytest.mark.repeats)])
 def test_K14_killed_at_any_moment_of_a_migration(repeats, night, tmp_path):
     random = Random(14)
     for _ in range(repeats):
