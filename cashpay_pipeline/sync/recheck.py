@@ -71,10 +71,11 @@ aged as (
         (epoch_us($now + interval 4 hours) - settled_us) / 86_400_000_000 as settled_days,
         (epoch_us(money_told_at + interval 4 hours) - settled_us) / 86_400_000_000 as settled_days_then,
         money_told_at is null as lacks_details,
+        missing_since is not null as is_missing,
         state in ('Canceled', 'Expired', 'Error') as is_given_up
     from core.bills
     where account = $account and due_at <= $now + interval 4 hours
-        -- one answer that CashPay does not know a bill can be a slip: for a week it stays due
+        -- one answer that CashPay does not know a bill can be a slip: for a week it stays due, each night if it is open
         and (missing_since is null or ($nightly and missing_since > $now - interval 168 hours))
 ),
 classed as (
@@ -88,7 +89,8 @@ classed as (
             when lacks_details then 'gateway or sum not known'
             when is_fresh then null
             when is_open and age_days < 1 / 24 then 'open, under 1 hour'
-            when is_open and age_days < 7 and ($nightly or unverified_days > 1) then 'open, under 7 days'
+            when is_open and (age_days < 7 or is_missing) and ($nightly or unverified_days > 1)
+                then 'open, under 7 days'
             when is_open and age_days < 90 and unverified_days > 7 then 'open, under 90 days'
             when is_open and unverified_days > 30 then 'open, older'
             when not is_open and (
