@@ -74,7 +74,21 @@ def test_a_sum_is_asked_for_however_many_bills_were_given_up_whose_details_tell_
     assert poor_shop.bills(*MONEY)[-1] == ("B", state, received, 1)
     asked = [r["path"] for r in poor_shop.simulator.log() if r["template"] == "/orders/{ref}"]
     assert (asked[0], len(asked)) == ("/orders/B", 1 + 20)
-    assert result.warnings == ["CashPay tells of some bills that were given up no sum, neither listed nor in detail."]
+    assert result.warnings == ["CashPay names no gateway or no sum for some bills, neither listed nor in detail."]
+
+
+def test_a_gateway_that_no_details_tell_costs_a_sample_and_an_open_bill_does_not_wait_for_it(poor_shop):
+    for n in range(25):
+        poor_shop.bill(f"A-{n:02}", amount=10_000, state="Paid")
+    poor_shop.bill("B", amount=10_000)
+    poor_shop.spoil(path="/orders/{ref}", delete=["gateway", "payments"])
+    poor_shop.sync("refresh")
+    poor_shop.simulator.clear_log()
+    poor_shop.bill("B", state="Partial", received_amount=2_000)
+    poor_shop.sync("refresh", request_budget=30)
+    assert poor_shop.bills(*MONEY)[-1] == ("B", "Partial", 2_000, 0)
+    asked = [r["path"] for r in poor_shop.simulator.log() if r["template"] == "/orders/{ref}"]
+    assert (asked[0], len(asked)) == ("/orders/B", 1 + 20)
 
 
 @pytest.mark.parametrize("state", ["Paid", "Excess", "Partial", "Canceled"])

@@ -23,7 +23,8 @@ from cashpay_pipeline.verdicts import MAX_TRIES
 from cashpay_pipeline.warehouse import store
 from cashpay_pipeline.warehouse.issues import resolve_issues
 
-LACKS_DETAILS = "given up, sum not known"
+LACKS_GATEWAY, LACKS_SUM = "paid, gateway not known", "given up, sum not known"
+"""Where the details of some do not tell it, those of others are not asked for: no money that counts is in question."""
 SET_ASIDE = "set aside"
 REFUSED, UNREADABLE = "details_refused", "details_unreadable"
 CHUNK = 100
@@ -36,12 +37,13 @@ GONE_SHARE, GONE_AT_LEAST = 0.05, 20
 AGE_CLASSES = (
     "open, under 1 hour",
     "open, under 7 days",
-    "gateway or sum not known",
+    "sum not known",
     SET_ASIDE,
     "open, under 90 days",
     "open, older",
     "settled",
-    LACKS_DETAILS,
+    LACKS_GATEWAY,
+    LACKS_SUM,
 )
 """What is asked first comes first."""
 
@@ -72,7 +74,9 @@ aged as (
         (epoch_us(money_told_at + interval 4 hours) - settled_us) / 86_400_000_000 as settled_days_then,
         money_told_at is null as lacks_details,
         missing_since is not null as is_missing,
-        state in ('Canceled', 'Expired', 'Error') as is_given_up
+        state in ('Canceled', 'Expired', 'Error') as is_given_up,
+        state = 'Paid' and received_amount = amount and coalesce(gateway_reference, gateway_name) is null
+            as lacks_gateway_only
     from core.bills
     where account = $account and due_at <= $now + interval 4 hours
         -- one answer that CashPay does not know a bill can be a slip: for a week it stays due, each night if it is open
@@ -86,7 +90,8 @@ classed as (
         list_tells_money,
         case
             when lacks_details and is_given_up then 'given up, sum not known'
-            when lacks_details then 'gateway or sum not known'
+            when lacks_details and lacks_gateway_only then 'paid, gateway not known'
+            when lacks_details then 'sum not known'
             when is_fresh then null
             when is_open and age_days < 1 / 24 then 'open, under 1 hour'
             when is_open and (age_days < 7 or is_missing) and ($nightly or unverified_days > 1)
@@ -198,8 +203,10 @@ def recheck_due_bills(session: Session, limit: int | None = None) -> None:
     )
     fresh = [d for d in allowed if not d["is_unread"]]
     unread = [d["order_reference"] for d in allowed if d["is_unread"]][:TRIED_AGAIN]
-    read_details(session, [d["order_reference"] for d in fresh if d["age_class"] != LACKS_DETAILS])
-    _complete(session, [d["order_reference"] for d in fresh if d["age_class"] == LACKS_DETAILS])
+    sampled = (LACKS_GATEWAY, LACKS_SUM)
+    read_details(session, [d["order_reference"] for d in fresh if d["age_class"] not in sampled])
+    for age_class in sampled:
+        _complete(session, [d["order_reference"] for d in fresh if d["age_class"] == age_class])
     read_details(session, unread, tries=TRIES_MORE)
     if count > len(fresh) + len(unread):
         left_over = count - len(fresh) - len(unread)
@@ -342,21 +349,22 @@ def _read_crowded_pages(session: Session, due: int) -> bool:
 
 
 def _complete(session: Session, references: Sequence[str]) -> None:
-    """Ask what bills that were given up had received before; no further if the details do not tell either."""
+    """Ask the details of bills for what the list does not tell; no further if some do not tell either."""
     if not references:
         return
     sample, rest = references[:TRIED_FOR_MORE], references[TRIED_FOR_MORE:]
     read_details(session, sample)
     told = session.value(
         "select count(*) from core.bills where account = ? and list_contains(?, order_reference) "
-        "and received_amount is not null",
+        "and received_amount is not null "
+        "and (state != 'Paid' or coalesce(gateway_reference, gateway_name) is not null)",
         session.account,
         list(sample),
     )
     if told:
         read_details(session, rest)
     else:
-        session.record.warn("CashPay tells of some bills that were given up no sum, neither listed nor in detail.")
+        session.record.warn("CashPay names no gateway or no sum for some bills, neither listed nor in detail.")
 
 
 def _details(session: Session, reference: str, tries: int) -> tuple[str, Any, datetime, datetime]:

@@ -17,7 +17,8 @@ from cashpay_pipeline.warehouse.issues import resolve_unseen_issues
 FUTURE_TOLERATED = timedelta(minutes=5)
 EARLIEST_SANE = datetime(2000, 1, 1, tzinfo=UTC)
 RESUME_WITHIN = timedelta(days=14)
-WHOLE_LIST_EVERY = timedelta(days=7)
+WHOLE_LIST_EVERY = timedelta(days=6, hours=20)
+"""Weekly, also where a night begins some hours earlier than that of the week before."""
 
 
 def read_gateways(session: Session) -> None:
