@@ -28,24 +28,30 @@ class Redactor:
     def __init__(self, secrets: Iterable[str] = ()) -> None:
         self._lock = Lock()
         self._forms: set[str] = set()
-        self._pattern = re.compile("(?!)")
+        self._pattern: re.Pattern[str] | None = None
         self.learn(secrets)
 
     def learn(self, secrets: Iterable[str]) -> None:
         """Mask these values too from now on: a new token, a rotated key."""
         with self._lock:
             self._forms |= {form for secret in secrets if secret for form in _forms(secret)}
-            if self._forms:
-                # Longest first: a secret that is part of another one must not leave the rest standing (S7).
-                longest_first = sorted(self._forms, key=len, reverse=True)
-                self._pattern = re.compile("|".join(map(_expression, longest_first)), re.IGNORECASE)
+            self._pattern = None
 
     def clean(self, text: str, limit: int = LONGEST_TEXT) -> str:
         """The text, masked, on one line, of at most `limit` characters. Masked before it is cut."""
-        masked = _PRIVATE.sub(MASK, self._pattern.sub(MASK, text[: 50 * LONGEST_TEXT]))
+        masked = _PRIVATE.sub(MASK, self._known().sub(MASK, text[: 50 * LONGEST_TEXT]))
         shown = "".join(c if c.isprintable() else " " for c in masked)
         shown = " ".join(shown.split())
         return shown if len(shown) <= limit else shown[:limit] + "…"
+
+    def _known(self) -> re.Pattern[str]:
+        """Every form of every secret; made when it is first needed, for most logins are followed by no text to mask."""
+        with self._lock:
+            if self._pattern is None:
+                # Longest first: a secret that is part of another one must not leave the rest standing (S7).
+                longest_first = sorted(self._forms, key=len, reverse=True)
+                self._pattern = re.compile("|".join(map(_expression, longest_first)) or "(?!)", re.IGNORECASE)
+            return self._pattern
 
 
 def _expression(form: str) -> str:
