@@ -7,7 +7,7 @@ the bill of each class that has waited longest was last read.
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from math import ceil
+from math import ceil, inf
 from typing import Any
 
 from cashpay_pipeline.settings import Settings
@@ -86,9 +86,13 @@ def coverage(rows: Rows, settings: Settings, now: datetime) -> Coverage:
     classes = []
     for name, nights in NIGHTS.items():
         bills = found.get(name, {"bills": 0})["bills"]
-        wanted = (pages if name == "settled" else bills) / nights
-        needed = nights if wanted <= left else ceil(nights * wanted / left) if left >= 1 else None
-        promised = None if needed is None else timedelta(days=needed)
+        wanted = bills / nights
+        needed: float = nights
+        if name == "settled":  # a week after the last walk through the whole list the next one begins
+            needed += ceil(pages / left) - 1 if left >= 1 else inf
+        elif wanted > left:
+            needed = ceil(nights * wanted / left) if left >= 1 else inf
+        promised = None if needed == inf else timedelta(days=needed)
         left = max(0.0, left - wanted)
         classes.append(AgeClass(name, bills, promised, found.get(name, {"oldest": None})["oldest"]))
     return Coverage(classes, pages, pages / settings.requests_per_second)

@@ -54,7 +54,8 @@ def test_a_small_budget_stretches_the_oldest_first():
 
 
 @pytest.mark.parametrize(
-    ("budget", "promised"), [(22, [1, 7, None, None]), (23, [1, 7, 30, 7]), (10, [3, 7, None, None])]
+    ("budget", "promised"),
+    [(22, [1, 7, None, None]), (24, [1, 7, 30, 9]), (30, [1, 7, 30, 7]), (10, [3, 7, None, None])],
 )
 def test_no_bound_is_shorter_than_the_rule(budget, promised):
     found = of({"open, under 7 days": 22, "open, older": 5}, request_budget=budget)
