@@ -81,6 +81,7 @@ def test_a_restored_backup_goes_on_where_it_was(settings: Settings, simulator: S
     assert bills(settings) == later > kept
 
 
+@pytest.mark.long
 def test_R12_a_restore_killed_anywhere_is_not_begun_or_can_be_done_again(
     settings: Settings, simulator: SimulatorProcess
 ) -> None:

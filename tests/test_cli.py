@@ -120,6 +120,7 @@ def test_sync_sums_up_each_gateway_whose_name_is_not_told(settings: Settings) ->
     ]
 
 
+@pytest.mark.long
 def test_sync_chooses_the_job(environment: Settings, simulator: SimulatorProcess, tmp_path: Path) -> None:
     for arguments in ([], ["--full"], ["--recheck", "--limit", "5"]):
         simulator.advance(minutes=1)  # its time stands still, and a run ends later than the one before it

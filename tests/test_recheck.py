@@ -73,7 +73,7 @@ A_NIGHT_LATER = pytest.mark.parametrize(
 @A_NIGHT_LATER
 @pytest.mark.parametrize(
     ("days_old", "nights_until_asked"),
-    [(5, 1), (20, 7), (100, 30)],
+    [(5, 1), (20, 7), pytest.param(100, 30, marks=pytest.mark.long)],
     ids=["under 7 days: each night", "under 90 days: weekly", "older: monthly"],
 )
 def test_open_bills_are_asked_for_by_age(days_old, nights_until_asked, a_night_later, sync, quiet_shop):
@@ -87,6 +87,7 @@ def test_open_bills_are_asked_for_by_age(days_old, nights_until_asked, a_night_l
     assert asked == [nights_until_asked]
 
 
+@pytest.mark.long
 @A_NIGHT_LATER
 def test_settled_bills_are_read_once_more_after_1_7_and_30_days(a_night_later, sync, quiet_shop):
     plant(quiet_shop, "SETTLED", days_old=30)
@@ -502,6 +503,7 @@ def test_a_poor_list_is_completed_by_details(settings, sync, quiet_shop):
     assert details_asked(quiet_shop) == Counter()
 
 
+@pytest.mark.long
 def test_P18_a_list_too_long_for_one_night_is_read_a_part_each_night(make_settings, quiet_shop):
     """A change that no re-check looks for is found by the rolling walk, which each run takes up where it stopped."""
     settings = make_settings(page_size=2, request_budget=25)
@@ -529,6 +531,7 @@ def test_P18_a_list_too_long_for_one_night_is_read_a_part_each_night(make_settin
     assert parts >= 2
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("contract", "size", "budget"),
     [({"total": "missing"}, 2, 25), ({"order": "random"}, 5, 15)],

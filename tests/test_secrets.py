@@ -187,6 +187,7 @@ def test_S2_S3_S6_S9_S10_no_file_output_log_or_error_holds_a_secret_or_a_custome
     assert leaks([*texts_of(tmp_path), *((name, text.encode()) for name, text in shown)]) == set()
 
 
+@pytest.mark.long
 def test_S1_S2_S4_S5_S10_dagsters_memory_and_output_hold_no_secret_and_no_customer(
     settings_for, shop, tmp_path, monkeypatch, caplog, capfd
 ):

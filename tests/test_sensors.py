@@ -66,6 +66,7 @@ def test_after_three_refusals_the_schedules_pause_and_say_so_until_a_login_is_go
     assert home.sense("alerts") == "0 new causes told, 0 told before still hold."
 
 
+@pytest.mark.long
 def test_a_second_try_only_after_an_outage(home: Home, simulator: SimulatorProcess) -> None:
     assert home.run("refresh").success
     assert home.tick("second_try") == (False, "The last sync needs no second try.")
@@ -79,6 +80,7 @@ def test_a_second_try_only_after_an_outage(home: Home, simulator: SimulatorProce
     assert not home.tick("second_try")[0]
 
 
+@pytest.mark.long
 def test_a_red_check_is_told_once_although_an_outage_hides_it_for_a_night(
     home: Home, hook: Webhook, simulator: SimulatorProcess
 ) -> None:
