@@ -34,6 +34,8 @@ _NO_DIGIT = re.compile(r"\D")
 _JOINT = re.compile(r"[\s_.\-]")
 _MASKED = re.compile(r"\*{3}(?:\*{3}\d\d)?")
 _CLIENT_KEY = re.compile(r"[0-9a-f]{32}")
+_MANY_DIGITS = re.compile(r"\d[\d\s.\-]{6,}\d")
+"""What every phone in a text has; most texts do not, and this is told quickly."""
 _PHONE_IN_TEXT = re.compile(
     r"\+\d[\d\s.\-]{6,18}\d|(?<!\d)(?:(?:00[\s.\-]?)?228[\s.\-]?)?"
     r"(?:\d{2}(?:[\s.\-]?\d{2}){3}|(?:2[2-7]|[79]\d)(?:[\s.\-]?\d){6})(?!\d)"
@@ -111,6 +113,8 @@ class Masker:
             return self._hide(value, field)
         if field in FREE_TEXT_FIELDS:
             text = str(value)
+            if not _MANY_DIGITS.search(text):
+                return value
             hidden = _PHONE_IN_TEXT.sub(lambda found: self._hide(found.group(), "phone"), text)
             return value if hidden == text else hidden
         return value
