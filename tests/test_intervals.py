@@ -46,15 +46,20 @@ def paid_in_the_afternoon(shop, **fields):
     return moment
 
 
+def check_last_change(shop, amount, moment):
+    """What was received is right, and the moment lies in the interval that is told."""
+    ((received, after, before),) = shop.rows(LAST_CHANGE)
+    assert received == amount
+    assert after <= moment <= before
+
+
 @pytest.mark.parametrize("unfilled", [{"received_amount": 0}, {"received_amount": "0.00", "payments": []}], ids=repr)
 def test_a_row_of_the_list_that_never_fills_in_sums_does_not_tell_how_old_the_money_is(unfilled, shop):
     shop.spoil("A", path="/orders", set=unfilled, delete=[field for field in SILENT if field not in unfilled])
     shop.bill("A", amount=10_000, state="Partial", received_amount=3_000)
     shop.sync("refresh")
     moment = paid_in_the_afternoon(shop, state="Partial", received_amount=7_000)
-    ((received, after, before),) = shop.rows(LAST_CHANGE)
-    assert received == 7_000
-    assert after <= moment <= before
+    check_last_change(shop, 7_000, moment)
     assert net_by_day(shop) == [("2026-03-02", 7_000)]
 
 
@@ -68,9 +73,7 @@ def test_details_that_name_no_sum_do_not_tell_how_old_the_money_is(shop):
     shop.simulator.advance(hours=22)
     shop.sync("recheck")
     shop.sync("full_refresh")
-    ((received, after, before),) = shop.rows(LAST_CHANGE)
-    assert received == 7_000
-    assert after <= moment <= before
+    check_last_change(shop, 7_000, moment)
 
 
 def test_a_row_that_is_the_same_as_one_before_does_not_tell_how_old_its_money_is(shop):
@@ -81,9 +84,7 @@ def test_a_row_that_is_the_same_as_one_before_does_not_tell_how_old_its_money_is
     shop.simulator.advance(hours=25)
     shop.sync("recheck")
     moment = paid_in_the_afternoon(shop, received_amount=12_000)
-    ((received, after, before),) = shop.rows(LAST_CHANGE)
-    assert received == 12_000
-    assert after <= moment <= before
+    check_last_change(shop, 12_000, moment)
 
 
 @pytest.mark.parametrize(

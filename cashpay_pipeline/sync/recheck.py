@@ -89,8 +89,8 @@ classed as (
         money_told_at,
         list_tells_money,
         case
-            when lacks_details and is_given_up then 'given up, sum not known'
-            when lacks_details and lacks_gateway_only then 'paid, gateway not known'
+            when lacks_details and is_given_up then '{LACKS_SUM}'
+            when lacks_details and lacks_gateway_only then '{LACKS_GATEWAY}'
             when lacks_details then 'sum not known'
             when is_fresh then null
             when is_open and age_days < 1 / 24 then 'open, under 1 hour'
@@ -107,7 +107,7 @@ classed as (
     from aged
     where order_reference not in (select order_reference from damaged)
     union all
-    select order_reference, null, tried_at, false, 'set aside' from damaged
+    select order_reference, null, tried_at, false, '{SET_ASIDE}' from damaged
 )
 select order_reference, created_at, money_told_at, list_tells_money, age_class from classed where age_class is not null
 """  # noqa: S608 - expressions of ours

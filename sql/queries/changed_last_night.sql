@@ -1,8 +1,8 @@
 -- en: What changed last night?
 -- fr: Qu'est-ce qui a changé la nuit dernière ?
 -- What the newest sync of each account that is not a re-check found: bills by their state before (empty for new ones)
--- and now, and how much more has come in for them (empty where CashPay has not told). Drop the sums and the group by to
--- see the bills.
+-- and now, and how much more has come in for them (empty where CashPay has not told). The bills themselves:
+-- bills_changed_last_night.sql.
 with
 
 newest as (
