@@ -21,7 +21,7 @@ test: .venv/ready-dev
 
 # What `make test` leaves out: the marker `long`.
 long: .venv/ready-dev
-	.venv/bin/pytest -m long --numprocesses auto --dist worksteal
+	.venv/bin/pytest -m "long and not repeats" --numprocesses auto --dist worksteal
 
 # Orders out of a PostgreSQL server. The extension comes from the package index, with the DuckDB that it is made for.
 postgres: .venv/ready-dev .matrix/postgres/ready

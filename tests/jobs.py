@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-import duckdb
 from killing import Death, Killed, Watch, watched
+from truth import reading
 
 from cashpay_pipeline.errors import CashpayError
 from cashpay_pipeline.settings import load_settings
@@ -99,7 +99,7 @@ def _do(what: str, settings: Any, clock: QuickClock, watch: Watch) -> dict[str, 
 def digest(path: Path) -> str:
     """A fingerprint of every row of a file, and proof that all of it can be read."""
     content = hashlib.sha256()
-    with duckdb.connect(str(path), read_only=True) as connection:
+    with reading(path) as connection:
         for table in TABLES:
             for row in connection.execute(f"select * from core.{table} order by all").fetchall():
                 content.update(repr(row).encode())

@@ -966,10 +966,10 @@ def said_and_peak_megabytes(settings: Settings, path: Path) -> tuple[str, int]:
     return said, int(peak)
 
 
-SIZES = pytest.mark.parametrize("megabytes", [8, pytest.param(100, marks=pytest.mark.long)])
+LARGE = pytest.param(100, marks=pytest.mark.long)
 
 
-@SIZES
+@pytest.mark.parametrize("megabytes", [1, LARGE])
 @pytest.mark.parametrize(
     ("last", "message"),
     [
@@ -993,7 +993,7 @@ def test_one_bad_line_at_the_end_of_many_orders(
     assert not list(settings.data_folder.glob(".cashpay*"))
 
 
-@SIZES
+@pytest.mark.parametrize("megabytes", [8, LARGE])
 def test_many_orders_in_bounded_memory(bills: Bills, settings: Settings, tmp_path: Path, megabytes: int) -> None:
     bills(("CP-1", "000000001", "Paid", 101, 101))
     path = tmp_path / "orders.csv"

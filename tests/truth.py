@@ -2,7 +2,10 @@
 
 import hashlib
 import hmac
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -54,11 +57,30 @@ def expected_payments(bill: dict[str, Any]) -> list[tuple[Any, ...]]:
 
 def query(path: Path, sql: str, *parameters: Any) -> list[dict[str, Any]]:
     """Rows of a query on a DuckDB file."""
-    with duckdb.connect(str(path), read_only=True) as connection:
-        connection.execute("set TimeZone = 'UTC'")
+    with reading(path) as connection:
         result = connection.execute(sql, list(parameters))
         names = [c[0] for c in result.description]
         return [dict(zip(names, row, strict=True)) for row in result.fetchall()]
+
+
+@cache
+def _duckdb() -> duckdb.DuckDBPyConnection:
+    connection = duckdb.connect()
+    connection.execute("set TimeZone = 'UTC'")
+    return connection
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    """The file, open for reading; attached to one DuckDB that stays, which takes a quarter of the time of a new one."""
+    connection = _duckdb()
+    connection.execute(f"attach '{path}' as file (read_only)")
+    try:
+        connection.execute("use file")
+        yield connection
+    finally:
+        connection.execute("use memory")
+        connection.execute("detach file")
 
 
 def assert_warehouse_equals_truth(data_dir: Path, truth: dict[str, Any], *, without: tuple[str, ...] = ()) -> None:

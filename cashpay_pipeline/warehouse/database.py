@@ -191,7 +191,7 @@ def _half_backup(path: Path) -> Path:
 
 
 def _open(path: Path) -> duckdb.DuckDBPyConnection:
-    """Open the file at this version's step. A new one appears whole or not at all: DuckDB cannot open half of one."""
+    """Open the file at this version's step."""
     if restored_path(path).exists():
         raise WarehouseError(
             "A restore was stopped half-way.",
@@ -208,9 +208,14 @@ def _open(path: Path) -> duckdb.DuckDBPyConnection:
             where=str(wal_path(path)),
             next_step="Put warehouse.duckdb back beside it, or move the .wal elsewhere to begin anew.",
         )
+    _make_new(path)
+    return _connect(path)
+
+
+def _make_new(path: Path) -> None:
+    """Make a file that appears whole or not at all: DuckDB cannot open half of one."""
     _open_migrated(fresh_path(path)).close()
     fresh_path(path).replace(path)
-    return _connect(path)
 
 
 def _open_migrated(path: Path) -> duckdb.DuckDBPyConnection:

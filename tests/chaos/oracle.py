@@ -12,9 +12,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import duckdb
 from plan import CANARY, ODD_STATE, Plan
-from truth import expected_bill, expected_payments
+from truth import expected_bill, expected_payments, reading
 
 from cashpay_pipeline.simulator.credentials import DEMO_CREDENTIALS
 
@@ -71,8 +70,7 @@ class Oracle:
     def read(self) -> None:
         """Take every row into plain dictionaries."""
         self.tables = {}
-        with duckdb.connect(str(self.path), read_only=True) as connection:
-            connection.execute("set TimeZone = 'UTC'")
+        with reading(self.path) as connection:
             for table in TABLES:
                 result = connection.execute(f"select * from core.{table} order by rowid")
                 names = [c[0] for c in result.description]

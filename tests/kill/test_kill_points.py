@@ -42,12 +42,11 @@ NEVER = {
 }
 
 
-CASES = [(point, kind) for point in POINTS for kind in KINDS if (point, kind) not in NEVER]
+pytestmark = pytest.mark.long  # the suite has processes that die in `tests/chaos`
 
 
 @pytest.mark.parametrize(
-    ("point", "kind"),
-    [pytest.param(*c, marks=[pytest.mark.long] if c[1] in ("recheck", "full_refresh") else []) for c in CASES],
+    ("point", "kind"), [(point, kind) for point in POINTS for kind in KINDS if (point, kind) not in NEVER]
 )
 def test_killed_at(point, kind, night):
     moment, number = POINTS[point]
@@ -90,7 +89,6 @@ def test_K3_killed_while_a_body_is_half_read(night):
     night.check_heals()
 
 
-@pytest.mark.long
 def test_killed_again_and_again_at_each_commit_the_first_walk_ends_all_the_same(night):
     """Each run is killed at its next commit; what was stored before is not asked for again."""
     night.run("recheck")  # makes the file: its migrations are killed in a test of their own
