@@ -34,11 +34,16 @@ from core.bills
 where account = ?
 group by all order by bills desc, state
 """
-_LAST_SYNC = """
+_LAST_SYNCS = """
 select * from core.syncs
 where account = ? and status != 'running'
-order by coalesce(finished_at, heartbeat_at) desc, rowid desc limit 1
+qualify row_number() over (order by coalesce(finished_at, heartbeat_at) desc, rowid desc) = 1
+    or (kind != 'recheck' and row_number() over (
+        partition by kind = 'recheck' order by coalesce(finished_at, heartbeat_at) desc, rowid desc
+    ) = 1)
+order by coalesce(finished_at, heartbeat_at) desc, rowid desc
 """
+"""The newest and, if that was a re-check, which makes up for no bill of the list, the newest that reads the list."""
 _SYNC_OF_RUN = "select * from core.syncs where dagster_run_id = ?"
 _EXAMPLE = (
     'cashpay sql "select received_date, gateway_name, net_amount from marts.daily_collections order by 1 desc limit 10"'
@@ -93,12 +98,12 @@ def _unpublished(settings: Settings, run_id: str) -> Iterator[str]:
         return
     yield "Nothing of this run is published." + "".join(
         f" The last sync that is: {_ended(sync, datetime.now(UTC))}."
-        for sync in _published(settings)(_LAST_SYNC, [settings.account])
+        for sync in _published(settings)(_LAST_SYNCS, [settings.account])[:1]
     )
 
 
 def report_status(settings: Settings, say: Callable[[str], None]) -> bool:
-    """Say how fresh and how complete the data is; whether the last sync read everything.
+    """Say how fresh and how complete the data is; whether the last syncs read everything.
 
     From the working file; from the published copy where that is not free.
 
@@ -125,21 +130,23 @@ def report_status(settings: Settings, say: Callable[[str], None]) -> bool:
 
 
 def _report(settings: Settings, rows: Rows, say: Callable[[str], None]) -> bool:
-    last = next(iter(rows(_LAST_SYNC, [settings.account])), None)
+    last = rows(_LAST_SYNCS, [settings.account])
     for line in _status(settings, rows, last):
         say(line)
-    if last and last["complete"]:
-        return True
-    say(f"Next: {next_step_of(last['error_code'])}" if last else "Next: Run `cashpay sync`.")
-    return False
+    steps = [next_step_of(sync["error_code"]) for sync in last if not sync["complete"]]
+    for step in dict.fromkeys(steps if last else ["Run `cashpay sync`."]):
+        say(f"Next: {step}")
+    return bool(last) and not steps
 
 
-def _status(settings: Settings, rows: Rows, last: dict[str, Any] | None) -> Iterator[str]:
+def _status(settings: Settings, rows: Rows, last: Sequence[dict[str, Any]]) -> Iterator[str]:
     now = datetime.now(UTC)
-    yield f"Last sync: {_ended(last, now) if last else 'none'}"
-    if last:
-        for warning in last["warnings"]:
-            yield f"{'Note' if last['complete'] else 'Reason'}: {warning}"
+    if not last:
+        yield "Last sync: none"
+    for title, sync in zip(("Last sync", "Last reading of the list"), last, strict=False):
+        yield f"{title}: {_ended(sync, now)}"
+        for warning in sync["warnings"]:
+            yield f"{'Note' if sync['complete'] else 'Reason'}: {warning}"
     for complete in rows(LAST_COMPLETE, [settings.account]):
         yield f"Last complete reading of the list: {_ago(now, complete['at'])}"
     if settings.published_path.exists():

@@ -330,6 +330,26 @@ def test_status_after_a_sync_that_is_incomplete_exits_1(environment: Settings, s
     assert "\nReason: " in result.stdout and "\nNext: Run `cashpay sync` again later" in result.stdout
 
 
+def test_status_after_a_recheck_tells_of_the_list_that_it_does_not_make_up_for(
+    environment: Settings, simulator: SimulatorProcess
+) -> None:
+    simulator.set(total="high")
+    run_sync(environment, kind="full_refresh")
+    simulator.advance(minutes=1)
+    assert run_sync(environment, kind="recheck").status == "complete"
+    result = cashpay("status")
+    assert result.exit_code == 1
+    assert "Last sync: recheck, complete, ended" in result.stdout
+    assert "\nLast reading of the list: full_refresh, incomplete, ended" in result.stdout
+    assert "\nReason: " in result.stdout and result.stdout.count("\nNext: ") == 1
+    simulator.set(total="right")
+    simulator.advance(minutes=1)
+    assert run_sync(environment, kind="full_refresh").complete
+    simulator.advance(minutes=1)
+    run_sync(environment, kind="recheck")
+    assert cashpay("status").exit_code == 0
+
+
 def test_status_writes_amounts_in_the_currency_itself(environment: Settings) -> None:
     with open_warehouse(environment) as warehouse:
         bill(warehouse, "CP-1", "Paid", 1234505, currency="EUR")

@@ -500,8 +500,16 @@ def test_a_recheck_does_not_make_up_for_a_list_that_lacks_bills(settings: Settin
         moment = SYNCED_AT + timedelta(hours=hours)
         sync(
             warehouse, sync_id=kind, kind=kind, started_at=moment, finished_at=moment, status=status,
-            complete=status == "complete",
+            complete=status == "complete", warnings=[f"A note of the {kind}."],
         )  # fmt: skip
+    text = " ".join(made(settings, warehouse).text.split())
+    for sentence in (
+        "re-check, complete, ended",
+        "full refresh, incomplete, ended",
+        "A note of the recheck. A note of the full_refresh.",
+    ):
+        assert sentence in text, sentence
+    assert "A note of the refresh" not in text
 
     def careful(language: str = "en") -> list[str]:
         html = made_html(settings, warehouse, language)

@@ -27,7 +27,9 @@ _LATEST = """
 select kind, status, started_at, coalesce(finished_at, heartbeat_at) as ended_at, warnings
 from core.syncs
 where account = ? and status != 'running'
-order by ended_at desc, rowid desc limit 1
+qualify row_number() over (order by ended_at desc, rowid desc) = 1
+    or (kind != 'recheck' and row_number() over (partition by kind = 'recheck' order by ended_at desc, rowid desc) = 1)
+order by ended_at desc, rowid desc
 """
 _INCOMPLETE = "select kind, status from ({check}) where account = ? order by started_at desc"
 _BILLS = """
@@ -82,6 +84,7 @@ class Facts:
     """What the published copy says of one account.
 
     Attributes:
+        latest: the newest sync, after it, if it was a re-check, the newest that reads the list.
         incomplete: the newest syncs that lack something, as the check last_sync_complete finds them.
         last_day: the last whole day in Africa/Lome that a sync has seen; none when there was no sync.
         collections: all rows of `marts.daily_collections`, whatever their age.
@@ -90,7 +93,7 @@ class Facts:
     environment: str | None
     full_walk_finished_at: datetime | None
     last_complete: Row | None
-    latest: Row | None
+    latest: list[Row]
     incomplete: list[Row]
     last_day: date | None
     bills: Row
@@ -113,8 +116,8 @@ def read_facts(settings: Settings) -> Facts:
     _, last_sync_complete = read_sql(sql_folder() / "checks" / "last_sync_complete.sql")
     with open_published(settings) as query:
         known = _first(query, _ACCOUNT, account) or {}
-        last_complete, latest = _first(query, _LAST_COMPLETE, account), _first(query, _LATEST, account)
-        seen = last_complete or latest
+        last_complete, latest = _first(query, _LAST_COMPLETE, account), _rows(query, _LATEST, account)
+        seen = last_complete or next(iter(latest), None)
         last_day = _day_before(seen["started_at"]) if seen else None
         has_marts = set(MARTS) <= {row["table_name"] for row in _rows(query, _MARTS)}
         (bills,) = _rows(query, _BILLS, account)
