@@ -7,6 +7,7 @@ is imported inside the commands, so that `--help` is instant.
 import sys
 from datetime import datetime
 from enum import Enum
+from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -46,6 +47,9 @@ class _Commands(TyperGroup):
         except CashpayError as error:
             complain(error)
             raise typer.Exit(2 if isinstance(error, (SettingsError, QueryError)) else 1) from None
+        except KeyboardInterrupt:
+            complain("Interrupted. Nothing that was stored is lost.")
+            raise typer.Exit(130) from None
 
 
 app = typer.Typer(
@@ -74,19 +78,20 @@ def _cashpay(
 
 
 @app.command()
-def check() -> None:
+def check(
+    alert: Annotated[bool, typer.Option("--alert", help="Send a trial alert first, by every way that is set.")] = False,
+) -> None:
     """Can CashPay be reached, is the login good, does the list look as expected? Stores nothing."""
     from cashpay_pipeline.demo import DEMO_NOTICE, with_demo
-    from cashpay_pipeline.diagnosis import diagnose
+    from cashpay_pipeline.diagnosis import diagnose, trial_alert
 
     settings = load_settings()
     if not settings.has_credentials:
         say(DEMO_NOTICE)
     all_well = True
     with with_demo(settings) as reachable:
-        for finding in diagnose(
-            reachable, on_wait=lambda seconds, reason: complain(f"Waiting {seconds:.0f} s: {reason}")
-        ):
+        findings = diagnose(reachable, on_wait=lambda seconds, reason: complain(f"Waiting {seconds:.0f} s: {reason}"))
+        for finding in chain([trial_alert(settings)] if alert else [], findings):
             say(f"{'ok     ' if finding.ok else 'PROBLEM'}  {finding.text}")
             all_well = all_well and finding.ok
     raise typer.Exit(0 if all_well else 1)

@@ -13,9 +13,11 @@ from datetime import timedelta
 from importlib.metadata import version
 from pathlib import Path
 
+from cashpay_pipeline import alerts
 from cashpay_pipeline.client import CashpayClient
 from cashpay_pipeline.clock import Clock
 from cashpay_pipeline.errors import (
+    AlertError,
     CashpayError,
     CredentialsRejectedError,
     RateLimitedError,
@@ -68,6 +70,21 @@ def diagnose(
                 said.add(str(error))
                 if isinstance(error, ENDS_IT):
                     return
+
+
+def trial_alert(settings: Settings) -> Finding:
+    """Send an alert that says that it is a trial: who waits for the first real one learns too late that none comes."""
+    if not alerts.has_channel(settings):
+        return Finding(False, f"Alerts: nobody is told; {alerts.NO_CHANNEL}")
+    try:
+        problems = alerts.send(
+            settings, f"CashPay {settings.account}: a trial", "A trial by `cashpay check --alert`: nothing is wrong."
+        )
+    except AlertError as error:
+        return Finding(False, str(error))
+    if problems:
+        return Finding(False, f"Alerts: a trial was not sent everywhere ({'; '.join(problems)}).")
+    return Finding(True, "Alerts: a trial was sent; look whether it has come.")
 
 
 def _next_step(settings: Settings, error: CashpayError) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
@@ -16,10 +16,25 @@ from pydantic_settings import BaseSettings, DotEnvSettingsSource, EnvSettingsSou
 from cashpay_pipeline.clock import BUSINESS_TIMEZONE
 from cashpay_pipeline.errors import SettingsError
 
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
+
 OAUTH2_FIELDS = ("username", "password", "client_id", "client_secret")
 CASHPAY_AUTH_FIELDS = ("login", "api_key", "api_reference")
 KUBERNETES = re.compile(r"_(SERVICE_HOST|SERVICE_PORT|PORT)(_\w+)?$")
 """Ends of the names of variables that Kubernetes itself makes for each service, `cashpay` for example."""
+IN_WORDS = {
+    "int_parsing": "must be a whole number",
+    "int_from_float": "must be a whole number",
+    "float_parsing": "must be a number",
+    "greater_than": "must be more than {gt}",
+    "greater_than_equal": "must be {ge} or more",
+    "less_than_equal": "must be {le} or less",
+    "literal_error": "must be {expected}",
+    "string_pattern_mismatch": "may have letters, digits, points, hyphens and underlines only",
+    "string_too_long": "may have {max_length} characters at most",
+}
+"""What Pydantic finds, in the words of who has set it."""
 
 log = logging.getLogger("cashpay.settings")
 
@@ -276,11 +291,17 @@ def load_settings(**overrides: Any) -> Settings:
             next_step="Give this user the right to read it, or run in another folder.",
         ) from None
     except ValidationError as error:
-        problems = [
-            f"{_variable(str(e['loc'][0])) + ': ' if e['loc'] else ''}{e['msg'].removeprefix('Value error, ')}"
-            for e in error.errors(include_input=False, include_url=False, include_context=False)
-        ]
-    raise SettingsError("The settings do not fit together: " + "; ".join(problems))
+        errors = error.errors(include_input=False, include_url=False)
+    beginning = "Wrong" if all(problem["loc"] for problem in errors) else "The settings do not fit together"
+    raise SettingsError(f"{beginning}: {'; '.join(map(_problem, errors))}")
+
+
+def _problem(error: "ErrorDetails") -> str:
+    """What is wrong with a setting, or with all of them; never a value."""
+    text = error["msg"].removeprefix("Value error, ")
+    if error["type"] in IN_WORDS:
+        text = IN_WORDS[error["type"]].format(**error.get("ctx", {}))
+    return f"{_variable(str(error['loc'][0]))}: {text}" if error["loc"] else text
 
 
 def _warn_of_names() -> None:

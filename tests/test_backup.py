@@ -1,9 +1,11 @@
 """Backup, restore and verify: whole or not at all, nothing lost on the way back."""
 
+import shutil
 import signal
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import BinaryIO
 
 import duckdb
 import pytest
@@ -126,6 +128,25 @@ def test_the_newest_backups_are_kept(settings: Settings, simulator: SimulatorPro
     assert sorted(made[0].parent.iterdir()) == made[-2:]
 
 
+def test_a_backup_that_is_stopped_half_way_is_none(
+    settings: Settings, simulator: SimulatorProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = SimulatedClock(simulator.base_url)
+    run_sync(settings, clock=clock)
+    made = backup(settings, clock=clock)
+    simulator.advance(days=1)
+    copy = shutil.copyfileobj
+
+    def interrupted(source: BinaryIO, target: BinaryIO, size: int) -> None:
+        copy(source, target, size)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(shutil, "copyfileobj", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        backup(settings, clock=clock)
+    assert list(made.parent.iterdir()) == [made]
+
+
 def test_what_the_last_two_restores_replaced_is_kept(settings: Settings, simulator: SimulatorProcess) -> None:
     clock = SimulatedClock(simulator.base_url)
     run_sync(settings, clock=clock)
@@ -185,8 +206,9 @@ def test_the_commands_say_what_they_did(
     result = runner.invoke(app, ["backup", "--to", str(tmp_path / "elsewhere"), "--keep", "1"])
     assert result.exit_code == 0 and "Backup, read whole:" in result.output
     (made,) = (tmp_path / "elsewhere").iterdir()
-    result = runner.invoke(app, ["restore", str(made)])
-    assert result.exit_code == 0 and "Published." in result.output
+    for named in (made, made.parent):
+        result = runner.invoke(app, ["restore", str(named)])
+        assert result.exit_code == 0 and f"Restored {made}." in result.output and "Published." in result.output
     result = runner.invoke(app, ["verify"])
     assert result.exit_code == 0 and "ok       core.bills: " in result.output
     damage(settings.published_path)

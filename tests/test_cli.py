@@ -15,6 +15,7 @@ from typing import Any
 
 import dagster as dg
 import pytest
+from listeners import webhook
 from processes import started
 from rows import FLOOZ, MIXX, at, bill, history, insert, payments, sync_row
 from typer.testing import CliRunner
@@ -275,6 +276,30 @@ def test_check_of_a_dead_address_tells_that_it_waits_and_says_once_what_is_wrong
     (wait,) = result.stderr.splitlines()
     assert re.match(r"Waiting [1-4] s: 127.0.0.1:\d+ cannot be reached", wait), "seconds, not minutes"
     assert "Next: Check CASHPAY_BASE_URL and CASHPAY_PROXY, and whether this machine reaches" in result.stdout
+
+
+def test_check_sends_a_trial_alert(environment: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    result = cashpay("check", "--alert")
+    assert result.exit_code == 1
+    assert result.stdout.startswith("PROBLEM  Alerts: nobody is told; set CASHPAY_ALERT_WEBHOOK")
+    with webhook() as hook:
+        monkeypatch.setenv("CASHPAY_ALERT_WEBHOOK", hook.url)
+        assert cashpay("check", "--alert").stdout.startswith("ok       Alerts: a trial was sent; look")
+        assert hook.texts == ["*CashPay main: a trial*\nA trial by `cashpay check --alert`: nothing is wrong."]
+        monkeypatch.setenv("CASHPAY_ALERT_COMMAND", "false")
+        told = "PROBLEM  Alerts: a trial was not sent everywhere (CASHPAY_ALERT_COMMAND: CalledProcessError 1)."
+        assert cashpay("check", "--alert").stdout.startswith(told)
+        hook.status = 404
+        assert cashpay("check", "--alert").stdout.startswith("PROBLEM  No alert could be sent (CASHPAY_ALERT_WEBHOOK")
+
+
+def test_a_command_that_is_interrupted_says_so(environment: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("cashpay_pipeline.warehouse.backup.verify", interrupted)
+    result = cashpay("verify")
+    assert (result.exit_code, result.stderr) == (130, "Interrupted. Nothing that was stored is lost.\n")
 
 
 @pytest.mark.parametrize("scheme", ["oauth2", "cashpay"])

@@ -63,7 +63,7 @@ def test_after_three_refusals_the_schedules_pause_and_say_so_until_a_login_is_go
     simulator.faults([])
     assert home.run("refresh").success
     assert home.tick("nightly_refresh")[0]
-    assert home.sense("alerts") == "0 new causes told, 0 told before still hold."
+    assert home.sense("alerts") == "All is well."
 
 
 @pytest.mark.long
@@ -99,12 +99,13 @@ def test_a_red_check_is_told_once_although_an_outage_hides_it_for_a_night(
 
     simulator.faults([])
     home.run("refresh")
-    assert home.sense("alerts") == "0 new causes told, 1 told before still hold."
+    check = "check: core/data_issues: no_open_data_issues"
+    assert home.sense("alerts") == f"Told now: nothing. Told before: {check}."
     assert told(hook) == []
 
     simulator.put_bill("bad-amount", amount="1250")
     home.run("refresh")
-    assert home.sense("alerts") == "0 new causes told, 0 told before still hold."
+    assert home.sense("alerts") == "All is well."
 
 
 def test_an_incomplete_sync_is_one_cause_and_not_two(home: Home, hook: Webhook, simulator: SimulatorProcess) -> None:
@@ -130,7 +131,7 @@ def test_what_was_not_taken_by_any_channel_is_told_later(
 
 def test_with_nobody_to_tell_the_sensor_says_so(settings: Settings, tmp_path: Path) -> None:
     with dagster_home(tmp_path / "home", settings) as home:
-        assert home.sense("alerts").startswith("Nobody wants to be told: set CASHPAY_ALERT_WEBHOOK")
+        assert home.sense("alerts").startswith("Nobody is told; set CASHPAY_ALERT_WEBHOOK")
 
 
 def started(
@@ -214,21 +215,21 @@ def test_a_run_of_somebody_else_is_neither_failed_nor_told_whatever_it_is_called
     assert {status(home, run) for run in runs} == {dg.DagsterRunStatus.STARTED}
     for run in runs:
         home.instance.report_run_failed(run)
-    assert home.sense("alerts") == "0 new causes told, 0 told before still hold."
+    assert home.sense("alerts") == "All is well."
 
 
 def test_a_failure_is_over_when_a_run_by_hand_ended_well_and_not_when_one_of_somebody_else_did(
     home: Home, hook: Webhook
 ) -> None:
     home.instance.report_run_failed(started(home, timedelta(minutes=1)))
-    assert home.sense("alerts").startswith("1 new causes told")
+    assert home.sense("alerts") == "Told now: run: no reason. Told before: nothing."
     started_elsewhere = started(home, timedelta(minutes=1), location="theirs")
     home.instance.report_dagster_event(
         dg.DagsterEvent(dg.DagsterEventType.RUN_SUCCESS.value, job_name="refresh"), started_elsewhere.run_id
     )
-    assert home.sense("alerts") == "0 new causes told, 1 told before still hold."
+    assert home.sense("alerts") == "Told now: nothing. Told before: run: no reason."
     assert home.run("refresh").success
-    assert home.sense("alerts") == "0 new causes told, 0 told before still hold."
+    assert home.sense("alerts") == "All is well."
 
 
 def damage(settings: Settings) -> None:
@@ -239,11 +240,12 @@ def damage(settings: Settings) -> None:
 def test_a_damaged_working_file_is_told_once(home: Home, hook: Webhook) -> None:
     assert home.run("refresh").success
     damage(home.settings)
-    assert home.sense("alerts") == "1 new causes told, 0 told before still hold."
+    assert home.sense("alerts") == "Told now: run: warehouse. Told before: nothing."
     (message,) = told(hook)
     assert "The working file is damaged. [warehouse]" in message and "Copy analytics.duckdb" in message
     assert not home.run("refresh").success
-    assert home.sense("alerts") == "0 new causes told, 1 told before still hold.", "the run failed of the same cause"
+    again = home.sense("alerts")
+    assert again == "Told now: nothing. Told before: run: warehouse.", "the run failed of the same cause"
 
 
 def test_a_run_that_failed_for_want_of_space_is_told(
@@ -252,7 +254,7 @@ def test_a_run_that_failed_for_want_of_space_is_told(
     assert home.run("refresh").success
     monkeypatch.setattr(database.shutil, "disk_usage", lambda _: SimpleNamespace(free=database.SPARE_BYTES - 1))
     assert not home.run("refresh").success
-    assert home.sense("alerts") == "1 new causes told, 0 told before still hold."
+    assert home.sense("alerts") == "Told now: run: warehouse. Told before: nothing."
     (message,) = told(hook)
     assert "Job refresh, run " in message and "The disk has 499 MB free" in message
 
@@ -315,7 +317,7 @@ def test_two_accounts_in_one_code_location_keep_their_own_warehouses(
             assert defs.resolve_schedule_def(f"{name}_nightly_refresh").evaluate_tick(schedule).run_requests
             sensor = dg.build_sensor_context(instance, resources=resources)
             said = defs.resolve_sensor_def(f"{name}_alerts").evaluate_tick(sensor).skip_message
-            assert said == "0 new causes told, 0 told before still hold."
+            assert said == "All is well."
 
 
 def test_in_another_location_everything_has_the_prefix_and_runs(

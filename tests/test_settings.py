@@ -114,6 +114,23 @@ def test_a_proxy_that_would_not_do_is_refused(address: str) -> None:
     assert "CASHPAY_PROXY: not an address such as http://" in text and "canary" not in text and "many" not in text
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "problem"),
+    [
+        ("page_size", "1o0", "must be a whole number"),
+        ("page_size", "0", "must be 1 or more"),
+        ("first_page", "2", "must be 1 or less"),
+        ("requests_per_second", "fast", "must be a number"),
+        ("requests_per_second", "0", "must be more than 0.0"),
+        ("pii", "hide", "must be 'mask', 'keep' or 'drop'"),
+        ("account", "my shop", "may have letters, digits, points, hyphens and underlines only"),
+        ("account", "a" * 65, "may have 64 characters at most"),
+    ],
+)
+def test_a_value_that_will_not_do_is_told_in_plain_words(name: str, value: str, problem: str) -> None:
+    assert message_of(**{name: value}).splitlines()[0] == f"Wrong: CASHPAY_{name.upper()}: {problem} [settings]"
+
+
 def test_an_env_file_with_the_mark_of_notepad_is_read() -> None:
     Path(".env").write_bytes(b"\xef\xbb\xbfCASHPAY_PAGE_SIZE=50\r\n")
     assert load_settings().page_size == 50

@@ -41,12 +41,12 @@ def _alerts(names: Names, status: dg.DefaultSensorStatus) -> dg.SensorDefinition
         "webhook, mail or command (CASHPAY_ALERT_...). The cursor holds what was told and still is so.",
     )
     def alerts(context: dg.SensorEvaluationContext) -> dg.SkipReason:
-        from cashpay_pipeline.alerts import has_channel, send
+        from cashpay_pipeline.alerts import NO_CHANNEL, has_channel, send
 
         warehouse = warehouse_of(context, names)
         settings = warehouse.settings()
         if not has_channel(settings):
-            return dg.SkipReason("Nobody wants to be told: set CASHPAY_ALERT_WEBHOOK, _MAIL_TO or _COMMAND.")
+            return dg.SkipReason(f"Nobody is told; {NO_CHANNEL}")
         told: dict[str, str] = json.loads(context.cursor or "{}")
         causes = find_causes(
             context.instance,
@@ -57,13 +57,16 @@ def _alerts(names: Names, status: dg.DefaultSensorStatus) -> dg.SensorDefinition
             warehouse.clock,
             told,
         )
-        new = [text for name, text in causes.items() if name not in told]
+        new = {name: text for name, text in causes.items() if name not in told}
         if new:
             needs = "something needs" if len(new) == 1 else f"{len(new)} things need"
-            for problem in send(settings, f"CashPay {settings.account}: {needs} a look", "\n\n".join(new)):
+            for problem in send(settings, f"CashPay {settings.account}: {needs} a look", "\n\n".join(new.values())):
                 context.log.error(f"An alert was not sent everywhere. {problem}")
         context.update_cursor(json.dumps(causes))
-        return dg.SkipReason(f"{len(new)} new causes told, {len(causes) - len(new)} told before still hold.")
+        if not causes:
+            return dg.SkipReason("All is well.")
+        before = [name for name in causes if name not in new]
+        return dg.SkipReason(f"Told now: {'; '.join(new) or 'nothing'}. Told before: {'; '.join(before) or 'nothing'}.")
 
     return alerts
 

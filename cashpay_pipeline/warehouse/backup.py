@@ -12,7 +12,7 @@ from pathlib import Path
 
 import duckdb
 
-from cashpay_pipeline.atomic import put_in_place
+from cashpay_pipeline.atomic import put_in_place, workshop
 from cashpay_pipeline.clock import Clock, SystemClock
 from cashpay_pipeline.errors import WarehouseError
 from cashpay_pipeline.settings import Settings
@@ -61,7 +61,7 @@ def verify(path: Path) -> list[TableRead]:
 
 
 def backup(settings: Settings, *, folder: Path | None = None, keep: int = KEPT, clock: Clock | None = None) -> Path:
-    """Copy the working file, read the copy whole, and only then remove backups but the newest `keep`.
+    """Copy the working file, read the copy whole, give it its name, and only then remove all but the newest `keep`.
 
     Raises:
         WarehouseError: there is no working file, or the copy cannot be written or read; the former backups stay.
@@ -71,29 +71,36 @@ def backup(settings: Settings, *, folder: Path | None = None, keep: int = KEPT, 
     clock = clock or SystemClock()
     folder = folder or settings.data_folder / "backups"
     target = folder / f"{clock.now():%Y%m%dT%H%M%SZ}"
-    with open_warehouse(settings, owner="cashpay backup", clock=clock) as warehouse:
-        warehouse.connection.execute("checkpoint")
-        warehouse.connection.close()
-        try:
-            target.mkdir(parents=True, mode=0o700)
-            _copy(settings.warehouse_path, target / DATABASE)
-            if (settings.data_folder / KEY).exists():
-                _copy(settings.data_folder / KEY, target / KEY)
-        except OSError as error:
-            shutil.rmtree(target, ignore_errors=True)
-            raise WarehouseError(
-                f"The backup cannot be written: {error.strerror}.",
-                where=str(target),
-                next_step="Free some space, or name another folder with --to.",
-            ) from None
-    _raise_if_damaged(target / DATABASE)
+    try:
+        with workshop(folder) as making:
+            made = making / target.name
+            made.mkdir(mode=0o700)
+            with open_warehouse(settings, owner="cashpay backup", clock=clock) as warehouse:
+                warehouse.connection.execute("checkpoint")
+                warehouse.connection.close()
+                _copy(settings.warehouse_path, made / DATABASE)
+                if (settings.data_folder / KEY).exists():
+                    _copy(settings.data_folder / KEY, made / KEY)
+            _raise_if_damaged(made / DATABASE)
+            made.replace(target)
+    except OSError as error:
+        raise WarehouseError(
+            f"The backup cannot be written: {error.strerror}.",
+            where=str(target),
+            next_step="Free some space, or name another folder with --to.",
+        ) from None
     for old in _backups(folder)[:-keep]:
         shutil.rmtree(old)
     return target
 
 
 def restore(settings: Settings, source: Path | None = None, *, clock: Clock | None = None) -> tuple[Path, Path | None]:
-    """Put a backup, the newest if none is named, in place of the working file; keep what the last two replaced.
+    """Put a backup in place of the working file; keep what the last two replaced.
+
+    Args:
+        settings: where the working file is.
+        source: a backup, or a folder of several, of which the newest is used; usually that of the data folder.
+        clock: gives the moment in the name of what is kept.
 
     Returns:
         The backup, and where the files that it replaced were put, if there were any.
@@ -103,12 +110,14 @@ def restore(settings: Settings, source: Path | None = None, *, clock: Clock | No
         WarehouseBusyError: another run is writing.
     """
     clock = clock or SystemClock()
-    source = source or next(reversed(_backups(settings.data_folder / "backups")), None)
-    if source is None or not (source / DATABASE).exists():
+    source = source or settings.data_folder / "backups"
+    if not (source / DATABASE).exists():
+        source = next(reversed(_backups(source)), source)
+    if not (source / DATABASE).exists():
         raise WarehouseError(
             "There is no backup here.",
-            where=str(source or settings.data_folder / "backups"),
-            next_step="Name the folder of one: it holds warehouse.duckdb.",
+            where=str(source),
+            next_step="Name the folder of one, which holds warehouse.duckdb, or that of several.",
         )
     _raise_if_damaged(source / DATABASE)
     path = settings.warehouse_path
