@@ -248,6 +248,19 @@ def test_every_figure_in_english(settings: Settings, warehouse: Warehouse) -> No
         ["Flooz", "123.45", "0.00", "+123.45"],
         ["Total, EUR", "123.45", "0.00", "+123.45"],
     ]
+    assert found.tables["This month and the last / XOF"] == [
+        ["Gateway", "March 2026, to the 16 Mar", "February 2026"],
+        ["Flooz", "2,234,500", "0"],
+        ["Mixx by Yas", "1,100,000", "0"],
+        ["Gateway not told", "250", "0"],
+        ["Total, XOF", "3,334,750", "0"],
+        ["Withdrawn (refunds, canceled bills)", "−700", "0"],
+        ["Net, XOF", "3,334,050", "0"],
+    ]
+    assert found.tables["This month and the last / EUR"][1:] == [
+        ["Flooz", "123.45", "0.00"],
+        ["Total, EUR", "123.45", "0.00"],
+    ]
     assert found.tables["90 days by gateway / XOF"] == [
         ["Gateway", "Received", "Share", "Receipts"],
         ["Flooz", "2,234,505", "67.0%", "22"],
@@ -426,17 +439,18 @@ def test_no_section_is_an_empty_heading(settings: Settings, warehouse: Warehouse
     sync(warehouse)
     bill(warehouse, state="Canceled", received_amount=0)
     sections = made_html(settings, warehouse).split("<section>")[1:]
-    assert len(sections) == 6 and all("</p>" in section or "</dl>" in section for section in sections)
-    assert sum("Nothing was received." in section for section in sections) == 2
+    assert len(sections) == 7 and all("</p>" in section or "</dl>" in section for section in sections)
+    assert sum("Nothing was received." in section for section in sections) == 3
 
 
 def test_a_withdrawal_is_told_where_nothing_came_in(settings: Settings, warehouse: Warehouse) -> None:
-    """On a day within the period that is not the last one: only the section of the 90 days has it."""
+    """On a day within the period that is not the last one: the sections of the months and the 90 days have it."""
     account(warehouse)
     sync(warehouse)
     bill(warehouse, received_amount=0)
     collected(warehouse, WEEK_BEFORE, FLOOZ, 0, currency="EUR", withdrawn_count=1, withdrawn_amount=5000)
-    section = made_html(settings, warehouse).split("<section>")[2]
+    months, section = made_html(settings, warehouse).split("<section>")[2:4]
+    assert "−50.00" in months
     assert [" ".join(text.split()) for text in re.findall("<p.*?>(.*?)</p>", section)] == [
         "Nothing was received.",
         "Besides, 50.00 EUR counted before was withdrawn (refunds, canceled bills).",
@@ -451,6 +465,30 @@ def test_a_bill_paid_in_parts_has_several_receipts_and_the_page_says_so(
     assert found.tables["90 days by gateway / XOF"][0] == ["Gateway", "Received", "Share", "Receipts"]
     assert "a bill paid in parts can have several" in found.text
     assert "une facture payée en plusieurs fois peut en avoir plusieurs" in made(settings, None, "fr").text
+
+
+def test_months_end_with_their_own_days(settings: Settings, warehouse: Warehouse) -> None:
+    account(warehouse)
+    sync(warehouse, started_at=datetime(2026, 3, 1, 2, 15, tzinfo=UTC))
+    bill(warehouse)
+    for day, amount in (("2026-03-01", 1), ("2026-02-28", 20), ("2026-02-01", 300), ("2026-01-31", 4000)):
+        collected(warehouse, date.fromisoformat(day), FLOOZ, amount)
+    collected(warehouse, date(2026, 1, 1), MIXX, 50_000, withdrawn_amount=60_000)
+    collected(warehouse, date(2025, 12, 31), MIXX, 600_000)
+    first_of_march = Morning(datetime(2026, 3, 1, 7, 30, tzinfo=UTC))
+    assert made(settings, warehouse, now=first_of_march).tables["This month and the last / XOF"] == [
+        ["Gateway", "February 2026", "January 2026"],
+        ["Mixx by Yas", "0", "50,000"],
+        ["Flooz", "320", "4,000"],
+        ["Total, XOF", "320", "54,000"],
+        ["Withdrawn (refunds, canceled bills)", "0", "−60,000"],
+        ["Net, XOF", "320", "−6,000"],
+    ]
+    assert made(settings, None, "fr", now=first_of_march).tables["Ce mois-ci et le précédent / XOF"][0] == [
+        "Moyen de paiement",
+        "février 2026",
+        "janvier 2026",
+    ]
 
 
 def test_without_a_published_copy_there_is_no_report(settings: Settings, tmp_path: Path) -> None:

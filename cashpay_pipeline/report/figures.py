@@ -40,6 +40,35 @@ class GatewayDay:
 
 
 @dataclass(frozen=True)
+class Month:
+    """What came in during a month, or the part of it that is over, and what was withdrawn again meanwhile."""
+
+    first: date
+    last: date
+    received: int
+    withdrawn: int
+    uncertain: int
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the last day is the month's own."""
+        return (self.last + timedelta(days=1)).day == 1
+
+    @property
+    def net(self) -> int:
+        """What is left."""
+        return self.received - self.withdrawn
+
+
+@dataclass(frozen=True)
+class GatewayMonths:
+    """What came in through a gateway in each of the months."""
+
+    label: str
+    amounts: list[int]
+
+
+@dataclass(frozen=True)
 class GatewayTotal:
     """What came in through a gateway over the period, and how often: for a bill, once each day."""
 
@@ -50,13 +79,15 @@ class GatewayTotal:
 
 @dataclass(frozen=True)
 class Collections:
-    """One currency's money: the last whole day, and the period before its end."""
+    """One currency's money: the last whole day, the month up to it, the month before, and the period before its end."""
 
     currency: str
     day: GatewayDay
     gateways_of_day: list[GatewayDay]
     uncertain_of_day: int
     withdrawn_of_day: int
+    months: list[Month]
+    gateways_of_months: list[GatewayMonths]
     total: int
     uncertain_total: int
     withdrawn_total: int
@@ -100,6 +131,10 @@ def collections(
         ),
         key=lambda row: (-row.amount, -row.before, row.label),
     )
+    month_start = last.replace(day=1)
+    month_before = month_start - timedelta(days=1)
+    months = [(month_start, last), (month_before.replace(day=1), month_before)]
+    in_months = [[row for row in mine if begin <= row["received_date"] <= end] for begin, end in months]
     totals = [
         GatewayTotal(label, _sum(found), _sum(found, "bill_count"))
         for label in _labels_by_amount(period, names)
@@ -115,6 +150,14 @@ def collections(
         gateways_of_day=gateways_of_day,
         uncertain_of_day=_sum(on_day, "uncertain_amount"),
         withdrawn_of_day=_sum(on_day, "withdrawn_amount"),
+        months=[
+            Month(begin, end, _sum(rows), _sum(rows, "withdrawn_amount"), _sum(rows, "uncertain_amount"))
+            for (begin, end), rows in zip(months, in_months, strict=True)
+        ],
+        gateways_of_months=[
+            GatewayMonths(label, [_sum(row for row in rows if names[gateway_of(row)] == label) for rows in in_months])
+            for label in _labels_by_amount([row for rows in in_months for row in rows], names)
+        ],
         total=_sum(period),
         uncertain_total=_sum(period, "uncertain_amount"),
         withdrawn_total=_sum(period, "withdrawn_amount"),

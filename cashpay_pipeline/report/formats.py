@@ -72,6 +72,10 @@ class Formats:
         """2 Mar, where the year is plain."""
         return f"{day.day}\u00a0{SHORT_MONTHS[self.language][day.month - 1]}"
 
+    def month(self, day: date) -> str:
+        """March 2026."""
+        return f"{MONTHS[self.language][day.month - 1]} {day.year}"
+
     def moment(self, moment: datetime) -> str:
         """2 Mar 2026, 02:15 UTC: Lome keeps UTC all year, and readers elsewhere need the zone."""
         utc = moment.astimezone(UTC)
