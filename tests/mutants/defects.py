@@ -301,7 +301,7 @@ DEFECTS = [
     ),
     Defect(
         "an_old_row_of_the_list_is_no_question",
-        PACKAGE + "sync/batch.py",
+        PACKAGE + "sync/judgement.py",
         "list_digest = _outdated(known.list_digest) if known else None",
         "list_digest = known.list_digest if known else None",
         "tests/test_poor_lists.py -k goes_back",
