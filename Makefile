@@ -3,6 +3,8 @@
 PYTHON ?= python3
 PIP = .venv/bin/pip --disable-pip-version-check --quiet
 export DAGSTER_HOME ?= $(CURDIR)/.dagster
+# Images for containers often set it; each of the many processes of a test run would compile our modules anew.
+export PYTHONDONTWRITEBYTECODE =
 
 .PHONY: setup sync ui test long postgres chaos mutants matrix docs check lock clean bench
 

@@ -1,6 +1,5 @@
 """What a process of a test does: one sync, publication or look at the files, which may end before its end."""
 
-import hashlib
 import random
 import traceback
 from dataclasses import asdict
@@ -97,10 +96,12 @@ def _do(what: str, settings: Any, clock: QuickClock, watch: Watch) -> dict[str, 
 
 
 def digest(path: Path) -> str:
-    """A fingerprint of every row of a file, and proof that all of it can be read."""
-    content = hashlib.sha256()
+    """A fingerprint of every row of a file, whatever their order, and proof that all of it can be read."""
     with reading(path) as connection:
-        for table in TABLES:
-            for row in connection.execute(f"select * from core.{table} order by all").fetchall():
-                content.update(repr(row).encode())
-    return content.hexdigest()
+        counted = [
+            connection.execute(
+                f"select count(*), sum(cast(hash(line) as hugeint)) from core.{table} as line"
+            ).fetchone()
+            for table in TABLES
+        ]
+    return repr(counted)
