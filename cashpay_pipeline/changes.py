@@ -25,7 +25,7 @@ MODELLED_FIELDS = frozenset(
 
 PAYMENT_FIELDS = ("received_amount", "payments")
 OPTIONAL_FIELDS = ("merchant_reference", "code", "date_create", "description", "client", "gateway", "bill_url")
-"""Where one of these is null in the list, and known, it is not mentioned."""
+"""Where one of these is blank in the list, and known, it is not mentioned."""
 GIVEN_UP = ("Canceled", "Expired", "Error")
 MOVING_STATES = ("Partial", "Excess", "Unknown")
 """In these, money comes and goes without another state: a row of the list without sums says nothing about it."""
@@ -95,22 +95,25 @@ def digest(text: str) -> str:
 def overlay(known: Record, reading: Reading) -> dict[str, Any]:
     """The known content with the reading laid over it.
 
-    What a poorer reading does not mention stays, and sums or payments that are null are not mentioned, nor are empty
-    ones in the list where some are known: whether they are gone or were never filled in, the details tell. With two
+    What a poorer reading does not mention stays, and a blank state is not mentioned, nor are sums or payments that are
+    null, nor empty ones in the list where some are known: whether they are gone or were never filled in, the details
+    tell. With two
     exceptions: when the state has changed, sums and payments of before say nothing about now, unless the bill was
     given up with what it had received; and of the sum and its payments, the one that is not told goes where the other
     is new and does not agree with it.
     """
     untold = [f for f in PAYMENT_FIELDS if reading.record.get(f) is None or _is_doubtful(f, known, reading)]
-    if reading.source == "list":
-        untold += [f for f in OPTIONAL_FIELDS if f in reading.record and reading.record[f] is None]
+    blank_untold = (*OPTIONAL_FIELDS, "state") if reading.source == "list" else ("state",)
+    untold += [f for f in blank_untold if _is_blank(reading.record.get(f))]
     told = {k: v for k, v in reading.record.items() if k not in untold}
+    if reading.source == "list" and isinstance(client := told.get("client"), Mapping):
+        told["client"] = {k: v for k, v in client.items() if not _is_blank(v)}
     merged = _laid_over(known, told)
     if _names_another(known.get("gateway"), told.get("gateway")):
         merged["gateway"] = told["gateway"]
     before, after = parse_state(known.get("state"))[1], parse_state(merged.get("state"))[1]
     is_another = _is_another_state(known, merged) and not (before == "Partial" and after in GIVEN_UP)
-    is_news = any(f in told and _money(told[f]) not in (None, _money(known.get(f))) for f in PAYMENT_FIELDS)
+    is_news = any(f in told and _is_other_money(told[f], known.get(f)) for f in PAYMENT_FIELDS)
     if is_another or (is_news and not _adds_up(merged)):
         for field in PAYMENT_FIELDS:
             if field not in told:
@@ -121,7 +124,8 @@ def overlay(known: Record, reading: Reading) -> dict[str, Any]:
 def leaves_money_open(known: Record, merged: Record, reading: Reading) -> bool:
     """Whether a row of the list leaves it to the details what the bill has received.
 
-    It does where it lost or doubted what was known, or brought a new state that does not say it.
+    It does where it lost or doubted what was known, or brought a new state that does not say it: a bill that was given
+    up with nothing may have received a part since it was read last, and the list never fill in sums.
     """
     if reading.source != "list":
         return False
@@ -129,7 +133,7 @@ def leaves_money_open(known: Record, merged: Record, reading: Reading) -> bool:
         (not _is_nothing(known.get(f)) and f not in merged) or _is_doubtful(f, known, reading) for f in PAYMENT_FIELDS
     ):
         return True
-    is_silent = all(reading.record.get(f) is None for f in PAYMENT_FIELDS)
+    is_silent = not tells_sums(reading.record) if known else all(reading.record.get(f) is None for f in PAYMENT_FIELDS)
     return is_silent and reading.state not in ("Pending", "Paid") and _is_another_state(known, merged)
 
 
@@ -152,6 +156,12 @@ def _money(value: Any) -> Any:
     return _one_form(value)
 
 
+def _is_other_money(told: Any, known: Any) -> bool:
+    """Whether a sum or payments are other ones than those known; no payments are no news where none were told."""
+    money = _money(told)
+    return money is not None and money != _money(known) and not (money == [] and known is None)
+
+
 def _adds_up(record: Record) -> bool:
     """Whether the payments named make up the sum named."""
     payments, received = _money(record.get("payments")), _money(record.get("received_amount"))
@@ -171,6 +181,10 @@ def _names_another(known: Any, told: Any) -> bool:
 def _is_doubtful(field: str, known: Record, reading: Reading) -> bool:
     told = reading.record.get(field)
     return reading.source == "list" and told is not None and _is_nothing(told) and not _is_nothing(known.get(field))
+
+
+def _is_blank(value: Any) -> bool:
+    return value is None or (isinstance(value, str) and not value.strip())
 
 
 def _is_nothing(value: Any) -> bool:

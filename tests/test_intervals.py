@@ -126,3 +126,110 @@ def test_rebuild_keeps_since_when_a_bill_paid_in_part_can_have_been_paid(shop):
     before = stored()
     rebuild(shop.settings)
     assert stored() == before
+
+
+ZERO = {"received_amount": 0, "payments": []}
+
+
+def of_a(shop, columns):
+    return shop.rows(f"select {columns} from core.bills where order_reference = 'A'")
+
+
+def check_paid(shop, moment):
+    ((state, after, before),) = of_a(shop, "state, paid_after, paid_before")
+    assert state == "Paid"
+    assert after <= moment <= before
+
+
+@pytest.mark.parametrize(
+    "lagging", [{"state": "Pending", **ZERO}, {"state": "SUCCESS"}], ids=["before", "unknown word"]
+)
+def test_a_list_that_contradicts_the_details_each_night_changes_nothing(lagging, shop):
+    """A refresh reads the newest page twice: the second look is no news either."""
+    shop.bill("A", amount=10_000)
+    shop.spoil("A", path="/orders", set=lagging)
+    shop.sync("refresh")
+    moment = now(shop)
+    shop.bill("A", state="Paid")
+    shop.sync("recheck")
+    versions = of_a(shop, "version")
+    for _ in range(3):
+        shop.simulator.advance(hours=24)
+        shop.sync("refresh")
+    assert of_a(shop, "version") == versions
+    check_paid(shop, moment)
+    assert net_by_day(shop)[0] == ("2026-03-02", 10_000)
+
+
+def test_a_sum_of_before_that_is_seen_twice_does_not_tell_how_old_the_money_is(shop):
+    payments = [{"amount": 3_000, "gateway": {"reference": "g", "libelle": "G"}}]
+    shop.bill("A", amount=10_000)
+    shop.spoil("A", path="/orders", set={"received_amount": 3_000, "payments": payments})
+    shop.bill("A", state="Partial", received_amount=3_000)
+    shop.sync("refresh")
+    shop.bill("A", received_amount=5_000)
+    shop.sync("recheck")
+    shop.sync("refresh")
+    moment = now(shop)
+    shop.bill("A", received_amount=7_000)
+    shop.simulator.advance(hours=12)
+    shop.sync("refresh")
+    shop.sync("refresh")
+    check_last_change(shop, 7_000, moment)
+
+
+def test_a_row_of_the_list_that_unpays_what_the_details_told_is_for_them_to_confirm(shop):
+    shop.bill("A", amount=10_000)
+    shop.sync("refresh")
+    moment = now(shop)
+    shop.bill("A", state="Paid")
+    shop.sync("recheck")
+    shop.spoil("A", path="/orders", set={"state": "Pending", "description": "a row not seen before", **ZERO})
+    shop.simulator.advance(hours=30)
+    shop.sync("refresh")
+    check_paid(shop, moment)
+    assert net_by_day(shop)[0] == ("2026-03-02", 10_000)
+    shop.spoil()
+    shop.bill("A", state="Pending", received_amount=0)
+    shop.sync("refresh")
+    assert of_a(shop, "state, received_amount") == [("Pending", 0)]
+
+
+@pytest.mark.parametrize("unfilled", [{"received_amount": 0}, ZERO], ids=repr)
+def test_a_zero_that_the_list_never_fills_in_books_no_payment_a_day_late(unfilled, shop):
+    shop.spoil("A", path="/orders", set=unfilled, delete=[f for f in SILENT if f not in unfilled])
+    shop.bill("A", amount=10_000)
+    shop.sync("refresh")
+    moment = paid_in_the_afternoon(shop, state="Paid")
+    check_last_change(shop, 10_000, moment)
+    assert net_by_day(shop) == [("2026-03-02", 10_000)]
+
+
+def test_a_zero_that_the_list_never_fills_in_books_no_past_on_the_day_of_the_first_sync(shop):
+    shop.spoil("A", path="/orders", set=ZERO, delete=["gateway"])
+    shop.bill("A", amount=10_000, state="Paid", date_create="2026-02-20T10:00:00+00:00")
+    shop.sync("refresh")
+    assert net_by_day(shop) == [("2026-02-20", 10_000)]
+
+
+def test_a_list_without_states_and_dates_tells_no_interval_and_rebuild_gives_the_same(shop):
+    shop.spoil("A", path="/orders", delete=["state", "date_create", *SILENT])
+    shop.bill("A", amount=10_000, state="Paid", date_create="2026-02-20T10:00:00+00:00")
+    shop.sync("refresh")
+    before = shop.bills("paid_after", "paid_before")
+    rebuild(shop.settings)
+    assert shop.bills("paid_after", "paid_before") == before
+    assert net_by_day(shop) == [("2026-02-20", 10_000)]
+
+
+def test_a_night_without_a_state_does_not_make_a_bill_paid_later(shop):
+    shop.bill("A", amount=10_000)
+    shop.sync("refresh")
+    moment = now(shop)
+    shop.bill("A", state="Paid")
+    shop.sync("refresh")
+    for state in ({"state": None}, {"state": " "}, {}):
+        shop.spoil("A", **({"set": state} if state else {}))
+        shop.simulator.advance(hours=23)
+        shop.sync("refresh")
+        check_paid(shop, moment)

@@ -194,3 +194,42 @@ def test_a_list_that_lags_changes_nothing_also_with_a_row_that_it_had_not_shown_
     shop.spoil("A", path="/orders", set=lagging)
     shop.sync("refresh")
     assert shop.bills("state", "received_amount") == [("Partial", 7_000)]
+
+
+@pytest.mark.parametrize(
+    "blank", [{"merchant_reference": ""}, {"date_create": ""}, {"client": {"phone": None}}], ids=repr
+)
+def test_what_is_blank_in_the_list_and_known_by_the_details_stays(blank, shop):
+    columns = ("merchant_reference", "created_at", "client_phone_masked")
+    shop.bill("A", amount=10_000, merchant_reference="CMD-1")
+    shop.spoil("A", path="/orders", set=blank)
+    shop.sync("refresh")
+    shop.sync("recheck")
+    known = shop.bills(*columns)
+    assert None not in known[0]
+    shop.bill("A", state="Paid")
+    shop.sync("refresh")
+    assert shop.bills(*columns, "state") == [(*known[0], "Paid")]
+
+
+def test_a_zero_of_the_list_does_not_hide_what_a_bill_had_received_before_it_was_given_up(shop):
+    shop.spoil("A", path="/orders", set={"received_amount": 0, "payments": []})
+    shop.bill("A", amount=10_000)
+    shop.sync("refresh")
+    shop.bill("A", state="Partial", received_amount=3_000)
+    shop.bill("A", state="Canceled")
+    shop.sync("refresh")
+    assert shop.bills("state", "received_amount") == [("Canceled", 3_000)]
+
+
+def test_details_without_a_sum_and_with_empty_payments_leave_the_sum_of_the_list(shop):
+    shop.bill("A", amount=10_000, state="Paid", received_amount=6_000)
+    details = {"delete": ["received_amount"], "set": {"payments": []}}
+    shop.simulator.faults(
+        [
+            {"path": path, "kind": "mutate", "times": None, "mutate": mutate}
+            for path, mutate in (("/orders", {"delete": ["payments"]}), ("/orders/{ref}", details))
+        ]
+    )
+    shop.sync("refresh")
+    assert shop.bills("received_amount") == [(6_000,)]

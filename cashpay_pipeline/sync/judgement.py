@@ -1,6 +1,6 @@
 """A reading beside what is stored of its bill: whether it is news, since when, and the rows that say so. No I/O."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -33,7 +33,7 @@ class Judgement(NamedTuple):
 
     def is_change(self, before: Content | None, after: Content) -> bool:
         """Typed values differ; or other fields do, and this source has shown the bill before."""
-        if self.is_repeated:
+        if self.is_repeated or self._goes_back_behind_the_details(before, after):
             return False
         if self.known is None or before != after:
             return True
@@ -46,7 +46,7 @@ class Judgement(NamedTuple):
         if reading.source != "list":
             return reading.asked_at
         bill = after[0]
-        lacks_sum = bill[RECEIVED] is None or (bill[RECEIVED] == 0 and bill[STATE] in HAS_RECEIVED)
+        lacks_sum = bill[RECEIVED] is None or _is_not_filled_in(bill)
         lacks_gateway = bill[STATE] in HAS_RECEIVED and bill[GATEWAY] is None and bill[GATEWAY_NAME] is None
         if lacks_sum or lacks_gateway or changes.leaves_money_open(self.before, self.merged, reading):
             return None
@@ -54,24 +54,29 @@ class Judgement(NamedTuple):
             return None
         if known is None:
             return reading.asked_at if reading.tells_money else None
-        if self.is_repeated and before and any(before[0][c] != bill[c] for c in (STATE, AMOUNT, RECEIVED)):
-            return None
         if known.money_told_at is None and known.state == reading.state and not changes.tells_sums(reading.record):
             return None
         return reading.asked_at if reading.tells_money else known.money_told_at
 
     def _goes_back_behind_the_details(self, before: Content | None, after: Content) -> bool:
-        """The details had the last word, and the list now names less money: it may lag."""
-        if before is None or not self._is_corrected:
+        """The details had the last word, and the list takes back what they told, or repeats an old row: it may lag."""
+        if before is None or self.reading.source != "list" or not self._is_corrected:
             return False
-        return (after[0][RECEIVED] or 0) < (before[0][RECEIVED] or 0)
+        was, now = before[0], after[0]
+        if self.is_repeated:
+            return any(was[column] != now[column] for column in (STATE, AMOUNT, RECEIVED))
+        is_taken_back = changes.is_paid(was[STATE]) and not changes.is_paid(now[STATE])
+        return is_taken_back or (now[RECEIVED] or 0) < (was[RECEIVED] or 0)
 
     def seen_row(self, before: Content | None, after: Content) -> tuple[Any, ...]:
-        """Of a reading that changes nothing; as in `SEEN_DTYPES`."""
+        """Of a reading that changes nothing; as in `SEEN_DTYPES`. One that goes back is no news the next time."""
         reading, money_told_at = self.reading, self.money_told_at(before, after)
-        content_told_at = self._content_told_at(money_told_at)
+        content_told_at = self._content_told_at(money_told_at, after)
         is_open = money_told_at is None
-        return reading.order_reference, reading.asked_at, money_told_at, is_open, content_told_at, *_digests(reading)
+        digests = _digests(reading)
+        if self._goes_back_behind_the_details(before, after):
+            digests = _outdated(reading.digest), None
+        return reading.order_reference, reading.asked_at, money_told_at, is_open, content_told_at, *digests
 
     def history_row(self, before: Content | None, content: Content) -> tuple[Any, ...]:
         """As in `HISTORY_DTYPES`."""
@@ -97,7 +102,7 @@ class Judgement(NamedTuple):
             reading.observed_at,
             reading.asked_at,
             money_told_at,
-            self._content_told_at(money_told_at) or self._known_until or created,
+            self._content_told_at(money_told_at, content) or self._known_until or created,
             paid_after,
             paid_before,
             None,
@@ -116,7 +121,7 @@ class Judgement(NamedTuple):
             key,
             self._version,
             reading.observed_at,
-            self._known_until,
+            self._known_until or (content[0][CREATED_AT] if self.known else None),
             reading.source,
             state,
             state_raw,
@@ -126,14 +131,14 @@ class Judgement(NamedTuple):
             payload,
         )
 
-    def _content_told_at(self, money_told_at: datetime | None) -> datetime | None:
+    def _content_told_at(self, money_told_at: datetime | None, after: Content) -> datetime | None:
         """When it was asked for, if the reading tells state and money and is believed; else None.
 
-        A list that has not been corrected by the details is believed a state that says it all.
+        A list that has not been corrected by the details is believed a state that says it all, if the sum agrees.
         """
         reading = self.reading
         is_believed = money_told_at == reading.asked_at or (
-            reading.state not in changes.MOVING_STATES and not self._is_corrected
+            reading.state not in changes.MOVING_STATES and not self._is_corrected and not _is_not_filled_in(after[0])
         )
         return reading.asked_at if is_believed and reading.tells_content else None
 
@@ -157,6 +162,11 @@ def same_row(reading: Reading) -> tuple[Any, ...]:
     money_told_at = reading.asked_at if reading.tells_money else None
     content_told_at = reading.asked_at if reading.tells_content else None
     return reading.order_reference, reading.asked_at, money_told_at, False, content_told_at, *_digests(reading)
+
+
+def _is_not_filled_in(bill: Sequence[Any]) -> bool:
+    """Paid, at least in part, and the sum is zero all the same."""
+    return bill[STATE] in HAS_RECEIVED and bill[RECEIVED] == 0 and bill[AMOUNT] != 0
 
 
 def _outdated(digest: str | None) -> str | None:

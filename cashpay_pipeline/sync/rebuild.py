@@ -31,7 +31,7 @@ last_unpaid as (
     group by account, order_reference
 )
 select marked.account, marked.order_reference, marked.observed_at as paid_before,
-    case when marked.version > 1 then least(marked.changed_after, marked.observed_at) end as unpaid_at
+    case when marked.changed_after is not null then least(marked.changed_after, marked.observed_at) end as unpaid_at
 from marked
 join last_unpaid on marked.account = last_unpaid.account and marked.order_reference = last_unpaid.order_reference
 where marked.is_paid and marked.version = coalesce(last_unpaid.version, 0) + 1
