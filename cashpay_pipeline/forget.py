@@ -1,13 +1,14 @@
 """Forget a customer, as Togo's law 2019-014 gives everybody the right to (S12).
 
 No trace is left in current bills, history and rows set aside, nor in references that were made of the phone; CashPay's
-own key, amounts, states and times stay. CashPay goes on sending the customer, so the keyed hash of the phone is
-remembered, and every later reading leaves the customer out.
+own key, amounts, states and times stay. CashPay goes on sending the customer, so the keyed hash of the phone and the
+bills are remembered, and every later reading leaves the customer out: by the bill too, for a list may tell her name or
+a reference made of her phone, and not the phone.
 """
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
@@ -31,10 +32,18 @@ select account, order_reference from core.bill_versions where contains(payload, 
 union
 select account, order_reference from core.bills where client_key = $key
 """
+NOTE = """
+insert into core.forgotten_bills
+(
+    select account, order_reference from hers
+    union
+    select account, order_reference from core.data_issues
+    where order_reference is not null and contains(payload, $key)
+)
+except select account, order_reference from core.forgotten_bills
+"""
 PAYLOAD = {"id": "int64", "payload": TEXT, "digest": TEXT}
 PAYMENT = {"account": TEXT, "order_reference": TEXT, "payment_number": "Int64", "thirdparty_reference": TEXT}
-
-_MASKED_PHONE = re.compile(r"\*{6}\d{2}")
 
 
 @dataclass(frozen=True)
@@ -64,9 +73,7 @@ def forget(settings: Settings, phone: str, *, clock: Clock | None = None) -> For
     with _opened(settings, phone, clock) as (warehouse, masker):
         client_key = masker.client_key(phone)
         with warehouse.transaction():
-            _forget_versions(warehouse, masker, phone)
-            bills = _forget_bills(warehouse, settings)
-            issues = _forget_issues(warehouse, masker, phone)
+            bills, issues = _forget_hers(warehouse, settings, masker, phone)
             _forget_orders(warehouse, phone)
             again = warehouse.execute("delete from core.forgotten_clients where client_key = ?", [client_key])
             warehouse.execute("insert into core.forgotten_clients values (?, ?)", [client_key, clock.now()])
@@ -75,6 +82,19 @@ def forget(settings: Settings, phone: str, *, clock: Clock | None = None) -> For
         compact(warehouse)
     copies = ("*.backup", "backups/*/*.duckdb", "exports") if bills or issues or again else ()
     return Forgotten(bills, sorted(path for copy in copies for path in settings.data_folder.glob(copy)))
+
+
+def forget_bills(warehouse: Warehouse, settings: Settings, masker: Masker, references: Collection[str]) -> None:
+    """Clean and note bills that a reading has just told to be those of a forgotten customer.
+
+    Rows of the list that tell no phone may have been stored before. Runs inside a transaction of the caller's.
+    """
+    warehouse.execute(
+        "create or replace temp table hers as select ? as account, order_reference from found",
+        [settings.account],
+        found=frame([(reference,) for reference in references], {"order_reference": TEXT}),
+    )
+    _forget_hers(warehouse, settings, masker)
 
 
 @contextmanager
@@ -105,33 +125,33 @@ def _is_phone(phone: str) -> bool:
     return len(digits.replace("+", "")) >= 8
 
 
-def _forget_versions(warehouse: Warehouse, masker: Masker, phone: str) -> None:
-    rows = warehouse.rows(
+def _forget_hers(warehouse: Warehouse, settings: Settings, masker: Masker, phone: str | None = None) -> tuple[int, int]:
+    """Clean and note the bills of `hers`, and what was set aside of this phone; how many bills and rows set aside."""
+    client_key = masker.client_key(phone) if phone else None
+    warehouse.execute(NOTE, {"key": client_key})
+    phones = [phone] if phone else []
+    versions = warehouse.rows(
         "select v.rowid as id, v.payload from core.bill_versions as v join hers using (account, order_reference)"
     )
-    _rewrite(warehouse, "core.bill_versions", ", digest = cleaned.digest", rows, masker, phone)
-
-
-def _forget_issues(warehouse: Warehouse, masker: Masker, phone: str) -> int:
-    rows = warehouse.rows(
+    _rewrite(warehouse, "core.bill_versions", ", digest = cleaned.digest", versions, masker, phones)
+    issues = warehouse.rows(
         "select rowid as id, payload from core.data_issues "
         "where contains(payload, ?) or (account, order_reference) in (select (account, order_reference) from hers)",
-        [masker.client_key(phone)],
+        [client_key],
     )
-    _rewrite(warehouse, "core.data_issues", "", rows, masker, phone)
-    return len(rows)
+    _rewrite(warehouse, "core.data_issues", "", issues, masker, phones)
+    return _forget_bills(warehouse, settings), len(issues)
 
 
 def _rewrite(
-    warehouse: Warehouse, table: str, more: str, rows: list[dict[str, Any]], masker: Masker, phone: str
+    warehouse: Warehouse, table: str, more: str, rows: list[dict[str, Any]], masker: Masker, phones: list[str]
 ) -> None:
     """Put payloads without the customer in the place of those with."""
     if not rows:
         return
     cleaned = []
     for row in rows:
-        record = masker.forget(json.loads(row["payload"], parse_float=Decimal), phone)
-        payload = _MASKED_PHONE.sub(privacy.HIDDEN, changes.payload(record))
+        payload = changes.payload(masker.forget(json.loads(row["payload"], parse_float=Decimal), *phones))
         cleaned.append((row["id"], payload, changes.digest(payload)))
     warehouse.execute(
         f"update {table} as stored set payload = cleaned.payload{more} "  # noqa: S608 - names of ours

@@ -33,6 +33,7 @@ SHOPS_REFERENCE = "merchant_reference"
 _NO_DIGIT = re.compile(r"\D")
 _JOINT = re.compile(r"[\s_.\-]")
 _MASKED = re.compile(r"\*{3}(?:\*{3}\d\d)?")
+_MASKED_PHONE = re.compile(r"\*{6}\d\d")
 _CLIENT_KEY = re.compile(r"[0-9a-f]{32}")
 _MANY_DIGITS = re.compile(r"\d[\d\s.\-]{6,}\d")
 """What every phone in a text has; most texts do not, and this is told quickly."""
@@ -40,6 +41,9 @@ _PHONE_IN_TEXT = re.compile(
     r"\+\d[\d\s.\-]{6,18}\d|(?<!\d)(?:(?:00[\s.\-]?)?228[\s.\-]?)?"
     r"(?:\d{2}(?:[\s.\-]?\d{2}){3}|(?:2[2-7]|[79]\d)(?:[\s.\-]?\d){6})(?!\d)"
 )
+_GROUPS = re.compile(r"\d+(?:[\s.\-]?\d+)*")
+_PHONE_DIGITS = range(8, 18)
+"""Of a phone with its country: fifteen at most, and 00 before them."""
 _PHONE_AS_REFERENCE = re.compile(
     r"\+\d[\d\s.\-]{6,18}\d|\b(?:(?:00[\s.\-]?)?228[\s.\-]?)?(?:2[2-7]|[79]\d)([\s.\-]?)\d{2}(?:\1\d{2}){2}\b"
 )
@@ -52,7 +56,7 @@ class Masker:
     Args:
         mode: `mask`, `drop` (no trace of the customer, no client_key) or `keep` (the user's choice: all in clear).
         key: the secret behind `client_key`.
-        forgotten: the `client_key` of customers who asked to be forgotten: their records are masked as with `drop`.
+        forgotten: the `client_key` of customers who asked to be forgotten.
     """
 
     def __init__(self, mode: Mode, key: bytes, forgotten: Collection[str] = ()) -> None:
@@ -80,19 +84,21 @@ class Masker:
 
     def mask(self, record: Any) -> Any:
         """The record as it may be stored; the original is not changed. One that was stored can be masked again."""
-        masked = self._value(record, "", inside=False)
-        if self._forgotten and not self._forgotten.isdisjoint(_client_keys(masked)):
-            return self.forget(record, *(p for p in _phones(record) if self.client_key(p) in self._forgotten))
-        return masked
+        return self._value(record, "", inside=False)
+
+    def is_forgotten(self, masked: Any) -> bool:
+        """Whether a masked record names a customer who asked to be forgotten."""
+        return bool(self._forgotten) and not self._forgotten.isdisjoint(_client_keys(masked))
 
     def forget(self, record: Any, *phones: str) -> Any:
-        """The record as with `drop`, and without these phones in any reference that was made of them.
+        """The record as with `drop`, without these phones and those of all who are forgotten in any reference.
 
-        In the shop's own reference a mark takes the place of the phone: else all who are forgotten would share one
-        order, and one would have paid for the other.
+        The record need not tell whose it is: a reference is taken apart, and a phone known by its key. In the shop's
+        own reference a mark takes the place of the phone: else all who are forgotten would share one order, and one
+        would have paid for the other.
         """
-        left = Masker("drop", self._key).mask(record)
-        for phone in phones:
+        left = _without(Masker("drop", self._key).mask(record), _MASKED_PHONE, HIDDEN)
+        for phone in (*phones, *(p for p in _phones(record) if self.client_key(p) in self._forgotten)):
             mark = self.check_of("forgotten", _with_country(phone))[:4]
             left = _without(left, _written(phone), HIDDEN + mark)
         return left
@@ -207,6 +213,20 @@ def _phones(value: Any, field: str = "") -> Iterator[str]:
             yield from _phones(inner, field)
     elif field in PHONE_FIELDS:
         yield str(value)
+    elif isinstance(value, (str, int)):
+        yield from _phones_in(str(value))
+
+
+def _phones_in(text: str) -> Iterator[str]:
+    """Whatever in a text `_written` could find if it were a phone: groups of digits, one or several in a row."""
+    for found in _GROUPS.findall(text):
+        groups = _NO_DIGIT.split(found)
+        for first in range(len(groups)):
+            digits = ""
+            for group in groups[first : first + _PHONE_DIGITS.stop]:
+                digits += group
+                if len(digits) in _PHONE_DIGITS:
+                    yield digits
 
 
 def _with_country(phone: str) -> str:

@@ -181,6 +181,107 @@ def test_S12_her_number_is_gone_from_references_and_later_readings_do_not_bring_
     assert (shop.bills("*"), shop.rows("select * from core.payments order by all")) == rebuilt
 
 
+POOR_LISTS = pytest.mark.parametrize(
+    ("pii", "listed"),
+    [
+        ("mask", {"delete": ["client", "payments"]}),
+        ("mask", {"delete": ["client"]}),
+        ("drop", {"delete": ["client"]}),
+        ("keep", {"set": {"client": {"lastname": "CANARYLAST"}}}),
+    ],
+    ids=["mask", "mask, with payments", "later drop", "keep"],
+)
+"""Only the details tell her phone."""
+
+
+def her_partly_paid_bill(shop, received):
+    payment = {"thirdparty_reference": "T-22800004242", "amount": received, "gateway": {"libelle": "Flooz"}}
+    money = {"amount": 1000, "received_amount": received, "payments": [payment]}
+    her_bill(shop, "HERS", state="Partial", merchant_reference="00 00 42 42-7", **money)
+
+
+def check_no_trace_of_her(shop):
+    stored = str([*shop.rows("from core.bill_versions"), *shop.rows("from core.data_issues"), *shop.bills("*")])
+    stored += str(shop.rows("from core.payments"))
+    assert [trace for trace in [*TRACES, b"*42"] if trace.decode() in stored] == []
+
+
+@POOR_LISTS
+def test_S12_a_list_without_her_phone_does_not_bring_the_customer_back(shop, pii, listed):
+    shop.spoil("HERS", path="/orders", **listed)
+    her_partly_paid_bill(shop, 100)
+    known = "mask" if pii == "drop" else pii
+    shop.sync("refresh", pii=known)
+    shop.sync("recheck", pii=known)
+    before = shop.bills("order_reference", "received_amount", "version")
+
+    assert forget(settings_of(shop, pii=known), PHONE).bills == 1
+
+    for kind in ("refresh", "full_refresh", "recheck"):
+        assert shop.sync(kind, pii=pii).bills_changed == 0
+    assert shop.bills("order_reference", "received_amount", "version") == before
+    ((marked,),) = shop.bills("merchant_reference")
+    assert re.fullmatch(r"\*{3}[0-9a-f]{4}-7", marked)
+    for kind, received in (("full_refresh", 200), ("recheck", 300)):
+        her_partly_paid_bill(shop, received)
+        shop.simulator.advance(hours=200)  # the details are due again
+        assert shop.sync(kind, pii=pii).bills_changed
+        check_no_trace_of_her(shop)
+    assert shop.rows(
+        "select merchant_reference, received_amount, client_key, thirdparty_reference "
+        "from core.bills join core.payments using (order_reference) where order_reference = 'HERS'"
+    ) == [(marked, 300, None, "T-***")]
+    rebuilt = shop.bills("*")
+    rebuild(shop.settings)
+    assert shop.bills("*") == rebuilt
+
+
+@POOR_LISTS
+def test_S12_a_new_bill_is_cleaned_once_its_details_tell_whose_it_is(shop, pii, listed):
+    shop.bill("OTHER", merchant_reference="CMD-1")
+    shop.sync("refresh", pii=pii)
+    forget(settings_of(shop, pii=pii), PHONE)
+    shop.spoil("HERS", path="/orders", **listed)
+    her_partly_paid_bill(shop, 100)
+    shop.sync("full_refresh", pii="mask" if pii == "drop" else pii)
+    assert any(trace.decode() in str(shop.payload("HERS")) for trace in TRACES)
+    shop.sync("recheck", pii="mask" if pii == "drop" else pii)
+    check_no_trace_of_her(shop)
+    her_partly_paid_bill(shop, 200)
+    assert shop.sync("full_refresh", pii=pii).bills_changed
+    check_no_trace_of_her(shop)
+    assert shop.rows("from core.forgotten_bills") == [(shop.settings.account, "HERS")]
+    assert shop.payload("OTHER")["merchant_reference"] == "CMD-1"
+
+
+def test_S12_a_bill_that_was_only_ever_set_aside_is_remembered_as_well(shop):
+    her_bill(shop, "BAD", merchant_reference="00004242")
+    shop.spoil("BAD", set={"amount": "12 000"})
+    shop.sync()
+    forget(shop.settings, PHONE)
+    shop.spoil("BAD", delete=["client"])
+    assert shop.sync().bills_new == 1
+    check_no_trace_of_her(shop)
+
+
+def test_S12_bills_forgotten_before_bills_were_noted_are_known_where_a_phone_was_replaced(shop):
+    payment = {"thirdparty_reference": "T-00004242", "amount": 1500, "gateway": {"libelle": "Flooz"}}
+    her_bill(shop, "SHOPS", merchant_reference="00004242")
+    her_bill(shop, "OPERATORS", state="Paid", amount=1500, payments=[payment])
+    her_bill(shop, "NEITHER")
+    shop.bill("HIS", client={"phone": OTHER}, merchant_reference="***abcd")
+    shop.sync()
+    forget(shop.settings, PHONE)
+    with open_warehouse(shop.settings) as warehouse:
+        warehouse.execute("drop table core.forgotten_bills")
+        warehouse.execute("delete from core.migrations where step = 13")
+    noted = "select order_reference from core.forgotten_bills order by all"
+    with open_warehouse(shop.settings) as warehouse:
+        assert [row["order_reference"] for row in warehouse.rows(noted)] == ["OPERATORS", "SHOPS"]
+    assert shop.sync().bills_changed == 0
+    assert shop.rows(noted) == [("NEITHER",), ("OPERATORS",), ("SHOPS",)]
+
+
 def test_S12_a_rebuild_does_not_bring_the_customer_back(shop):
     three_bills_and_one_set_aside(shop)
     forget(shop.settings, PHONE)

@@ -309,6 +309,25 @@ def test_S12_a_phone_of_another_country_is_gone_from_references(written):
     assert masker().forget({"reference": f"CMD-{written}-2"}, "+33 6 12 34 56 78") == {"reference": "CMD-***-2"}
 
 
+@pytest.mark.parametrize(
+    ("phone", "reference", "left"),
+    [
+        *((PHONE, f"CMD {written}/7", "CMD ***/7") for written in ("00004242", "+228 00 00 42 42", "0022800004242")),
+        *((PHONE, f"12 {written} 3", "12 *** 3") for written in ("00.00-42 42", "228 00004242", "22800004242")),
+        ("+33612345678", "5-0033-6 12 34 56 78-9", "5-***-9"),
+        *((PHONE, text, text) for text in ("100004242", "00004243", "00 00 42 4", "0000/4242")),
+    ],
+)
+def test_S12_a_forgotten_phone_is_known_by_its_key_in_references_of_a_record_without_it(phone, reference, left):
+    forgetting = Masker("mask", KEY, [masker().client_key(phone)])
+    assert forgetting.forget({"code": [reference]}) == {"code": [left]}
+
+
+def test_S12_a_long_text_of_digits_is_looked_through_quickly():
+    text = "1 2-" * 20_000
+    assert Masker("mask", KEY, [masker().client_key(PHONE)]).forget({"code": text}) == {"code": text}
+
+
 def test_S12_keys_money_and_other_numbers_stay_in_a_forgotten_record():
     kept = {"order_reference": PHONE, "orderNum": 4242, "amount": 22800004242, "received_amount": "00004242"}
     kept |= {"merchant_reference": "100004242", "code": "00004242-1", "payments": [{"amount": 4242}], "ok": True}

@@ -17,6 +17,7 @@ from cashpay_pipeline.changes import Reading
 from cashpay_pipeline.clock import Clock
 from cashpay_pipeline.decoding import defect
 from cashpay_pipeline.errors import TooManyBadRowsError
+from cashpay_pipeline.forget import forget_bills
 from cashpay_pipeline.normalize import Source, created_at, normalize_bills, order_reference
 from cashpay_pipeline.privacy import Masker
 from cashpay_pipeline.settings import Settings
@@ -74,6 +75,8 @@ class Batch:
         self._readings: list[Reading] = []
         self._bad: list[BadRow] = []
         self._new_bad = 0
+        self._forgotten = store.forgotten_bills(warehouse, settings.account)
+        self._recognised: set[str] = set()
         self._opened = clock.monotonic()
         self.shapes: Shapes = {}
 
@@ -81,15 +84,15 @@ class Batch:
         """Take records as they came; set aside at once what has no key or is broken in itself."""
         self._record.rows_read += len(records)
         for record in records:
-            masked = self._masker.mask(record)
             key = None
             try:
                 key = order_reference(record)
                 if broken := defect(record):
                     raise BadRecordError("record", broken)
             except BadRecordError as bad:
-                self._set_aside(source, key, bad, masked, observed_at)
+                self._set_aside(source, key, bad, self._masked(record, key), observed_at)
             else:
+                masked = self._masked(record, key)
                 self._readings.append(changes.read(key, masked, source, asked_at, observed_at))
 
     def set_aside_unread(self, reference: str, reason: str, seen_at: datetime) -> None:
@@ -120,6 +123,9 @@ class Batch:
             bad, self._bad = self._bad, []
             self._new_bad += self._save_bad(bad)
             if not bad or not self._too_many_bad():
+                if self._recognised:
+                    forget_bills(self._warehouse, self._settings, self._masker, self._recognised)
+                    self._recognised = set()
                 if progress:
                     progress()
                 self.save_record()
@@ -192,7 +198,19 @@ class Batch:
             return Judgement(reading, known, {}, reading.record)
         before = json.loads(known.payload, parse_float=Decimal)
         # Masked again: it may have been stored under a laxer setting, and what the reading does not mention stays.
-        return Judgement(reading, known, before, changes.overlay(self._masker.mask(before), reading))
+        masked = self._masked(before, reading.order_reference)
+        return Judgement(reading, known, before, changes.overlay(masked, reading))
+
+    def _masked(self, record: Any, key: str | None) -> Any:
+        """The record as it may be stored; once a bill is known as a forgotten customer's, it stays so."""
+        masked = self._masker.mask(record)
+        if self._masker.is_forgotten(masked):
+            if key and key not in self._forgotten:
+                self._forgotten.add(key)
+                self._recognised.add(key)
+        elif key not in self._forgotten:
+            return masked
+        return self._masker.forget(record)
 
     def _set_reading_aside(self, reading: Reading, bad: BadRecordError) -> None:
         self._set_aside(reading.source, reading.order_reference, bad, reading.record, reading.observed_at)

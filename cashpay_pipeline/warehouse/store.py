@@ -290,6 +290,12 @@ def forgotten_clients(warehouse: Warehouse) -> list[str]:
     return [row["client_key"] for row in warehouse.rows("select client_key from core.forgotten_clients")]
 
 
+def forgotten_bills(warehouse: Warehouse, account: str) -> set[str]:
+    """The account's bills that are known to be of customers who asked to be forgotten."""
+    rows = warehouse.rows("select order_reference from core.forgotten_bills where account = ?", [account])
+    return {row["order_reference"] for row in rows}
+
+
 def mark_dead_syncs(warehouse: Warehouse) -> int:
     """We hold the lock: whatever is still marked as running was killed. Returns how many there were."""
     return warehouse.execute(
