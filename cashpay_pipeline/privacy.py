@@ -32,6 +32,7 @@ SHOPS_REFERENCE = "merchant_reference"
 
 _NO_DIGIT = re.compile(r"\D")
 _JOINT = re.compile(r"[\s_.\-]")
+_OWNER = re.compile(rf"^(?:{'|'.join(PERSONAL_OBJECTS)})")
 _MASKED = re.compile(r"\*{3}(?:\*{3}\d\d)?")
 _MASKED_PHONE = re.compile(r"\*{6}\d\d")
 _CLIENT_KEY = re.compile(r"[0-9a-f]{32}")
@@ -180,11 +181,15 @@ def _careful_fields(names: tuple[str, ...], around: str, inside: bool) -> dict[s
 
 @lru_cache(maxsize=1_000)
 def _field(name: str) -> str:
-    """The field that a name stands for: `client_phone`, `phoneNumber` and `TELEPHONE_CLIENT` are all a phone."""
+    """The field that a name stands for: `client_phone`, `phoneNumber` and `TELEPHONE_CLIENT` are all a phone.
+
+    Whose it is does not matter: `payer_email` is an email.
+    """
     field = _JOINT.sub("", name.casefold())
     if field.endswith(("phone", "telephone", "msisdn")) or field.startswith(("phone", "telephone")):
         return "phone"
-    return field
+    owned = _OWNER.sub("", field)
+    return owned if owned in PERSONAL_FIELDS else field
 
 
 @lru_cache(maxsize=16)

@@ -68,6 +68,8 @@ def test_what_is_no_phone_stays_in_free_text(text):
     [
         *((name, "******56") for name in ("client_phone", "payer-phone", "phoneNumber", "TELEPHONE_CLIENT", "msisdn")),
         *((name, "***") for name in ("first_name", "LastName", "nom", "Prénom", "clientName", "customer_name")),
+        *((name, "***") for name in ("client_email", "customer_lastname", "payerCity", "Client-Nom", "payer.ville")),
+        *((name, "******56") for name in ("client_tel", "payerMobile")),
     ],
 )
 def test_S10_a_field_is_known_however_its_name_is_written(name, hidden):
@@ -76,6 +78,11 @@ def test_S10_a_field_is_known_however_its_name_is_written(name, hidden):
         "gateway": {"name": "Flooz"},
     }
     assert masker("drop").mask({name: "+22890123456"}) == {}
+
+
+@pytest.mark.parametrize("name", ["client_reference", "customerKind", "payers", "email_count"])
+def test_S10_a_field_that_is_not_personal_stays(name):
+    assert masker().mask({name: "CMD-1"}) == masker("drop").mask({name: "CMD-1"}) == {name: "CMD-1"}
 
 
 def test_S10_a_masked_record():
