@@ -4,6 +4,7 @@ import shutil
 import signal
 from collections.abc import Callable
 from contextlib import suppress
+from datetime import timedelta
 from pathlib import Path
 from typing import BinaryIO
 
@@ -126,6 +127,24 @@ def test_the_newest_backups_are_kept(settings: Settings, simulator: SimulatorPro
         simulator.advance(days=1)
         made.append(backup(settings, clock=clock))
     assert sorted(made[0].parent.iterdir()) == made[-2:]
+
+
+def test_a_new_backup_is_not_taken_for_the_oldest_after_a_clock_that_was_ahead_is_set_right(
+    settings: Settings, simulator: SimulatorProcess
+) -> None:
+    clock = SimulatedClock(simulator.base_url)
+    run_sync(settings, clock=clock)
+    simulator.advance(days=30)
+    ahead = []
+    for _ in range(2):
+        simulator.advance(days=1)
+        ahead.append(backup(settings, clock=clock))
+    simulator.set_time(simulator.now() - timedelta(days=32))
+    made = [backup(settings, clock=clock)]
+    assert sorted(made[0].parent.iterdir()) == [*made, *ahead]
+    simulator.advance(days=1)
+    made.append(backup(settings, clock=clock))
+    assert sorted(made[0].parent.iterdir()) == [made[-1], *ahead]
 
 
 def test_a_backup_that_is_stopped_half_way_is_none(

@@ -90,7 +90,8 @@ def backup(settings: Settings, *, folder: Path | None = None, keep: int = KEPT, 
             next_step="Free some space, or name another folder with --to.",
         ) from None
     for old in _backups(folder)[:-keep]:
-        shutil.rmtree(old)
+        if old != target:  # by a clock that was set back, the newest looks old
+            shutil.rmtree(old)
     return target
 
 
