@@ -180,6 +180,51 @@ def test_what_the_last_two_restores_replaced_is_kept(settings: Settings, simulat
     assert sorted(made.parent.iterdir()) == [made, *replaced[-2:], third]
 
 
+def test_what_a_restore_replaced_is_put_back_with_the_rows_that_are_only_in_its_wal(
+    settings: Settings, simulator: SimulatorProcess
+) -> None:
+    clock = SimulatedClock(simulator.base_url)
+    run_sync(settings, clock=clock)
+    kept = bills(settings)
+    backup(settings, clock=clock)
+    finished(DELETE_ONE, settings)
+    former = restore(settings, clock=clock)[1]
+    assert former and (former / "warehouse.duckdb.wal").exists()
+    assert bills(settings) == kept
+    for _ in range(2):
+        restore(settings, former, clock=clock)
+        assert {path.name for path in settings.data_folder.glob("*.wal")} == set()
+        assert bills(settings) == kept - 1
+
+
+def test_a_backup_whose_wal_is_damaged_is_never_restored(settings: Settings, simulator: SimulatorProcess) -> None:
+    clock = SimulatedClock(simulator.base_url)
+    run_sync(settings, clock=clock)
+    made, kept = backup(settings, clock=clock), bills(settings)
+    finished(DELETE_ONE, settings)
+    former = restore(settings, clock=clock)[1]
+    assert former
+    wal = bytearray((former / "warehouse.duckdb.wal").read_bytes())
+    wal[len(wal) // 2] ^= 0xFF
+    (former / "warehouse.duckdb.wal").write_bytes(wal)
+    with pytest.raises(WarehouseError, match="cannot be"):
+        restore(settings, former, clock=clock)
+    assert bills(settings) == kept and made.exists()
+
+
+def test_the_data_folder_named_as_the_place_of_the_backups_means_those_in_it(
+    settings: Settings, simulator: SimulatorProcess
+) -> None:
+    clock = SimulatedClock(simulator.base_url)
+    run_sync(settings, clock=clock)
+    key = (settings.data_folder / "pii.key").read_bytes()
+    with pytest.raises(WarehouseError, match="no backup here"):
+        restore(settings, settings.data_folder, clock=clock)
+    made = backup(settings, clock=clock)
+    assert restore(settings, settings.data_folder, clock=clock)[0] == made
+    assert (settings.data_folder / "pii.key").read_bytes() == key
+
+
 def test_two_restores_in_one_second_keep_what_each_replaced(settings: Settings, simulator: SimulatorProcess) -> None:
     clock = SimulatedClock(simulator.base_url)
     run_sync(settings, clock=clock)

@@ -16,7 +16,14 @@ from cashpay_pipeline.atomic import put_in_place, workshop
 from cashpay_pipeline.clock import Clock, SystemClock
 from cashpay_pipeline.errors import WarehouseError
 from cashpay_pipeline.settings import Settings
-from cashpay_pipeline.warehouse.database import fresh_path, open_warehouse, refuse_absent, restored_path, wal_path
+from cashpay_pipeline.warehouse.database import (
+    explained,
+    fresh_path,
+    open_warehouse,
+    refuse_absent,
+    restored_path,
+    wal_path,
+)
 from cashpay_pipeline.warehouse.lock import describe_owner, run_lock
 
 KEPT = 2
@@ -100,7 +107,8 @@ def restore(settings: Settings, source: Path | None = None, *, clock: Clock | No
 
     Args:
         settings: where the working file is.
-        source: a backup, or a folder of several, of which the newest is used; usually that of the data folder.
+        source: a backup, or a folder of several, of which the newest is used; usually that of the data folder, which
+            may be named, too.
         clock: gives the moment in the name of what is kept.
 
     Returns:
@@ -111,7 +119,8 @@ def restore(settings: Settings, source: Path | None = None, *, clock: Clock | No
         WarehouseBusyError: another run is writing.
     """
     clock = clock or SystemClock()
-    source = source or settings.data_folder / "backups"
+    if source is None or source.resolve() == settings.data_folder.resolve():
+        source = settings.data_folder / "backups"
     if not (source / DATABASE).exists():
         source = next(reversed(_backups(source)), source)
     if not (source / DATABASE).exists():
@@ -125,7 +134,7 @@ def restore(settings: Settings, source: Path | None = None, *, clock: Clock | No
     path.parent.mkdir(parents=True, exist_ok=True)
     with run_lock(path.with_suffix(".lock"), describe_owner("cashpay restore"), wait_seconds=60, clock=clock):
         former = _unused(settings.data_folder / "backups" / f"before-restore-{clock.now():%Y%m%dT%H%M%SZ}")
-        _copy(source / DATABASE, fresh_path(path))
+        _copy_with_wal(source / DATABASE, fresh_path(path))
         # From here to the end nobody else opens the working file: a part of it, or another's .wal, is not the whole.
         put_in_place(fresh_path(path), restored_path(path))
         replaced = [path, wal_path(path), *([path.parent / KEY] if (source / KEY).exists() else [])]
@@ -172,6 +181,19 @@ def _copy(source: Path, target: Path) -> None:
         shutil.copyfileobj(stored, copy, 1 << 22)
         copy.flush()
         os.fsync(copy.fileno())
+
+
+def _copy_with_wal(source: Path, target: Path) -> None:
+    """Copy a database and what its `.wal` holds, as that of a killed run does, into one file."""
+    _copy(source, target)
+    if not wal_path(source).exists():
+        return
+    _copy(wal_path(source), wal_path(target))
+    try:
+        with duckdb.connect(str(target), config={"autoinstall_known_extensions": "false"}) as connection:
+            connection.execute("checkpoint")
+    except duckdb.Error as error:
+        raise explained(error, target) from None
 
 
 def _unused(folder: Path) -> Path:
