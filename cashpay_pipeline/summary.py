@@ -103,7 +103,7 @@ def _unpublished(settings: Settings, run_id: str) -> Iterator[str]:
 
 
 def report_status(settings: Settings, say: Callable[[str], None]) -> bool:
-    """Say how fresh and how complete the data is; whether the last syncs read everything.
+    """Say how fresh and how complete the data is; whether the last syncs read everything and came to their end.
 
     From the working file; from the published copy where that is not free.
 
@@ -113,8 +113,11 @@ def report_status(settings: Settings, say: Callable[[str], None]) -> bool:
     trouble: WarehouseError | None = None
     say(f"Account {settings.account}, {settings.environment if settings.has_credentials else 'made-up data'}")
     if settings.warehouse_path.exists():
+        from cashpay_pipeline.warehouse.store import mark_dead_syncs  # pandas: not for who asks before the first sync
+
         try:
             with open_warehouse(settings, owner="cashpay status", wait_seconds=0) as warehouse:
+                mark_dead_syncs(warehouse)
                 return _report(settings, warehouse.rows, say)
         except WarehouseBusyError as busy:
             say(f"{busy.message} What follows is from the published copy.")

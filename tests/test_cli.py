@@ -16,7 +16,7 @@ from typing import Any
 import dagster as dg
 import pytest
 from listeners import webhook
-from processes import started
+from processes import finished, started
 from rows import FLOOZ, MIXX, at, bill, history, insert, payments, sync_row
 from typer.testing import CliRunner
 from wire import FakeClock
@@ -353,6 +353,22 @@ def test_status_after_a_sync_that_is_incomplete_exits_1(environment: Settings, s
     result = cashpay("status")
     assert result.exit_code == 1
     assert "\nReason: " in result.stdout and "\nNext: Run `cashpay sync` again later" in result.stdout
+
+
+def test_status_after_a_sync_that_was_killed_says_so(environment: Settings) -> None:
+    """R9."""
+    run_sync(environment)
+    killed = """
+import os
+from cashpay_pipeline.settings import load_settings
+from cashpay_pipeline.sync import run_sync, walks
+walks.read_gateways = lambda session: os._exit(9)
+run_sync(load_settings())
+"""
+    assert finished(killed, environment).returncode == 9
+    result = cashpay("status")
+    assert result.exit_code == 1 and "Last sync: refresh, dead, ended" in result.stdout
+    assert "\nNext: Run `cashpay sync` again later" in result.stdout
 
 
 def test_status_after_a_recheck_tells_of_the_list_that_it_does_not_make_up_for(
