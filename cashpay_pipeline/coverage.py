@@ -34,13 +34,13 @@ select age_class, count(*) as bills, min(told_at) as oldest from bill group by a
 REPORTED = """
 select reported_total from core.syncs
 where account = ? and reported_total is not null
-order by coalesce(finished_at, heartbeat_at) desc, rowid desc limit 1
+order by rowid desc limit 1
 """
 ROWS_A_PAGE = """
 select rows_read / pages as rows_a_page
 from core.syncs
 where account = ? and kind = 'full_refresh' and complete and pages > 0
-order by started_at desc
+order by rowid desc
 limit 1
 """
 """As many as CashPay gives, which can be fewer than are asked for. Nearly all rows of a full refresh come by page."""

@@ -16,8 +16,9 @@ TRY_AGAIN = ("unavailable", "rate_limited", "killed", "interrupted")
 LAST_ERRORS = """
 select error_code from core.syncs
 where account = $account and status != 'running' and (kind != 'recheck' or $rechecks)
-order by coalesce(finished_at, heartbeat_at) desc, rowid desc limit $at_most
+order by rowid desc limit $at_most
 """
+"""In the order in which they were stored, one after the other: a clock may be wrong, and set right."""
 LAST_COMPLETE = "select max(finished_at) as at from core.syncs where account = ? and complete and kind != 'recheck'"
 
 

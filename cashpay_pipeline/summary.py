@@ -37,13 +37,14 @@ group by all order by bills desc, state
 _LAST_SYNCS = """
 select * from core.syncs
 where account = ? and status != 'running'
-qualify row_number() over (order by coalesce(finished_at, heartbeat_at) desc, rowid desc) = 1
-    or (kind != 'recheck' and row_number() over (
-        partition by kind = 'recheck' order by coalesce(finished_at, heartbeat_at) desc, rowid desc
-    ) = 1)
-order by coalesce(finished_at, heartbeat_at) desc, rowid desc
+qualify row_number() over (order by rowid desc) = 1
+    or (kind != 'recheck' and row_number() over (partition by kind = 'recheck' order by rowid desc) = 1)
+order by rowid desc
 """
-"""The newest and, if that was a re-check, which makes up for no bill of the list, the newest that reads the list."""
+"""The newest and, if that was a re-check, which makes up for no bill of the list, the newest that reads the list.
+
+By the order in which they were stored, one after the other: a clock may be wrong, and set right.
+"""
 _SYNC_OF_RUN = "select * from core.syncs where dagster_run_id = ?"
 _EXAMPLE = (
     'cashpay sql "select received_date, gateway_name, net_amount from marts.daily_collections order by 1 desc limit 10"'

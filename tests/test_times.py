@@ -15,10 +15,15 @@ from hypothesis import strategies as st
 from shop import Shop
 from truth import assert_warehouse_equals_truth
 
-from cashpay_pipeline.errors import GuardError
+from cashpay_pipeline.checks import all_checks, run_check
+from cashpay_pipeline.errors import CredentialsRejectedError, GuardError
+from cashpay_pipeline.health import read_health
 from cashpay_pipeline.normalize import created_at, normalize_bills
+from cashpay_pipeline.report.queries import read_facts
+from cashpay_pipeline.summary import report_status
 from cashpay_pipeline.sync import run_sync
 from cashpay_pipeline.values import BadRecordError, business_date, parse_time
+from cashpay_pipeline.warehouse import open_warehouse, publish
 
 LOME, PARIS, KOLKATA = ZoneInfo("Africa/Lome"), ZoneInfo("Europe/Paris"), ZoneInfo("Asia/Kolkata")
 MOMENT = datetime(2024, 3, 5, 9, 30, tzinfo=UTC)
@@ -463,6 +468,38 @@ def test_T8_times_are_those_of_cashpay_whatever_the_clock_here(off, words, shop)
     assert [words in w for w in result.warnings] == ([True] if words else [])
     ((first_seen,),) = shop.bills("first_seen_at")
     assert abs(first_seen - now) < timedelta(minutes=2)
+
+
+def newest_is_complete(shop):
+    """What the status, the alerts and schedules, the check and the report say."""
+    (check,) = (check for check in all_checks() if check.name == "last_sync_complete")
+    with open_warehouse(shop.settings) as warehouse:
+        is_green = not run_check(warehouse, check).bad_rows
+    publish(shop.settings)
+    return {
+        is_green,
+        report_status(shop.settings, lambda _: None),
+        read_health(shop.settings).list_error_code is None,
+        read_facts(shop.settings).latest[0]["status"] == "complete",
+    }
+
+
+@pytest.mark.parametrize("off", [timedelta(days=-2), timedelta(days=400)], ids=str)
+def test_T8_the_newest_sync_is_the_one_that_ran_last_whatever_the_clock_said(off, shop):
+    """A sync whose login is refused has no other time than that of the clock here."""
+    shop.sync()
+    shop.simulator.faults(
+        [{"path": "/auth", "kind": "reply", "status": 401, "body": {"message": "Bad credentials"}, "times": None}]
+    )
+    for _ in range(3):
+        with pytest.raises(CredentialsRejectedError):
+            run_sync(shop.settings, clock=WrongClock(shop.simulator.now() + off))
+    assert newest_is_complete(shop) == {False}
+    assert read_health(shop.settings).is_locked_out
+    shop.simulator.faults([])
+    shop.sync()
+    assert newest_is_complete(shop) == {True}
+    assert not read_health(shop.settings).is_locked_out
 
 
 def test_T8_signatures_are_not_made_by_a_clock_that_is_far_off(shop, make_settings):

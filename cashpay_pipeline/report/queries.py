@@ -27,9 +27,9 @@ _LATEST = """
 select kind, status, started_at, coalesce(finished_at, heartbeat_at) as ended_at, warnings
 from core.syncs
 where account = ? and status != 'running'
-qualify row_number() over (order by ended_at desc, rowid desc) = 1
-    or (kind != 'recheck' and row_number() over (partition by kind = 'recheck' order by ended_at desc, rowid desc) = 1)
-order by ended_at desc, rowid desc
+qualify row_number() over (order by rowid desc) = 1
+    or (kind != 'recheck' and row_number() over (partition by kind = 'recheck' order by rowid desc) = 1)
+order by rowid desc
 """
 _INCOMPLETE = "select kind, status from ({check}) where account = ? order by started_at desc"
 _BILLS = """

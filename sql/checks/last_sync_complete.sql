@@ -15,13 +15,14 @@ ended as (
         status,
         error_code,
         complete,
+        -- in the order in which they were stored, one after the other: a clock may be wrong, and set right
         row_number() over (
             partition by account
-            order by coalesce(finished_at, heartbeat_at) desc, rowid desc
+            order by rowid desc
         ) as newest,
         row_number() over (
             partition by account, kind = 'recheck'
-            order by coalesce(finished_at, heartbeat_at) desc, rowid desc
+            order by rowid desc
         ) as newest_of_its_kind
     from core.syncs
     where status != 'running'
