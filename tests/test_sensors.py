@@ -81,6 +81,43 @@ def test_a_second_try_only_after_an_outage(home: Home, simulator: SimulatorProce
 
 
 @pytest.mark.long
+@pytest.mark.parametrize("first", ["full_refresh", "recheck_open_bills"])
+def test_a_failure_that_was_made_up_for_keeps_no_later_one_quiet(
+    first: str, home: Home, hook: Webhook, simulator: SimulatorProcess
+) -> None:
+    assert home.run("refresh").success
+    simulator.faults([DOWN])
+    home.run(first)
+    home.sense("alerts")
+    assert len(told(hook)) == 1
+    simulator.faults([])
+    simulator.advance(days=1)
+    assert home.run("refresh").success
+    assert home.sense("alerts") == "All is well."
+
+    simulator.faults([DOWN])
+    simulator.advance(days=1)
+    home.run("refresh")
+    home.sense("alerts")
+    (message,) = told(hook)
+    assert "Job refresh, run " in message and "[unavailable]" in message
+
+
+@pytest.mark.long
+def test_jobs_that_fail_of_one_outage_are_told_once(home: Home, hook: Webhook, simulator: SimulatorProcess) -> None:
+    assert home.run("refresh").success
+    simulator.faults([DOWN])
+    for job in ("recheck_open_bills", "refresh", "full_refresh"):
+        home.run(job)
+        home.sense("alerts")
+    assert len(told(hook)) == 1
+    simulator.faults([])
+    assert home.run("full_refresh").success
+    assert home.sense("alerts") == "All is well."
+    assert told(hook) == []
+
+
+@pytest.mark.long
 def test_a_red_check_is_told_once_although_an_outage_hides_it_for_a_night(
     home: Home, hook: Webhook, simulator: SimulatorProcess
 ) -> None:

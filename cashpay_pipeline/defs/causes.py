@@ -78,20 +78,27 @@ def _red_checks(
 def _failed_runs(
     instance: dg.DagsterInstance, names: Names, tags_of_ours: Sequence[Mapping[str, str]]
 ) -> dict[str, str]:
-    found: dict[str, str] = {}
-    for job in JOBS:
-        ended = [
+    """What the last run of each job failed of; it is over when, later, one that reads the list has ended well."""
+
+    def last_runs(job: str, statuses: list[dg.DagsterRunStatus]) -> list[dg.RunRecord]:
+        found = [
             record
             for tags in tags_of_ours
             for record in instance.get_run_records(
-                dg.RunsFilter(job_name=names.name(job), statuses=ENDED, tags=tags), limit=1
+                dg.RunsFilter(job_name=names.name(job), statuses=statuses, tags=tags), limit=1
             )
         ]
-        run = max(ended, key=lambda record: record.storage_id).dagster_run if ended else None
-        if run and run.status == dg.DagsterRunStatus.FAILURE:
+        return sorted(found, key=lambda record: record.storage_id)[-1:]
+
+    of_the_list = [job for job, (kind, _) in JOBS.items() if kind != "recheck"]
+    went_well = [run.storage_id for job in of_the_list for run in last_runs(job, [dg.DagsterRunStatus.SUCCESS])]
+    causes: dict[str, str] = {}
+    for last in (last for job in JOBS for last in last_runs(job, ENDED)):
+        run = last.dagster_run
+        if run.status == dg.DagsterRunStatus.FAILURE and last.storage_id > max(went_well, default=0):
             code, text = _reason(instance, run)
-            found.setdefault(f"run: {code}", f"Job {run.job_name}, run {run.run_id[:8]}, failed. {text}")
-    return found
+            causes.setdefault(f"run: {code}", f"Job {run.job_name}, run {run.run_id[:8]}, failed. {text}")
+    return causes
 
 
 def _reason(instance: dg.DagsterInstance, run: dg.DagsterRun) -> tuple[str, str]:
