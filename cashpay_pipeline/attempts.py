@@ -18,7 +18,7 @@ from urllib3.util import Retry
 from cashpay_pipeline.auth import Auth, BearerAuth, SignatureAuth
 from cashpay_pipeline.clock import Clock
 from cashpay_pipeline.decoding import JSON
-from cashpay_pipeline.errors import CashpayError, UnavailableError, UnexpectedReplyError
+from cashpay_pipeline.errors import AccessDeniedError, CashpayError, UnavailableError, UnexpectedReplyError
 from cashpay_pipeline.pacing import LONGEST_WAIT_SECONDS, Pacer
 from cashpay_pipeline.redaction import Redactor
 from cashpay_pipeline.settings import Settings
@@ -84,6 +84,7 @@ class Attempts:
         self._exchange = exchange
         self._redactor = redactor
         self._max_tries = max_tries
+        self._denied: Mapping[str, str] = {}  # by a fresh login: for what is denied to it, another is no cure
         self._lock = Lock()
         self.pacer = Pacer(
             clock, self.now, per_second=settings.requests_per_second, max_in_flight=settings.max_in_flight
@@ -113,7 +114,7 @@ class Attempts:
             number += 1
             with self.placing(call, number):
                 try:
-                    return self._attempt(call, number)
+                    return self._attempt(call, number, login_renewed=login_renewed)
                 except LoginAgain as refusal:
                     if login_renewed or call.tries == 1:
                         raise refusal.error from None
@@ -136,7 +137,7 @@ class Attempts:
                 error.next_step = "The bill may exist all the same: look for it before creating it once more."
             raise
 
-    def _attempt(self, call: Call, number: int) -> Reply:
+    def _attempt(self, call: Call, number: int, *, login_renewed: bool) -> Reply:
         """One request, when its turn has come, and what its answer means."""
         if call.is_login:  # made on behalf of a request that holds a slot already
             self.pacer.wait_for_turn()
@@ -147,7 +148,12 @@ class Attempts:
             headers = self._auth.headers()
             try:
                 return self._judged(call, headers, number)
-            except LoginAgain:
+            except LoginAgain as refusal:
+                is_denied = isinstance(refusal.error, AccessDeniedError)
+                if is_denied and login_renewed:
+                    self._denied = headers
+                if is_denied and headers == self._denied:
+                    raise refusal.error from None
                 self._auth.drop(headers)
                 raise
 

@@ -104,6 +104,19 @@ def test_H7_403_is_access_denied_after_one_new_login_never_bad_password() -> Non
         assert len(server.to("/orders")) == len(server.to("/auth")) == 2
 
 
+def test_H7_what_is_denied_to_a_fresh_login_too_costs_no_login_more() -> None:
+    forbidden = reply(403, {"message": "Forbidden"})
+    answers = [*[forbidden] * 4, reply(200, PAGE), reply(401, {"message": "expired token"}), reply(200, PAGE)]
+    with serving(answers, [token("first"), token("second"), token("third")]) as server:
+        client = client_of(server)
+        for number in range(3):
+            with pytest.raises(AccessDeniedError):
+                client.fetch_bill(f"SANDBOX-{number}")
+        client.fetch_bills_page(1, 20)
+        client.fetch_bills_page(2, 20)
+        assert [bearer(r) for r in server.requests if r.path != "/auth"] == ["first", *["second"] * 5, "third"]
+
+
 def test_A2_token_that_dies_during_a_wait_is_renewed_before_the_next_attempt() -> None:
     wait = reply(429, {}, headers={"Retry-After": "600"})
     with serving([wait, reply(200, PAGE)], [token("first", 300), token("second", 300)]) as server:
