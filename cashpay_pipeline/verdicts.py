@@ -186,13 +186,13 @@ def _verdict(call: Call, answer: Answer, status: int, message: str) -> Exception
 
 
 def _passing(answer: Answer, status: int, said: str) -> Again:
-    wait = retry_after(answer) if status in OVERLOADED else None
+    wait = retry_after(answer)
     error: CashpayError
     if status == 429:
         error = RateLimitedError(f"CashPay is asked too often (status 429){said}", resume_at=None)
     else:
         error = UnavailableError(f"CashPay fails (status {status}){said}", status=status)
-    return Again(error, wait=wait, everyone=status in OVERLOADED)
+    return Again(error, wait=wait, everyone=status in OVERLOADED or wait is not None)
 
 
 def _not_found(call: Call, answer: Answer, status: int) -> CashpayError:

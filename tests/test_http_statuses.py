@@ -177,7 +177,7 @@ def test_H10_H12_a_defect_of_ours_shows_the_version(status: int) -> None:
     assert caught.value.status == status
 
 
-@pytest.mark.parametrize("status", [429, 503])
+@pytest.mark.parametrize("status", [429, 502, 503, 504, 520])
 @pytest.mark.parametrize(
     ("headers", "seconds"),
     [
