@@ -80,6 +80,7 @@ class Attempts:
         self.skew: timedelta | None = None
         self._base_url = settings.base_url
         self._clock = clock
+        self._began_at, self._began = clock.now(), clock.monotonic()
         self._on_wait = on_wait
         self._exchange = exchange
         self._redactor = redactor
@@ -103,7 +104,7 @@ class Attempts:
 
     def now(self) -> datetime:
         """The time in UTC: by CashPay's clock, which stamps the bills, where ours is more than 2 minutes off."""
-        return self._by_cashpay(self._clock.now())
+        return self._by_cashpay(self._our_time())
 
     def call(self, call: Call) -> Reply:
         """Try until there is an answer, or a reason to stop."""
@@ -159,7 +160,7 @@ class Attempts:
 
     def _judged(self, call: Call, headers: Mapping[str, str], number: int) -> Reply:
         self._count(requests=1)
-        asked_at, started = self._clock.now(), perf_counter()
+        asked_at, started = self._our_time(), perf_counter()
         outcome: object = "failed"
         try:
             answer = self._exchange(call, headers)
@@ -175,6 +176,10 @@ class Attempts:
             self._compare_clocks(answer.date, asked_at)
         return Reply(answer.status, body, self._by_cashpay(asked_at), self.now(), warnings)
 
+    def _our_time(self) -> datetime:
+        """Our clock's at the beginning, and by the stopwatch from then on: a clock that is set may go back."""
+        return self._began_at + timedelta(seconds=self._clock.monotonic() - self._began)
+
     def _by_cashpay(self, moment: datetime) -> datetime:
         skew = self.skew or timedelta()
         return moment + (skew if abs(skew) > TOLERATED_SKEW else timedelta())
@@ -184,7 +189,7 @@ class Attempts:
 
         An answer is stamped at some time between the asking and its coming. Only where that cannot be are clocks apart.
         """
-        arrived_at = self._clock.now()
+        arrived_at = self._our_time()
         stamped_at = date - (self.skew or timedelta())
         apart = stamped_at - min(max(stamped_at, asked_at), arrived_at)
         if self.skew is None or abs(apart) > TOLERATED_SKEW:

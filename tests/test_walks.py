@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from truth import assert_warehouse_equals_truth, query
 
+from cashpay_pipeline.client import CashpayClient, Reply
 from cashpay_pipeline.errors import (
     GuardError,
     PagingError,
@@ -48,6 +49,18 @@ class StoppedClock(StandingClock):
 
     def now(self) -> datetime:
         return self.moment
+
+
+class CorrectedClock(StandingClock):
+    """A clock that `set_back` corrects, as NTP does; the stopwatch runs on."""
+
+    set_back = timedelta()
+
+    def now(self) -> datetime:
+        return super().now() - self.set_back
+
+    def monotonic(self) -> float:
+        return super().monotonic() + self.set_back.total_seconds()
 
 
 @pytest.fixture
@@ -744,6 +757,24 @@ def settle(simulator: SimulatorProcess, days: int = 120, **switches: Any) -> Non
     simulator.reset(days=days, bills_per_day=1, switches=switches)
     for bill in bills(simulator):
         simulator.put_bill(bill["order_reference"], state="Canceled")
+
+
+@pytest.mark.parametrize(("kind", "at_most"), [("refresh", 20), ("full_refresh", 90)])
+def test_T8_bills_are_met_although_the_clock_is_set_back_when_the_walk_has_begun(
+    kind, at_most, simulator, make_settings, monkeypatch
+):
+    settle(simulator, days=300)
+    run_sync(make_settings(page_size=50), kind="full_refresh", clock=StandingClock(simulator))
+    simulator.advance(days=1)
+    clock, fetch = CorrectedClock(simulator), CashpayClient.fetch_bills_page
+
+    def fetch_later(*arguments: Any, **named: Any) -> Reply:
+        clock.set_back = timedelta(seconds=90)
+        return fetch(*arguments, **named)
+
+    monkeypatch.setattr(CashpayClient, "fetch_bills_page", fetch_later)
+    result = run_sync(make_settings(page_size=5, request_budget=12), kind=kind, clock=clock)
+    assert result.complete and result.requests <= at_most
 
 
 def test_P4_a_place_past_the_end_of_a_list_that_shrank_is_no_end(sync, simulator, settings, monkeypatch):
