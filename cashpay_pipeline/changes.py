@@ -26,6 +26,8 @@ MODELLED_FIELDS = frozenset(
 PAYMENT_FIELDS = ("received_amount", "payments")
 OPTIONAL_FIELDS = ("merchant_reference", "code", "date_create", "description", "client", "gateway", "bill_url")
 """Where one of these is blank in the list, and known, it is not mentioned."""
+OUTDATED = "outdated:"
+"""Before the fingerprint of what a source showed last, once the other has told something new."""
 GIVEN_UP = ("Canceled", "Expired", "Error")
 MOVING_STATES = ("Partial", "Excess", "Unknown")
 """In these, money comes and goes without another state: a row of the list without sums says nothing about it."""

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from cashpay_pipeline import changes, privacy
+from cashpay_pipeline.changes import OUTDATED
 from cashpay_pipeline.clock import Clock, SystemClock
 from cashpay_pipeline.errors import GuardError, SettingsError
 from cashpay_pipeline.marts import all_marts, build_mart
@@ -161,7 +162,10 @@ def _rewrite(
 
 
 def _forget_bills(warehouse: Warehouse, settings: Settings) -> int:
-    """Type the newest payloads anew, for any text may name the phone; gives the number of bills."""
+    """Type the newest payloads anew, for any text may name the phone; gives the number of bills.
+
+    Fingerprints of what was read with the customer go as well, but for the note of which source was contradicted.
+    """
     rows = warehouse.rows(
         "select b.rowid as id, b.account, v.payload from core.bills as b join hers using (account, order_reference) "
         "join core.bill_versions as v using (account, order_reference, version)"
@@ -174,7 +178,11 @@ def _forget_bills(warehouse: Warehouse, settings: Settings) -> int:
     warehouse.execute(
         "update core.bills as stored set client_key = null, client_phone_masked = null, "
         "merchant_reference = cleaned.merchant_reference, code = cleaned.code, description = cleaned.description, "
-        "bill_url = cleaned.bill_url from cleaned where stored.rowid = cleaned.id",
+        "bill_url = cleaned.bill_url, "
+        "list_digest = nullif(regexp_extract(list_digest, $contradicted), ''), "
+        "details_digest = nullif(regexp_extract(details_digest, $contradicted), '') "
+        "from cleaned where stored.rowid = cleaned.id",
+        {"contradicted": f"^{OUTDATED}"},
         cleaned=typed.bills().assign(id=[rows[place]["id"] for place in typed.contents]),
     )
     warehouse.execute(

@@ -91,6 +91,8 @@ def test_S12_a_forgotten_customer_is_in_no_table_and_no_byte(shop, pii):
 def test_S12_later_readings_leave_the_customer_out_and_are_no_change(shop):
     three_bills_and_one_set_aside(shop)
     forget(shop.settings, PHONE)
+    digests = "select list_digest, details_digest from core.bills where order_reference = 'HERS'"
+    assert shop.rows(digests) == [(None, None)], "whoever tries all numbers would find hers"
     again = shop.sync()
     assert (again.bills_new, again.bills_changed) == (0, 0)
     her_bill(shop, "NEW")

@@ -5,12 +5,11 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from cashpay_pipeline import changes
-from cashpay_pipeline.changes import Reading
+from cashpay_pipeline.changes import OUTDATED, Reading
 from cashpay_pipeline.normalize import BILL_DTYPES, Content
 from cashpay_pipeline.warehouse.store import Known
 
 HAS_RECEIVED = ("Paid", "Excess", "Partial")
-OUTDATED = "outdated:"
 COLUMN = {name: place for place, name in enumerate(BILL_DTYPES)}
 STATE, AMOUNT, RECEIVED = COLUMN["state"], COLUMN["amount"], COLUMN["received_amount"]
 CURRENCY, CREATED_AT = COLUMN["currency"], COLUMN["created_at"]
