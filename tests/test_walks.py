@@ -659,6 +659,23 @@ def test_P18_a_list_whose_newest_end_cannot_be_told_is_read_within_the_budget(co
     assert contract == "undated" or all(told in r.warnings for r in results)
 
 
+@pytest.mark.parametrize(("total", "overlap"), [("low", 48), ("right", 1_000_000)], ids=["forwards", "backwards"])
+def test_P18_an_end_of_an_oldest_first_list_that_is_too_far_leaves_half_of_the_budget(
+    total, overlap, sync, simulator, settings
+):
+    """A total that is too low begins far above the end; an overlap of all times goes back to the first page."""
+    settle(simulator, days=300, order="oldest_first", total=total)
+    sync("full_refresh")
+    results, places = [], [0]
+    for _ in range(2):
+        simulator.advance(days=1)
+        results.append(sync(page_size=2, request_budget=24, overlap_hours=overlap, max_in_flight=1))
+        places.append(query(settings.warehouse_path, "select walk_position from core.accounts")[0]["walk_position"])
+    assert max(r.requests for r in results) <= 24
+    assert {r.status for r in results} == {"incomplete"}
+    assert places[0] < places[1] < places[2]
+
+
 def test_P18_the_last_part_of_a_walk_keeps_to_the_budget_also_where_bills_moved_meanwhile(sync, simulator, settings):
     """The total is that of an hour ago, and bills arrive while the last part is read."""
     settle(simulator)

@@ -60,7 +60,7 @@ def read_newest_end(session: Session) -> None:
     for page in bills.walk():
         session.take_page(page)
         if page.offset == 0 and bills.order == "oldest_first" and (bills.total or 0) > len(page.records):
-            newest_at = _read_back(session, bills, page, started, horizon)
+            newest_at, is_too_far = _read_back(session, bills, page, started, horizon, other_half)
             break
         if bills.order == "newest_first" and _is_known_ground(session, page, started, horizon):
             break
@@ -70,6 +70,8 @@ def read_newest_end(session: Session) -> None:
         if is_too_far:
             break
     session.record.list_order = bills.order
+    if bills.order == "oldest_first" and not bills.ended and not is_too_far:
+        is_too_far = not _read_to_end(session, bills, newest_at, other_half)
     if bills.ended:
         _finish_whole_list(session, bills, started)
     elif bills.order == "none":
@@ -81,7 +83,8 @@ def read_newest_end(session: Session) -> None:
         if not _read_half_of_what_is_left(session):
             session.record.lacks("The whole list is too long for one run: the next run goes on.")
     else:
-        _read_arrivals(session, bills, started, newest_at)
+        if bills.order != "oldest_first":
+            _read_arrivals(session, bills, started)
         _finish_newest_end(session, bills, started)
 
 
@@ -189,7 +192,7 @@ def _finish_whole_list(session: Session, bills: BillList, started: datetime) -> 
             next_step="Run `cashpay check`. If the account was emptied on purpose, use another CASHPAY_DATA_DIR.",
         )
     total_at_end = bills.total or 0
-    arrived = bills.order != "oldest_first" and _read_arrivals(session, bills, started, 0)
+    arrived = bills.order != "oldest_first" and _read_arrivals(session, bills, started)
     if _may_hide_bills(bills, _count_met(session, started), total_at_end, arrived=arrived):
         if (
             record.kind == "full_refresh"
@@ -256,33 +259,55 @@ def _finish_newest_end(session: Session, bills: BillList, started: datetime) -> 
     session.save(lambda: _save_progress(session, started, whole=False))
 
 
-def _read_back(session: Session, bills: BillList, first: Page, started: datetime, horizon: datetime) -> int:
-    """Read from the end of an oldest-first list to known ground; returns where the newest page was."""
+def _read_back(
+    session: Session, bills: BillList, first: Page, started: datetime, horizon: datetime, other_half: int
+) -> tuple[int, bool]:
+    """Read from the end of an oldest-first list to known ground.
+
+    Returns:
+        Where the newest page was, and whether known ground is too far: only `other_half` of the requests is left then.
+    """
     newest_at = 0
     for page in bills.walk_back(first):
         session.take_page(page)
         newest_at = newest_at or page.offset
         if bills.order == "none" or (page.records and _is_known_ground(session, page, started, horizon)):
             break
-    return newest_at
+        if session.requests_left() <= other_half:
+            return newest_at, True
+    return newest_at, False
 
 
-def _read_arrivals(session: Session, bills: BillList, started: datetime, offset: int) -> bool:
-    """Read the newest end again until a page brings nothing that this walk has not met; whether anything came.
+def _read_to_end(session: Session, bills: BillList, offset: int, other_half: int) -> bool:
+    """Read an oldest-first list from its newest page on: a total that is not up to date hides what was appended.
 
-    In a list that is oldest first, that is up to its end: a total that is not up to date hides what was appended.
+    False if the end is too far: only `other_half` of the requests is left then.
     """
+    last: list[str | None] = []
+    while session.requests_left() > other_half:
+        page = bills.read_page(offset)
+        if page.keys in ([], last):
+            return True
+        session.take_page(page)
+        last = page.keys
+        offset += bills.size
+    return False
+
+
+def _read_arrivals(session: Session, bills: BillList, started: datetime) -> bool:
+    """Read the list's first pages again until one brings nothing that this walk has not met; whether anything came."""
     arrived = False
     last: list[str | None] = []
+    offset = 0
     while True:
         page = bills.read_page(offset)
         if page.keys in ([], last):
             return arrived
         is_new = not _met(session, page, started, all_of_it=True)
         session.take_page(page)
-        if not is_new and bills.order != "oldest_first":
+        if not is_new:
             return arrived
-        arrived = arrived or is_new
+        arrived = True
         last = page.keys
         offset += bills.size
 
