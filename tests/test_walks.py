@@ -659,6 +659,27 @@ def test_P18_a_list_whose_newest_end_cannot_be_told_is_read_within_the_budget(co
     assert contract == "undated" or all(told in r.warnings for r in results)
 
 
+@pytest.mark.parametrize("is_under_way", [False, True], ids=["no_walk", "a_walk_that_is_past_them"])
+def test_P18_a_newest_end_too_long_for_one_night_is_read_on_from_where_it_was_left(
+    is_under_way, sync, simulator, settings
+):
+    settle(simulator, days=150, total="missing")
+    sync("full_refresh")
+    simulator.advance(days=7)
+    sync(page_size=5, request_budget=36 if is_under_way else 100)
+    (place,) = query(settings.warehouse_path, "select walk_position as rows from core.accounts")
+    assert place["rows"] is None or place["rows"] > 90
+    assert is_under_way == (place["rows"] is not None)
+    simulator.advance(days=10)
+    for n in range(90):  # while the machine was off
+        created_at = simulator.now() - timedelta(days=9) + timedelta(hours=2 * n)
+        simulator.put_bill(f"LATE-{n:02}", state="Canceled", date_create=created_at)
+    for _ in range(5):
+        result = sync(page_size=5, request_budget=20)
+        assert (result.status, result.requests <= 20) == ("incomplete", True)
+    assert set(references(simulator)) <= set(stored(settings))
+
+
 @pytest.mark.parametrize(("total", "overlap"), [("low", 48), ("right", 1_000_000)], ids=["forwards", "backwards"])
 def test_P18_an_end_of_an_oldest_first_list_that_is_too_far_leaves_half_of_the_budget(
     total, overlap, sync, simulator, settings

@@ -48,8 +48,9 @@ def has_finished_a_walk(session: Session) -> bool:
 def read_newest_end(session: Session) -> None:
     """Read the newest end of the list until all further down is known and older than the overlap.
 
-    Stopping early needs the order to hold in this very run; where it does not, the whole list is read. One page is in
-    flight at a time: what is read ahead of the stop would be asked for in vain.
+    Stopping early needs the order to hold in this very run; where it does not, the whole list is read. So it is where
+    half of the requests does not suffice: else that end alone would be read each night, and what is below it never.
+    One page is in flight at a time: what is read ahead of the stop would be asked for in vain.
     """
     session.stage = "newest bills"
     started = session.now()
@@ -66,7 +67,7 @@ def read_newest_end(session: Session) -> None:
             break
         if bills.order == "none":
             break
-        is_too_far = session.requests_left() <= (0 if bills.order == "newest_first" else other_half)
+        is_too_far = session.requests_left() <= other_half
         if is_too_far:
             break
     session.record.list_order = bills.order
@@ -80,6 +81,7 @@ def read_newest_end(session: Session) -> None:
             session.record.lacks("The list has no order and is too long for one run: the next run goes on.")
     elif is_too_far:
         session.record.warn("No bills known before were met at the newest end of the list: the whole of it is read.")
+        _go_on_from_newest_end(session, bills, started)
         if not _read_half_of_what_is_left(session):
             session.record.lacks("The whole list is too long for one run: the next run goes on.")
     else:
@@ -118,6 +120,25 @@ def read_whole_list(session: Session, *, pages: int | None = None) -> bool:
     if bills.ended:
         _finish_whole_list(session, bills, now)
     return bills.ended
+
+
+def _go_on_from_newest_end(session: Session, bills: BillList, started: datetime) -> None:
+    """Let the walk of the whole list go on where the newest end was left, if it is not done so already.
+
+    A walk that began before the newest end was last read whole can have passed the place of bills that came since.
+    """
+    session.save()
+    session.warehouse.execute(
+        """
+        update core.accounts as account set walk_started_at = ?, walk_position = ?, walk_page_size = ?
+        where account.account = ? and (account.walk_started_at is null or exists (
+            select 1 from core.syncs as sync
+            where sync.account = account.account and sync.kind = 'refresh' and sync.complete
+                and sync.finished_at > account.walk_started_at
+        ))
+        """,
+        [started, bills.place, bills.size, session.account],
+    )
 
 
 def _read_half_of_what_is_left(session: Session) -> bool:
