@@ -152,6 +152,30 @@ def test_many_due_bills_close_together_are_read_by_list_page(make_settings, quie
     assert stale == {"n": 0}
 
 
+@pytest.mark.parametrize("order", ["newest_first", "oldest_first"])
+def test_P18_pages_of_old_due_bills_take_no_request_from_a_young_one(order, make_settings, quiet_shop):
+    """What `cashpay status` promises for open bills under 7 days: 24 hours."""
+    quiet_shop.set(order=order)
+    clock = SimulatedClock(make_settings().base_url)
+    for n in range(100):
+        plant(quiet_shop, f"OLD-{n:03}", days_old=40 + n / 1000)
+    run_sync(make_settings(page_size=4), clock=clock)
+    quiet_shop.advance(days=6)
+    plant(quiet_shop, "YOUNG", days_old=5)
+    for n in range(10):  # between it and the newest end
+        plant(quiet_shop, f"SETTLED-{n}", days_old=4, state="Canceled")
+    run_sync(make_settings(page_size=4), clock=clock)
+    quiet_shop.advance(days=1, hours=2)
+    quiet_shop.put_bill("YOUNG", state="Paid", received_amount=5000)
+    quiet_shop.clear_log()
+    settings = make_settings(page_size=4, request_budget=20)
+    result = run_sync(settings, clock=clock)
+    (bill,) = query(settings.warehouse_path, "select state from core.bills where order_reference = 'YOUNG'")
+    assert (bill["state"], result.requests) == ("Paid", 20)
+    old = [reference for reference in details_asked(quiet_shop) if reference.startswith("OLD")]
+    assert (old, any("left for the next run" in w for w in result.warnings)) == ([], True)
+
+
 def test_what_the_budget_does_not_allow_is_left_for_the_next_run(make_settings, quiet_shop):
     settings = make_settings(request_budget=20, page_size=100)
     clock = SimulatedClock(settings.base_url)

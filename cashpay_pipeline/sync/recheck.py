@@ -112,13 +112,17 @@ classed as (
 select order_reference, created_at, money_told_at, list_tells_money, age_class from classed where age_class is not null
 """  # noqa: S608 - expressions of ours
 
-FIRST_DUE = f"""
-with unread as (
+UNREAD = f"""
+unread as (
     select order_reference, max(last_seen_at) as tried_at
     from core.data_issues
     where account = $account and reason in ('{REFUSED}', '{UNREADABLE}') and resolved_at is null
     group by order_reference
 )
+"""  # noqa: S608 - words of ours
+
+FIRST_DUE = f"""
+with {UNREAD}
 select order_reference, age_class, tried_at is not null as is_unread
 from due left join unread using (order_reference)
 order by tried_at nulls first, array_position($classes, age_class), money_told_at nulls first, order_reference
@@ -147,7 +151,8 @@ limit 3
 """
 
 CROWDED_PAGES = """
-with by_hour as (
+with {unread},
+by_hour as (
     select date_trunc('hour', created_at) as hour, count(*) as bills
     from core.bills
     where account = $account and missing_since is null and created_at {before} $edge
@@ -167,14 +172,30 @@ placed as (
     join before_hour on before_hour.hour = date_trunc('hour', bill.created_at)
     where bill.account = $account and bill.missing_since is null and bill.created_at {before} $edge
         and before_hour.hour in (select date_trunc('hour', created_at) from due)
+),
+paged as (
+    select
+        order_reference,
+        array_position($classes, age_class) as rank,
+        cast(place // $size * $size as bigint) as page_offset
+    from placed join due using (order_reference)
+    where list_tells_money
+),
+crowded as (
+    select page_offset, min(rank) as rank from paged group by page_offset having count(*) >= $crowd
+),
+alone as (
+    select array_position($classes, age_class) as rank
+    from due
+    where order_reference not in (select order_reference from paged semi join crowded using (page_offset))
+        and order_reference not in (select order_reference from unread)
 )
-select cast(place // $size * $size as bigint) as page_offset
-from placed
-where order_reference in (select order_reference from due where list_tells_money)
-group by page_offset
-having count(*) >= $crowd
-order by page_offset
+select page_offset, (select count(*) from alone where alone.rank < crowded.rank) as come_first
+from crowded
+order by rank, page_offset
 """
+"""Pages that hold several due bills, those of what changes most first; and how many due bills on no such page are to be
+asked for before that page."""
 LIST_ORDERS = {
     "newest_first": {"order": "desc", "before": ">=", "edge": "min(created_at)"},
     "oldest_first": {"order": "asc", "before": "<", "edge": "max(created_at) + interval 1 hour"},
@@ -327,22 +348,26 @@ def _read_crowded_pages(session: Session, due: int) -> bool:
     """Read list pages that hold several due bills: one request instead of several.
 
     Where a bill stands in the list is worked out from the creation times stored, if this run has seen the list keep
-    to them. A bill that is not there after all stays due, and its details are asked for.
+    to them. A bill that is not there after all stays due, and its details are asked for. What changes most comes first
+    here too: no page takes the request of a single bill that is to be asked before the bills on it.
     """
     order = LIST_ORDERS.get(session.record.list_order or "")
     if session.list_size is None or order is None or due < CROWD:
         return False
     bills = session.bill_list(count=lambda: 0, in_flight=1)
     crowded = session.warehouse.rows(
-        CROWDED_PAGES.format(**order),
+        CROWDED_PAGES.format(unread=UNREAD, **order),
         {
             "account": session.account,
             "size": bills.size,
             "crowd": CROWD,
+            "classes": list(AGE_CLASSES),
             "edge": session.value(f"select date_trunc('hour', {order['edge']}) from due"),  # noqa: S608 - of ours
         },
     )
-    for row in crowded[: session.requests_left()]:
+    for row in crowded:
+        if session.requests_left() <= row["come_first"]:
+            break
         session.take_page(bills.read_page(row["page_offset"]))
     session.save()
     return bool(crowded)
