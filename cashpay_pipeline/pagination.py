@@ -239,6 +239,24 @@ class BillList:
         self._note_total(page)
         return page
 
+    def skips_rows(self, short: Page, following: Page) -> bool:
+        """Whether rows are lacking between two pages: the first is short, as of a server that gives fewer than asked.
+
+        Asked for by the size that was got, the list shows what follows it in any case: the second page begins with it.
+        """
+        size = len(short.records)
+        if not 0 < size < following.offset - short.offset:
+            return False
+
+        def first_of(page: Page) -> str | None:
+            return next((key for key in page.keys if key is not None and key not in short.keys), None)
+
+        for offset in range((short.offset + size) // size * size, following.offset + size, size):
+            self.pages += 1
+            if follows := first_of(self.ask(offset, size)):
+                return follows != first_of(following)
+        return True
+
     def _is_end(self, page: Page) -> bool:
         """A page equal to the one before it: is the list at its end?
 

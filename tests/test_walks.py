@@ -362,6 +362,22 @@ def test_P6_a_short_page_does_not_end_the_list(sync, simulator, settings):
     assert_warehouse_equals_truth(settings.data_dir, simulator.truth())
 
 
+def test_P6_a_list_whose_pages_are_all_short_is_read_to_its_end_a_part_each_night(sync, simulator, settings):
+    settle(simulator, days=60, total="missing")
+    simulator.faults([unlisted(*bills(simulator)[3:-1:4])])
+    sync("full_refresh")
+    simulator.advance(days=31)
+    sync("recheck")
+    simulator.put_bill(bills(simulator)[0]["order_reference"], description="changed in silence")
+    nights = 0
+    while not query(settings.warehouse_path, "select 1 from core.bills where description = 'changed in silence'"):
+        nights += 1
+        assert nights < 8
+        simulator.advance(days=1)
+        assert sync(page_size=5, request_budget=14).requests <= 14 + 8
+    assert nights > 2
+
+
 @pytest.mark.parametrize("total", ["right", "missing"])
 def test_P7_an_empty_page_in_the_middle_stops_the_sync_and_moves_nothing(total, sync, simulator, settings):
     simulator.set(empty_page_at=3, total=total)

@@ -175,15 +175,18 @@ def _walk(session: Session, bills: BillList, started: datetime, *, offset: int =
     """Walk from `offset` to the end, or so many pages. False if that is not where the walk had come to.
 
     Bills created since only move the place down, so that some rows are read twice; deletions can move it up, and
-    then the page before it holds nothing that was read, or nothing lately, or is past the end. If it is short and more
-    rows follow, the server may give fewer rows a page than it did, and skip the others.
+    then the page before it holds nothing that was read, or nothing lately, or is past the end. If it is short, the
+    server may give fewer rows a page than it did, and skip the others.
     """
-    number, begins_short = 0, False
+    number = 0
+    first: Page | None = None
     lately = max(started, session.now() - RESUME_WITHIN)
     for number, page in enumerate(bills.walk(offset), start=1):
-        if offset and (begins_short or (number == 1 and not _met(session, page, lately))):
+        if offset and first is None and not _met(session, page, lately):
             return False
-        begins_short = number == 1 and len(page.records) < bills.size
+        if offset and first is not None and number == 2 and bills.skips_rows(first, page):
+            return False
+        first = first or page
 
         def save_place() -> None:
             session.warehouse.execute(
