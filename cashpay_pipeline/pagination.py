@@ -225,12 +225,15 @@ class BillList:
         Bills created meanwhile are appended and move nothing; `walk(end)` reads them afterwards, `end` being the
         offset of the first page that this yields.
         """
-        offset = (first.total or 0) // self.size * self.size
-        while offset > 0:
-            page = self._read(offset)
+        end = (first.total or 0) + 1
+        while end > len(first.records):
+            size = self.size
+            page = self._read((end - 1) // size * size)
+            if self.size < size:  # these are the first rows of that page: its last ones come before them
+                continue
             self._note(page, backwards=True)
             yield page
-            offset = page.offset - self.size
+            end = page.offset
 
     def read_page(self, offset: int) -> Page:
         """Read one page, the one that holds row `offset`, outside a walk."""

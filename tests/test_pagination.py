@@ -543,6 +543,28 @@ def test_walking_back_from_the_end_of_a_capped_list_misses_nothing(skips_by, cap
     assert sorted(map(reference, rows)) == names(range(45))
 
 
+@pytest.mark.parametrize(
+    "failure", [ReplyTooLargeError("40 MB"), UnavailableError("500", status=500)], ids=["P16", "H16"]
+)
+@pytest.mark.parametrize("at", [2, 3, 4, 5])
+def test_P16_walking_back_in_smaller_pages_from_one_that_is_too_large_misses_nothing(at, failure):
+    fake = FakeList(205, order="oldest_first")
+    fetch = fake.fetch
+
+    def fails_once(number: int, size: int) -> Reply:
+        reply = fetch(number, size)
+        if len(fake.asked) == at:
+            raise failure
+        return reply
+
+    bills = BillList(fails_once, reference, created_at, lambda: 0, 50)
+    first = next(iter(bills.walk()))
+    pages = list(bills.walk_back(first))
+    rows = [*first.records, *(r for p in reversed(pages) for r in p.records)]
+    assert list(dict.fromkeys(map(reference, rows))) == names(range(205))
+    assert (bills.order, {size for _, size in fake.asked}) == ("oldest_first", {50, 20})
+
+
 # Table H: what a page can be instead
 
 
