@@ -130,6 +130,8 @@ class BillList:
         ended: whether a walk has come to the list's end.
         pages: pages read so far.
         place: rows that need not be read again: where another walk may go on after this one was stopped.
+        size: rows a page now; fewer than usual while a place is read that cannot be had otherwise.
+        usual_size: rows a page that the list gives.
         total: what the API last said that there are, None where it says nothing usable.
         total_moved: whether it ever changed during the walk.
     """
@@ -149,7 +151,7 @@ class BillList:
     total_moved: bool = field(default=False, init=False)
 
     def __post_init__(self) -> None:
-        self.size = self.page_size
+        self.size = self.usual_size = self.page_size
         self._envelope: str | None = None
         self._forward_watch, self._backward_watch = OrderWatch(), OrderWatch()
         self._recent: deque[list[str | None]] = deque(maxlen=RECENT_PAGES)
@@ -195,6 +197,8 @@ class BillList:
                 if page.offset == 0 and 0 < len(page.records) < self.size:
                     self.size = len(page.records)
                     ahead.go_to(self.size)
+                if page.offset == 0:
+                    self.usual_size = self.size
                 dropped = 0 if page.total is None else max(0, (last_total or 0) - page.total)
                 wavers = wavers or (bool(drops) and (page.total or 0) > (last_total or 0))
                 if wavers and again >= max(AGAIN_IF_TOTAL_WAVERS, (page.total or 0) // self.size // 2):
@@ -327,7 +331,7 @@ class BillList:
     def ask_for_less(self, offset: int, error: CashpayError) -> Page:
         """Read a place again in smaller pages, after a refusal of the size or to corner a row that breaks its page.
 
-        The smaller size stays. Nothing is skipped: at the smallest size the error stands, and names the place.
+        Nothing is skipped: at the smallest size the error stands, and names the place.
         """
         while True:
             refused = isinstance(error, RequestRefusedError) and error.status in (400, 422)
@@ -398,23 +402,28 @@ class _Ahead:
         self._pool = pool
         self._coming: deque[tuple[int, Future[Page]]] = deque()
         self._next = offset
+        self._small_until = 0
         self._alone = True
 
     def next(self) -> Page:
         """The next page."""
         bills = self._bills
+        if not self._coming and self._next >= self._small_until:
+            bills.size = bills.usual_size
+            self.go_to(self._next)
         while not self._coming or (
             not self._alone and len(self._coming) < bills.in_flight and self._next <= (bills.total or 0)
         ):
             self._coming.append((self._next, self._pool.submit(bills.ask, self._next, bills.size)))
             self._next += bills.size
-        self._alone = bills.total is None or bills.in_flight == 1
+        self._alone = bills.total is None or bills.in_flight == 1 or bills.size < bills.usual_size
         offset, answer = self._coming.popleft()
         try:
             return answer.result()
         except (RequestRefusedError, ReplyTooLargeError, UnavailableError) as error:
+            self._small_until = max(self._small_until, offset + bills.size)
             page = bills.ask_for_less(offset, error)
-            self.go_to(page.offset + bills.size)
+            self.go_to(page.offset + bills.size, alone=True)
             return page
 
     def go_to(self, offset: int, *, alone: bool = False) -> None:

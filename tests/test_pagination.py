@@ -686,6 +686,25 @@ def test_H16_P16_a_row_that_breaks_its_page_is_cornered_and_never_skipped(size, 
     assert fake.asked[-1] == (163, 1)
 
 
+@pytest.mark.parametrize("in_flight", [1, 3])
+def test_H16_P16_the_pages_after_one_that_had_to_be_read_in_smaller_ones_are_as_large_as_before(in_flight):
+    fake = FakeList(450)
+    fetch = fake.fetch
+
+    def fails(number: int, size: int) -> Reply:
+        if (number, size) == (2, 100):
+            fake.asked.append((number, size))
+            raise UnavailableError("500", status=500)
+        return fetch(number, size)
+
+    fake.fetch = fails
+    outcome = read(fake, size=100, in_flight=in_flight)
+    assert (outcome.error, outcome.references[:450]) == (None, names(range(450))[::-1])
+    smaller = [asked for asked in fake.asked if asked[1] < 100]
+    assert (smaller, fake.asked.count((2, 100))) == ([(n, 20) for n in range(6, 11)], 1)
+    assert {(n, 100) for n in range(1, 7)} <= set(fake.asked)
+
+
 def test_H16_an_outage_is_not_mistaken_for_a_broken_row():
     fake = FakeList(250, broken=("B087", lambda: UnavailableError("503", status=503)))
     outcome = read(fake, size=100)

@@ -1034,6 +1034,19 @@ def test_H16_a_row_that_breaks_its_page_for_ever_stops_the_sync_and_is_never_ski
     assert_warehouse_equals_truth(settings.data_dir, simulator.truth())
 
 
+def test_H16_a_walk_stopped_in_small_pages_goes_on_in_those_of_before(sync, simulator, settings, monkeypatch):
+    monkeypatch.setattr(batch, "BATCH_ROWS", 1)
+    row = newest_first(simulator)[72]["order_reference"]
+    simulator.faults([{"path": "/orders", "contains": row, "status": 500, "times": None}])
+    with pytest.raises(UnavailableError):
+        sync("full_refresh", max_in_flight=1)
+    assert pages(simulator)[-1] == (73, 1)
+    simulator.faults()
+    assert state(sync("full_refresh", max_in_flight=1)) == COMPLETE
+    assert {size for _, size in pages(simulator)} == {50}
+    assert_warehouse_equals_truth(settings.data_dir, simulator.truth())
+
+
 def test_N10_a_full_refresh_that_resumes_reads_what_was_passed_again(sync, simulator, settings, monkeypatch):
     """A change on a page that the interrupted walk had passed is found by the full refresh that goes on from it."""
     monkeypatch.setattr(batch, "BATCH_ROWS", 20)

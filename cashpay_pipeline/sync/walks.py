@@ -111,7 +111,7 @@ def read_whole_list(session: Session, *, pages: int | None = None) -> bool:
         if _walk(session, bills, begun, offset=account["walk_position"] - account["walk_page_size"], pages=pages):
             if bills.ended:
                 passed = account["walk_position"]
-                if session.record.kind == "full_refresh" or passed // bills.size <= session.requests_left():
+                if session.record.kind == "full_refresh" or passed // bills.usual_size <= session.requests_left():
                     _read_passed_part_again(session, bills, passed)
                 _finish_whole_list(session, bills, begun)
             return bills.ended
@@ -137,7 +137,7 @@ def _go_on_from_newest_end(session: Session, bills: BillList, started: datetime)
                 and sync.finished_at > account.walk_started_at
         ))
         """,
-        [started, bills.place, bills.size, session.account],
+        [started, bills.place, bills.usual_size, session.account],
     )
 
 
@@ -151,7 +151,7 @@ def _read_passed_part_again(session: Session, bills: BillList, position: int) ->
 
     The numbers need not tell: a bill that was met and then deleted makes up for one that is hidden.
     """
-    passed = session.bill_list(count=bills.count, size=bills.size)
+    passed = session.bill_list(count=bills.count, size=bills.usual_size)
     for page in passed.walk():
         session.take_page(page)
         if page.offset + passed.size >= position:
@@ -191,7 +191,7 @@ def _walk(session: Session, bills: BillList, started: datetime, *, offset: int =
         def save_place() -> None:
             session.warehouse.execute(
                 "update core.accounts set walk_started_at = ?, walk_position = ?, walk_page_size = ? where account = ?",
-                [started, bills.place, bills.size, session.account],
+                [started, bills.place, bills.usual_size, session.account],
             )
 
         session.take_page(page, save_place)
@@ -205,7 +205,7 @@ def _finish_whole_list(session: Session, bills: BillList, started: datetime) -> 
     """The list has ended: look again for what came meanwhile, compare, mark what is missing, move the watermark."""
     record = session.record
     session.save()
-    record.list_order, session.list_size = bills.order, bills.size
+    record.list_order, session.list_size = bills.order, bills.usual_size
     known = session.value(
         "select count(*) from core.bills where account = ? and missing_since is null", session.account
     )
@@ -221,10 +221,10 @@ def _finish_whole_list(session: Session, bills: BillList, started: datetime) -> 
         if (
             record.kind == "full_refresh"
             or not has_finished_a_walk(session)
-            or (bills.total or 0) // bills.size < session.requests_left()
+            or (bills.total or 0) // bills.usual_size < session.requests_left()
         ):
             record.warn("Bills moved while the list was read: it was read once more, page by page.")
-            again = session.bill_list(count=lambda: _count_met(session, started), in_flight=1, size=bills.size)
+            again = session.bill_list(count=lambda: _count_met(session, started), in_flight=1, size=bills.usual_size)
             _walk(session, again, started)
             bills.total = again.total
         else:
@@ -258,7 +258,7 @@ def _may_hide_bills(bills: BillList, met: int, total_at_end: int, *, arrived: bo
 def _finish_newest_end(session: Session, bills: BillList, started: datetime) -> None:
     """The newest end has been read: does CashPay count as many bills as are stored? If more, the whole list is read."""
     session.save()
-    session.list_size = bills.size
+    session.list_size = bills.usual_size
     stored = session.value(
         """
         select (select count(*) from core.bills where account = $1 and missing_since is null) + (
