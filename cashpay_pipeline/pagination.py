@@ -267,23 +267,23 @@ class BillList:
     def _is_end(self, page: Page) -> bool:
         """A page equal to the one before it: is the list at its end?
 
-        - As many rows as `total` says, or so far down that `total` leaves none: the server shows its last page, or its
-          only one, for ever. Bills that came or went meanwhile are for the caller to look for. Where only one page was
-          ever read, the total may count no more than that page.
-        - Else one more is asked for: new bills can have shifted the list by just a page. If that one is equal too, a
-          list without pages is whole where there is no `total` and nothing says that it is only the first page.
+        - One more is asked for: new bills can have shifted the list by just a page.
+        - If that one is equal too, and as many rows were read as `total` says, or it is so far down that `total` leaves
+          none: the server shows its last page, or its only one, for ever. Bills that came or went meanwhile are for
+          the caller to look for. Where only one page was ever read, the total may count no more than that page.
+        - Else a list without pages is whole where there is no `total` and nothing says that it is only the first page.
 
         Raises:
             PagingError: the list repeats itself and nothing can be said about the rows that are missing.
         """
-        if self.agrees() or (self.total is not None and page.offset >= self.total):
-            if self.count() > len(page.records) or self._counts_the_list(len(page.records)):
-                return True
-            self.total = None
         further = self._read(page.offset + self.size)
         self.pages += 1
         if further.keys != page.keys:
             return False
+        if self.agrees() or (self.total is not None and page.offset >= self.total):
+            if self.count() > len(page.records) or self._counts_the_list(len(page.records)):
+                return True
+            self.total = None
         read = self.count()
         if self.total is None and read == len(page.records) and not self._may_be_a_part(read):
             return True
