@@ -421,8 +421,10 @@ class _Ahead:
         try:
             return answer.result()
         except (RequestRefusedError, ReplyTooLargeError, UnavailableError) as error:
+            is_any_place = offset == self._small_until  # the next large page fails too: then it is the size
             self._small_until = max(self._small_until, offset + bills.size)
             page = bills.ask_for_less(offset, error)
+            bills.usual_size = bills.size if is_any_place else bills.usual_size
             self.go_to(page.offset + bills.size, alone=True)
             return page
 

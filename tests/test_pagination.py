@@ -715,6 +715,25 @@ def test_H16_P16_the_pages_after_one_that_had_to_be_read_in_smaller_ones_are_as_
     assert {(n, 100) for n in range(1, 7)} <= set(fake.asked)
 
 
+@pytest.mark.parametrize("in_flight", [1, 3])
+def test_P16_where_the_next_large_page_fails_too_it_is_the_size_and_the_walk_stays_small(in_flight):
+    fake = FakeList(900)
+    fetch = fake.fetch
+
+    def fails(number: int, size: int) -> Reply:
+        if size == 100 and number > 2:
+            fake.asked.append((number, size))
+            raise UnavailableError("500", status=500)
+        return fetch(number, size)
+
+    fake.fetch = fails
+    outcome = read(fake, size=100, in_flight=in_flight)
+    assert (outcome.error, outcome.references[:900]) == (None, names(range(900))[::-1])
+    large = {number for number, size in fake.asked if size == 100 and number > 2}
+    assert large <= {3, 4, 5, 6}, "each costs minutes of trying again"
+    assert in_flight > 1 or large == {3, 4}
+
+
 def test_H16_an_outage_is_not_mistaken_for_a_broken_row():
     fake = FakeList(250, broken=("B087", lambda: UnavailableError("503", status=503)))
     outcome = read(fake, size=100)
