@@ -107,9 +107,8 @@ DEFECTS = [
     Defect(
         "skip_a_page_after_retries",
         PACKAGE + "pagination.py",
-        "            page = bills.ask_for_less(offset, error)\n            self.go_to",
-        "            page = self.next() if isinstance(error, UnavailableError) else bills.ask_for_less(offset, error)\n"
-        "            self.go_to",
+        "            page = bills.ask_for_less(offset, error)\n",
+        "            page = self.next() if isinstance(error, UnavailableError) else bills.ask_for_less(offset, error)\n",
         WALKS + "H16",
     ),
     Defect(
