@@ -108,7 +108,8 @@ DEFECTS = [
         "skip_a_page_after_retries",
         PACKAGE + "pagination.py",
         "            page = bills.ask_for_less(offset, error)\n",
-        "            page = self.next() if isinstance(error, UnavailableError) else bills.ask_for_less(offset, error)\n",
+        "            page = bills.ask_for_less(offset, error)\n"
+        "            page = self.next() if isinstance(error, UnavailableError) else page\n",
         WALKS + "H16",
     ),
     Defect(
