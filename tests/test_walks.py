@@ -363,6 +363,7 @@ def test_P6_a_short_page_does_not_end_the_list(sync, simulator, settings):
     assert_warehouse_equals_truth(settings.data_dir, simulator.truth())
 
 
+@pytest.mark.long
 def test_P6_a_list_whose_pages_are_all_short_is_read_to_its_end_a_part_each_night(sync, simulator, settings):
     settle(simulator, days=60, total="missing")
     simulator.faults([unlisted(*bills(simulator)[3:-1:4])])
@@ -687,6 +688,7 @@ def test_P18_a_list_whose_newest_end_cannot_be_told_is_read_within_the_budget(co
     assert contract == "undated" or all(told in r.warnings for r in results)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("is_under_way", [False, True], ids=["no_walk", "a_walk_that_is_past_them"])
 def test_P18_a_newest_end_too_long_for_one_night_is_read_on_from_where_it_was_left(
     is_under_way, sync, simulator, settings
@@ -725,6 +727,7 @@ def test_P18_an_end_of_an_oldest_first_list_that_is_too_far_leaves_half_of_the_b
     assert places[0] < places[1] < places[2]
 
 
+@pytest.mark.long
 def test_P18_the_last_part_of_a_walk_keeps_to_the_budget_also_where_bills_moved_meanwhile(sync, simulator, settings):
     """The total is that of an hour ago, and bills arrive while the last part is read."""
     settle(simulator)
@@ -871,6 +874,7 @@ def test_P5_a_cap_that_comes_while_a_walk_is_stopped_hides_no_bill(skips_by, syn
     assert stored(settings) == references(simulator)
 
 
+@pytest.mark.long
 def test_P18_a_walk_that_takes_longer_than_a_place_is_trusted_comes_to_its_end_a_part_each_night(
     sync, simulator, settings, monkeypatch
 ):
