@@ -80,7 +80,7 @@ def test_a_tick_of_the_schedule_would_start_the_job(outside: Outside) -> None:
 
 
 @pytest.mark.parametrize(
-    ("sensor", "said"), [("alerts", "0 new causes told"), ("dead_runs", "No run has been silent for long.")]
+    ("sensor", "said"), [("alerts", "All is well"), ("dead_runs", "No run has been silent for long.")]
 )
 def test_a_sensor_ticks_in_the_daemon_and_says_what_it_did(outside: Outside, sensor: str, said: str) -> None:
     query = """query ($selector: SensorSelector!) { sensorOrError(sensorSelector: $selector) { ... on Sensor {
