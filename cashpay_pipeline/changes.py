@@ -25,7 +25,7 @@ MODELLED_FIELDS = frozenset(
 
 PAYMENT_FIELDS = ("received_amount", "payments")
 OPTIONAL_FIELDS = ("merchant_reference", "code", "date_create", "description", "client", "gateway", "bill_url")
-"""Where one of these is blank in the list, and known, it is not mentioned."""
+"""Where one of these is blank, and known, it is not mentioned."""
 OUTDATED = "outdated:"
 """Before the fingerprint of what a source showed last, once the other has told something new."""
 GIVEN_UP = ("Canceled", "Expired", "Error")
@@ -105,10 +105,9 @@ def overlay(known: Record, reading: Reading) -> dict[str, Any]:
     is new and does not agree with it.
     """
     untold = [f for f in PAYMENT_FIELDS if reading.record.get(f) is None or _is_doubtful(f, known, reading)]
-    blank_untold = (*OPTIONAL_FIELDS, "state") if reading.source == "list" else ("state",)
-    untold += [f for f in blank_untold if _is_blank(reading.record.get(f))]
+    untold += [f for f in (*OPTIONAL_FIELDS, "state") if _is_blank(reading.record.get(f))]
     told = {k: v for k, v in reading.record.items() if k not in untold}
-    if reading.source == "list" and isinstance(client := told.get("client"), Mapping):
+    if isinstance(client := told.get("client"), Mapping):
         told["client"] = {k: v for k, v in client.items() if not _is_blank(v)}
     merged = _laid_over(known, told)
     if _names_another(known.get("gateway"), told.get("gateway")):

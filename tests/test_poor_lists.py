@@ -212,6 +212,16 @@ def test_what_is_blank_in_the_list_and_known_by_the_details_stays(blank, shop):
     assert shop.bills(*columns, "state") == [(*known[0], "Paid")]
 
 
+def test_a_customer_whom_the_details_leave_out_for_once_stays(shop):
+    """The list, which goes on showing its row of before, would not bring the customer back."""
+    shop.bill("A", amount=10_000)
+    shop.sync()
+    known = shop.bills("client_key", "client_phone_masked", "version")
+    shop.spoil("A", path="/orders/{ref}", set={"client": None})
+    shop.sync("recheck")
+    assert shop.bills("client_key", "client_phone_masked", "version") == known
+
+
 def test_a_zero_of_the_list_does_not_hide_what_a_bill_had_received_before_it_was_given_up(shop):
     shop.spoil("A", path="/orders", set={"received_amount": 0, "payments": []})
     shop.bill("A", amount=10_000)
