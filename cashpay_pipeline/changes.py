@@ -97,12 +97,11 @@ def digest(text: str) -> str:
 def overlay(known: Record, reading: Reading) -> dict[str, Any]:
     """The known content with the reading laid over it.
 
-    What a poorer reading does not mention stays, and a blank state is not mentioned, nor are sums or payments that are
-    null, nor empty ones in the list where some are known: whether they are gone or were never filled in, the details
-    tell. With two
-    exceptions: when the state has changed, sums and payments of before say nothing about now, unless the bill was
-    given up with what it had received; and of the sum and its payments, the one that is not told goes where the other
-    is new and does not agree with it.
+    What a poorer reading does not mention stays, and what is blank is not mentioned, nor are empty sums or payments in
+    the list where some are known: whether they are gone or were never filled in, the details tell. With two exceptions:
+    when the state has changed, sums and payments of before say nothing about now, unless the bill was given up with
+    what it had received; and of the sum and its payments, the one that is not told goes where the other is new and does
+    not agree with it.
     """
     untold = [f for f in PAYMENT_FIELDS if reading.record.get(f) is None or _is_doubtful(f, known, reading)]
     untold += [f for f in (*OPTIONAL_FIELDS, "state") if _is_blank(reading.record.get(f))]
@@ -126,7 +125,7 @@ def leaves_money_open(known: Record, merged: Record, reading: Reading) -> bool:
     """Whether a row of the list leaves it to the details what the bill has received.
 
     It does where it lost or doubted what was known, or brought a new state that does not say it: a bill that was given
-    up with nothing may have received a part since it was read last, and the list never fill in sums.
+    up with nothing may have received a part since it was read last, where the list never fills in sums.
     """
     if reading.source != "list":
         return False

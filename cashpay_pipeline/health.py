@@ -19,6 +19,17 @@ where account = $account and status != 'running' and (kind != 'recheck' or $rech
 order by rowid desc limit $at_most
 """
 """In the order in which they were stored, one after the other: a clock may be wrong, and set right."""
+LAST_SYNCS = """
+select *, coalesce(finished_at, heartbeat_at) as ended_at from core.syncs
+where account = ? and status != 'running'
+qualify row_number() over (order by rowid desc) = 1
+    or (kind != 'recheck' and row_number() over (partition by kind = 'recheck' order by rowid desc) = 1)
+order by rowid desc
+"""
+"""The newest and, if that was a re-check, which makes up for no bill of the list, the newest that reads the list.
+
+By the order in which they were stored, one after the other: a clock may be wrong, and set right.
+"""
 LAST_COMPLETE = "select max(finished_at) as at from core.syncs where account = ? and complete and kind != 'recheck'"
 
 

@@ -7,11 +7,12 @@ from typing import Any
 
 from cashpay_pipeline.coverage import coverage, coverage_lines
 from cashpay_pipeline.errors import CashpayError, WarehouseBusyError, WarehouseError, next_step_of
-from cashpay_pipeline.health import LAST_COMPLETE
+from cashpay_pipeline.health import LAST_COMPLETE, LAST_SYNCS
 from cashpay_pipeline.report.formats import Formats
 from cashpay_pipeline.settings import Settings
 from cashpay_pipeline.terminal import many
 from cashpay_pipeline.warehouse import open_warehouse, read_published
+from cashpay_pipeline.warehouse.syncs import mark_dead_syncs
 
 Rows = Callable[[str, Sequence[Any]], list[dict[str, Any]]]
 
@@ -33,17 +34,6 @@ select state, currency, count(*) as bills, cast(sum(greatest(coalesce(received_a
 from core.bills
 where account = ?
 group by all order by bills desc, state
-"""
-_LAST_SYNCS = """
-select * from core.syncs
-where account = ? and status != 'running'
-qualify row_number() over (order by rowid desc) = 1
-    or (kind != 'recheck' and row_number() over (partition by kind = 'recheck' order by rowid desc) = 1)
-order by rowid desc
-"""
-"""The newest and, if that was a re-check, which makes up for no bill of the list, the newest that reads the list.
-
-By the order in which they were stored, one after the other: a clock may be wrong, and set right.
 """
 _SYNC_OF_RUN = "select * from core.syncs where dagster_run_id = ?"
 _EXAMPLE = (
@@ -99,7 +89,7 @@ def _unpublished(settings: Settings, run_id: str) -> Iterator[str]:
         return
     yield "Nothing of this run is published." + "".join(
         f" The last sync that is: {_ended(sync, datetime.now(UTC))}."
-        for sync in _published(settings)(_LAST_SYNCS, [settings.account])[:1]
+        for sync in _published(settings)(LAST_SYNCS, [settings.account])[:1]
     )
 
 
@@ -114,8 +104,6 @@ def report_status(settings: Settings, say: Callable[[str], None]) -> bool:
     trouble: WarehouseError | None = None
     say(f"Account {settings.account}, {settings.environment if settings.has_credentials else 'made-up data'}")
     if settings.warehouse_path.exists():
-        from cashpay_pipeline.warehouse.store import mark_dead_syncs  # pandas: not for who asks before the first sync
-
         try:
             with open_warehouse(settings, owner="cashpay status", wait_seconds=0) as warehouse:
                 mark_dead_syncs(warehouse)
@@ -134,7 +122,7 @@ def report_status(settings: Settings, say: Callable[[str], None]) -> bool:
 
 
 def _report(settings: Settings, rows: Rows, say: Callable[[str], None]) -> bool:
-    last = rows(_LAST_SYNCS, [settings.account])
+    last = rows(LAST_SYNCS, [settings.account])
     for line in _status(settings, rows, last):
         say(line)
     steps = [next_step_of(sync["error_code"]) for sync in last if not sync["complete"]]

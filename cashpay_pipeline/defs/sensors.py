@@ -102,7 +102,7 @@ def _dead_runs(names: Names, status: dg.DefaultSensorStatus, tables: Set[dg.Asse
         if not silent:
             return dg.SkipReason("No run has been silent for long.")
         from cashpay_pipeline.warehouse import open_warehouse
-        from cashpay_pipeline.warehouse.store import mark_dead_syncs
+        from cashpay_pipeline.warehouse.syncs import mark_dead_syncs
 
         try:
             with open_warehouse(settings, owner="sensor dead_runs", wait_seconds=0) as warehouse:

@@ -6,9 +6,9 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from cashpay_pipeline.clock import BUSINESS_TIMEZONE
+from cashpay_pipeline.health import LAST_SYNCS
 from cashpay_pipeline.report import PERIOD_DAYS
 from cashpay_pipeline.settings import Settings
-from cashpay_pipeline.sqlfiles import read_sql, sql_folder
 from cashpay_pipeline.warehouse import Query, open_published
 
 Row = dict[str, Any]
@@ -23,15 +23,6 @@ select started_at, finished_at from core.syncs
 where account = ? and complete and kind != 'recheck' and finished_at is not null
 order by finished_at desc limit 1
 """
-_LATEST = """
-select kind, status, started_at, coalesce(finished_at, heartbeat_at) as ended_at, warnings
-from core.syncs
-where account = ? and status != 'running'
-qualify row_number() over (order by rowid desc) = 1
-    or (kind != 'recheck' and row_number() over (partition by kind = 'recheck' order by rowid desc) = 1)
-order by rowid desc
-"""
-_INCOMPLETE = "select kind, status from ({check}) where account = ? order by started_at desc"
 _BILLS = """
 select count(*) as bill_count,
     count(*) filter (where missing_since is not null) as missing_count,
@@ -85,7 +76,6 @@ class Facts:
 
     Attributes:
         latest: the newest sync, after it, if it was a re-check, the newest that reads the list.
-        incomplete: the newest syncs that lack something, as the check last_sync_complete finds them.
         last_day: the last whole day in Africa/Lome that a sync has seen; none when there was no sync.
         collections: all rows of `marts.daily_collections`, whatever their age.
     """
@@ -94,7 +84,6 @@ class Facts:
     full_walk_finished_at: datetime | None
     last_complete: Row | None
     latest: list[Row]
-    incomplete: list[Row]
     last_day: date | None
     bills: Row
     issues: list[Row]
@@ -113,10 +102,9 @@ def read_facts(settings: Settings) -> Facts:
         WarehouseError: there is no published copy yet, or it cannot be read.
     """
     account = settings.account
-    _, last_sync_complete = read_sql(sql_folder() / "checks" / "last_sync_complete.sql")
     with open_published(settings) as query:
         known = _first(query, _ACCOUNT, account) or {}
-        last_complete, latest = _first(query, _LAST_COMPLETE, account), _rows(query, _LATEST, account)
+        last_complete, latest = _first(query, _LAST_COMPLETE, account), _rows(query, LAST_SYNCS, account)
         seen = last_complete or next(iter(latest), None)
         last_day = _day_before(seen["started_at"]) if seen else None
         has_marts = set(MARTS) <= {row["table_name"] for row in _rows(query, _MARTS)}
@@ -126,7 +114,6 @@ def read_facts(settings: Settings) -> Facts:
             full_walk_finished_at=known.get("full_walk_finished_at"),
             last_complete=last_complete,
             latest=latest,
-            incomplete=_rows(query, _INCOMPLETE.format(check=last_sync_complete), account),
             last_day=last_day,
             bills=bills,
             issues=_rows(query, _ISSUES, account),

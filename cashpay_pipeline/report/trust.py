@@ -32,7 +32,7 @@ def reservations(facts: Facts, now: datetime, today: date, texts: Texts, formats
         yield texts("marts_missing")
     if facts.last_complete is None:
         yield texts("never_complete")
-    for sync in facts.incomplete:
+    for sync in (sync for sync in facts.latest if not sync["complete"]):
         kind, status = texts.word("kind_", sync["kind"]), texts.word("status_", sync["status"])
         yield texts("not_complete", kind=kind, status=status)
     if facts.last_day and facts.last_day < today - timedelta(days=1):

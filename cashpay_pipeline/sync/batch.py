@@ -28,6 +28,7 @@ from cashpay_pipeline.values import BadRecordError
 from cashpay_pipeline.warehouse import Warehouse, store
 from cashpay_pipeline.warehouse.issues import resolve_issues, save_issues
 from cashpay_pipeline.warehouse.store import Known
+from cashpay_pipeline.warehouse.syncs import save_sync
 
 BATCH_ROWS = 10_000
 BATCH_SECONDS = 30.0
@@ -143,7 +144,7 @@ class Batch:
 
     def save_record(self) -> None:
         """Store the sync's own record as it stands."""
-        store.save_sync(self._warehouse, self._record.row(self._now()))
+        save_sync(self._warehouse, self._record.row(self._now()))
 
     def _save_round(self, readings: dict[str, Reading]) -> None:
         account, zone = self._settings.account, self._settings.source_timezone

@@ -21,6 +21,7 @@ from cashpay_pipeline.sync.guards import guard_account, guard_clock, guard_merch
 from cashpay_pipeline.sync.record import Kind, Progress, SyncRecord, SyncResult
 from cashpay_pipeline.sync.session import Session
 from cashpay_pipeline.warehouse import open_warehouse, store
+from cashpay_pipeline.warehouse.syncs import mark_dead_syncs
 
 COLLECT_AFTER = 200_000
 LEAN = "set memory_limit = '96MB'; set threads = 1"
@@ -74,7 +75,7 @@ def run_sync(
             batch = Batch(warehouse, settings, masker, record, clock, client.now)
             session = Session(settings, client, warehouse, batch, record, tell)
             guard_account(warehouse, settings, masker, client)
-            store.mark_dead_syncs(warehouse)
+            mark_dead_syncs(warehouse)
             with warehouse.transaction():
                 batch.save_record()
             try:

@@ -1,4 +1,4 @@
-"""What a sync stores of bills, and its own record. Every function here runs inside a transaction of the caller's."""
+"""What a sync stores of bills. Every function here runs inside a transaction of the caller's."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -275,16 +275,6 @@ def mark_missing(warehouse: Warehouse, account: str, gone: Sequence[tuple[str, d
         )
 
 
-def save_sync(warehouse: Warehouse, row: dict[str, Any]) -> None:
-    """Insert or update the sync's own record; `row` holds every column of `core.syncs`."""
-    names = list(row)
-    changes = ", ".join(f"{n} = ?" for n in names)
-    known = warehouse.execute(f"update core.syncs set {changes} where sync_id = ?", [*row.values(), row["sync_id"]])  # noqa: S608
-    if not known:
-        marks = ", ".join("?" for _ in names)
-        warehouse.execute(f"insert into core.syncs ({', '.join(names)}) values ({marks})", list(row.values()))  # noqa: S608
-
-
 def forgotten_clients(warehouse: Warehouse) -> list[str]:
     """The `client_key` of each customer who asked to be forgotten."""
     return [row["client_key"] for row in warehouse.rows("select client_key from core.forgotten_clients")]
@@ -294,11 +284,3 @@ def forgotten_bills(warehouse: Warehouse, account: str) -> set[str]:
     """The account's bills that are known to be of customers who asked to be forgotten."""
     rows = warehouse.rows("select order_reference from core.forgotten_bills where account = ?", [account])
     return {row["order_reference"] for row in rows}
-
-
-def mark_dead_syncs(warehouse: Warehouse) -> int:
-    """We hold the lock: whatever is still marked as running was killed. Returns how many there were."""
-    return warehouse.execute(
-        "update core.syncs set status = 'dead', finished_at = heartbeat_at, error_code = 'killed' "
-        "where status = 'running'"
-    )
