@@ -696,18 +696,23 @@ def test_H16_P16_a_row_that_breaks_its_page_is_cornered_and_never_skipped(size, 
     assert fake.asked[-1] == (163, 1)
 
 
+class FailingList(FakeList):
+    """One of which some pages cannot be had."""
+
+    def __init__(self, length: int, *, fails: Callable[[int, int], bool]) -> None:
+        super().__init__(length)
+        self.fails = fails
+
+    def fetch(self, number: int, size: int) -> Reply:
+        if self.fails(number, size):
+            self.asked.append((number, size))
+            raise UnavailableError("500", status=500)
+        return super().fetch(number, size)
+
+
 @pytest.mark.parametrize("in_flight", [1, 3])
 def test_H16_P16_the_pages_after_one_that_had_to_be_read_in_smaller_ones_are_as_large_as_before(in_flight):
-    fake = FakeList(450)
-    fetch = fake.fetch
-
-    def fails(number: int, size: int) -> Reply:
-        if (number, size) == (2, 100):
-            fake.asked.append((number, size))
-            raise UnavailableError("500", status=500)
-        return fetch(number, size)
-
-    fake.fetch = fails
+    fake = FailingList(450, fails=lambda number, size: (number, size) == (2, 100))
     outcome = read(fake, size=100, in_flight=in_flight)
     assert (outcome.error, outcome.references[:450]) == (None, names(range(450))[::-1])
     smaller = [asked for asked in fake.asked if asked[1] < 100]
@@ -717,16 +722,7 @@ def test_H16_P16_the_pages_after_one_that_had_to_be_read_in_smaller_ones_are_as_
 
 @pytest.mark.parametrize("in_flight", [1, 3])
 def test_P16_where_the_next_large_page_fails_too_it_is_the_size_and_the_walk_stays_small(in_flight):
-    fake = FakeList(900)
-    fetch = fake.fetch
-
-    def fails(number: int, size: int) -> Reply:
-        if size == 100 and number > 2:
-            fake.asked.append((number, size))
-            raise UnavailableError("500", status=500)
-        return fetch(number, size)
-
-    fake.fetch = fails
+    fake = FailingList(900, fails=lambda number, size: size == 100 and number > 2)
     outcome = read(fake, size=100, in_flight=in_flight)
     assert (outcome.error, outcome.references[:900]) == (None, names(range(900))[::-1])
     large = {number for number, size in fake.asked if size == 100 and number > 2}
