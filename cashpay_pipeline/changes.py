@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
+from cashpay_pipeline.forms import Form, form_of
 from cashpay_pipeline.normalize import Record, Source
 from cashpay_pipeline.values import PAID_STATES, parse_state
 
@@ -47,6 +48,7 @@ class Reading(NamedTuple):
         tells_content: whether it says both, a state that we know and the money, itself.
         payload: the record exactly as read, as text.
         digest: fingerprint of that text.
+        form: the form it came in, and how many customers in it were given a key: records alike in both have one form.
     """
 
     order_reference: str
@@ -59,10 +61,18 @@ class Reading(NamedTuple):
     tells_content: bool
     payload: str
     digest: str
+    form: tuple[Form, int]
 
 
-def read(order_reference: str, record: Record, source: Source, asked_at: datetime, observed_at: datetime) -> Reading:
-    """Make a reading of a masked record."""
+def read(
+    order_reference: str,
+    record: Record,
+    source: Source,
+    asked_at: datetime,
+    observed_at: datetime,
+    form: Form | None = None,
+) -> Reading:
+    """Make a reading of a masked record; `form` is the one it had before, from whom has it already."""
     text = payload(record)
     state = parse_state(record.get("state"))[1]
     names_money = state not in MOVING_STATES or tells_sums(record)
@@ -77,6 +87,7 @@ def read(order_reference: str, record: Record, source: Source, asked_at: datetim
         tells_content=names_money and state != "Unknown",
         payload=text,
         digest=digest(text),
+        form=(form or form_of(record), text.count('"client_key":')),
     )
 
 
@@ -129,12 +140,13 @@ def leaves_money_open(known: Record, merged: Record, reading: Reading) -> bool:
     """
     if reading.source != "list":
         return False
-    if any(
+    if known and any(
         (not _is_nothing(known.get(f)) and f not in merged) or _is_doubtful(f, known, reading) for f in PAYMENT_FIELDS
     ):
         return True
-    is_silent = not tells_sums(reading.record) if known else all(reading.record.get(f) is None for f in PAYMENT_FIELDS)
-    return is_silent and reading.state not in ("Pending", "Paid") and _is_another_state(known, merged)
+    if reading.state in ("Pending", "Paid") or not _is_another_state(known, merged):
+        return False
+    return not tells_sums(reading.record) if known else all(reading.record.get(f) is None for f in PAYMENT_FIELDS)
 
 
 def tells_sums(record: Record) -> bool:

@@ -1,18 +1,17 @@
 """Bytes to JSON, exactly: no float, no silently dropped key, no destroyed letter. Knows nothing of HTTP or of bills.
 
 What Python's own parser would accept in silence is marked instead, so that one bad bill can be set aside (Y10, Y11)
-while its page goes on: `defect` tells what is wrong with a record.
+while its page goes on: `forms.py` tells what is wrong with a record.
 """
 
 import json
-from collections.abc import Iterable
 from decimal import Decimal, InvalidOperation
-from functools import lru_cache
 from typing import Any, NoReturn
 
 import orjson
 
 from cashpay_pipeline.errors import UnexpectedReplyError
+from cashpay_pipeline.forms import DuplicateKeys, NonFinite
 
 JSON = dict[str, Any] | list[Any] | str | int | Decimal | bool | None
 
@@ -23,16 +22,6 @@ LATIN_1_WARNING = "a reply was not UTF-8 and was read as Latin-1"
 
 class NotJSONError(UnexpectedReplyError):
     """The bytes are not JSON: cut off, or something else altogether."""
-
-
-class NonFinite(str):
-    """A number that is none: NaN, Infinity, or one that nobody could store such as 1e400. Holds its text (Y10)."""
-
-    __slots__ = ()
-
-
-class DuplicateKeys(dict[str, Any]):
-    """An object that names a key twice; the last value won, which may be the wrong one (Y11)."""
 
 
 def decode_json(raw: bytes, warnings: list[str] | None = None) -> JSON:
@@ -95,40 +84,6 @@ def _plain(raw: bytes) -> JSON:
 
 
 _NOT_PLAIN = frozenset({dict, list, float})
-
-
-def defect(record: Any) -> str | None:
-    """Why a record cannot be trusted, looked for at every level: its first defect, or None.
-
-    Returns:
-        `duplicate_key`: a key is there twice (Y11). `ambiguous_key`: two keys differ only in letter case, which a
-        database cannot hold apart. `not_a_number`: NaN, Infinity or a number beyond any use (Y10).
-    """
-    values: Iterable[Any]
-    if isinstance(record, dict):
-        if isinstance(record, DuplicateKeys):
-            return "duplicate_key"
-        if _are_ambiguous(tuple(record)):
-            return "ambiguous_key"
-        values = record.values()
-    elif isinstance(record, list):
-        values = record
-    else:
-        return "not_a_number" if isinstance(record, NonFinite) else None
-    for value in values:
-        if type(value) in _MAY_BE_DEFECT and (found := defect(value)):
-            return found
-    return None
-
-
-_MAY_BE_DEFECT = frozenset({dict, list, DuplicateKeys, NonFinite})
-"""A set: for each value of each bill, `isinstance` would take twice as long."""
-
-
-@lru_cache(maxsize=1_000)
-def _are_ambiguous(keys: tuple[str, ...]) -> bool:
-    """Most objects of a list have the same keys as one before."""
-    return len({key.casefold() for key in keys}) < len(keys)
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

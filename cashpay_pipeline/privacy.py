@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from cashpay_pipeline.errors import WarehouseError
+from cashpay_pipeline.forms import FORMS_REMEMBERED, Form, form_of
 
 Mode = Literal["mask", "keep", "drop"]
 
@@ -36,8 +37,8 @@ _OWNER = re.compile(rf"^(?:{'|'.join(PERSONAL_OBJECTS)})")
 _MASKED = re.compile(r"\*{3}(?:\*{3}\d\d)?")
 _MASKED_PHONE = re.compile(r"\*{6}\d\d")
 _CLIENT_KEY = re.compile(r"[0-9a-f]{32}")
-_MANY_DIGITS = re.compile(r"\d[\d\s.\-]{6,}\d")
-"""What every phone in a text has; most texts do not, and this is told quickly."""
+_MANY_DIGITS = re.compile(r"\+?\d[\d\s.\-]{6,}\d")
+"""Where a text can have phones: most have no such place, and this is told quickly."""
 _PHONE_IN_TEXT = re.compile(
     r"\+\d[\d\s.\-]{6,18}\d|(?<!\d)(?:(?:00[\s.\-]?)?228[\s.\-]?)?"
     r"(?:\d{2}(?:[\s.\-]?\d{2}){3}|(?:2[2-7]|[79]\d)(?:[\s.\-]?\d){6})(?!\d)"
@@ -83,9 +84,14 @@ class Masker:
         """The same customer has the same key, whether the phone is written +228..., 00228... or with blanks."""
         return self._known_key(phone)
 
-    def mask(self, record: Any) -> Any:
-        """The record as it may be stored; the original is not changed. One that was stored can be masked again."""
-        return self._value(record, "", inside=False)
+    def mask(self, record: Any, form: Form | None = None) -> Any:
+        """The record as it may be stored; the original is not changed. One that was stored can be masked again.
+
+        Args:
+            record: as it came.
+            form: the record's form, from whom has it already.
+        """
+        return self._value(record, form or form_of(record), "", inside=False)
 
     def is_forgotten(self, masked: Any) -> bool:
         """Whether a masked record names a customer who asked to be forgotten."""
@@ -109,37 +115,34 @@ class Masker:
         keyed.update(_with_country(phone).encode())
         return keyed.hexdigest()[:32]
 
-    def _value(self, value: Any, field: str, *, inside: bool) -> Any:
-        if isinstance(value, dict):
-            return self._object(value, field, inside=inside)
-        if isinstance(value, list):
-            return [self._value(v, field, inside=inside) for v in value]
+    def _value(self, value: Any, form: Form, field: str, *, inside: bool) -> Any:
+        if isinstance(value, (dict, list)):
+            return self._box(value, form, field, inside=inside)
         if value is None or isinstance(value, bool) or self._mode == "keep":
             return value
         if inside or field in PERSONAL_FIELDS:
             return self._hide(value, field)
         if field in FREE_TEXT_FIELDS:
             text = str(value)
-            if not _MANY_DIGITS.search(text):
-                return value
-            hidden = _PHONE_IN_TEXT.sub(lambda found: self._hide(found.group(), "phone"), text)
+            hidden = _MANY_DIGITS.sub(self._hide_phones, text)
             return value if hidden == text else hidden
         return value
 
-    def _object(self, value: dict[str, Any], around: str, *, inside: bool) -> dict[str, Any]:
+    def _box(self, value: Any, form: Form, field: str, *, inside: bool) -> Any:
+        careful = _careful(form, field, inside)
+        if not careful:
+            return value
+        if form.fields is None:
+            return [self._value(item, form_of(item), field, inside=inside) for item in value]
         masked = dict(value)
-        careful = _careful_fields(tuple(value), around if around in FREE_TEXT_FIELDS else "", inside)
-        for name, inner in value.items():
-            if isinstance(inner, (dict, list)) and name not in careful:
-                masked[name] = self._value(inner, "", inside=False)
         phone: Any = None
-        for name, (field, personal) in careful.items():
+        for name, inner_form, inner_field, personal in careful:
             inner = value[name]
             if personal and self._mode == "drop" and not isinstance(inner, (dict, list)):
                 del masked[name]
             else:
-                masked[name] = self._value(inner, field, inside=personal)
-            if inside and not phone and field in PHONE_FIELDS:
+                masked[name] = self._value(inner, inner_form, inner_field, inside=personal)
+            if inside and not phone and inner_field in PHONE_FIELDS:
                 phone = inner
         if phone and self._mode != "drop" and isinstance(phone, (str, int)) and not isinstance(phone, bool):
             text = str(phone)
@@ -150,6 +153,9 @@ class Masker:
             elif _digits(text):
                 masked["client_key"] = self.client_key(text)
         return masked
+
+    def _hide_phones(self, digits: re.Match[str]) -> str:
+        return _PHONE_IN_TEXT.sub(lambda found: self._hide(found.group(), "phone"), digits.group())
 
     def _hide(self, value: Any, field: str) -> str:
         """Six stars and the last two digits of a phone; three stars for all else."""
@@ -162,21 +168,24 @@ class Masker:
         return f"******{digits[-2:]}" if len(digits) >= 4 else HIDDEN
 
 
-@lru_cache(maxsize=1_000)
-def _careful_fields(names: tuple[str, ...], around: str, inside: bool) -> dict[str, tuple[str, bool]]:
-    """Which of an object's values need care: the field that each name stands for, and whether it is personal.
+@lru_cache(maxsize=FORMS_REMEMBERED)
+def _careful(form: Form, field: str, inside: bool) -> tuple[tuple[str, Form, str, bool], ...]:
+    """Which values of an object or a list need care: name, form, the field it stands for, whether it is personal.
 
-    Most objects of a list have the same names as one before. Inside a personal object all of them need care, and in
-    a free text as much as in the text `around`.
+    Inside a personal object all of them do, and in a free text as much as in the text around. What a list holds has no
+    name, and stands for what the list stands for.
     """
-    careful = {}
-    for name in names:
-        field = _field(name)
-        is_personal = field in PERSONAL_OBJECTS or field in PERSONAL_FIELDS
-        field = field if is_personal or field in FREE_TEXT_FIELDS else around
-        if field or inside:
-            careful[name] = field, is_personal or inside
-    return careful
+    if form.fields is None:
+        return tuple(("", item, field, inside) for item in form.items if field or inside or _careful(item, "", False))
+    around = field if field in FREE_TEXT_FIELDS else ""
+    careful = []
+    for name, inner in form.fields.items():
+        named = _field(name)
+        is_personal = named in PERSONAL_OBJECTS or named in PERSONAL_FIELDS
+        told = named if is_personal or named in FREE_TEXT_FIELDS else around
+        if told or inside or _careful(inner, "", False):
+            careful.append((name, inner, told, is_personal or inside))
+    return tuple(careful)
 
 
 @lru_cache(maxsize=1_000)

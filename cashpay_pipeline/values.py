@@ -6,7 +6,6 @@ What is known of each is read in all its likely forms; what fits none of them, o
 import re
 import unicodedata
 from collections.abc import Mapping
-from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from decimal import MAX_PREC, Context, Decimal
 from functools import lru_cache
@@ -215,9 +214,11 @@ def business_date(moment: datetime | None) -> datetime | None:
     """The day in Africa/Lome, as midnight without zone."""
     if moment is None:
         return None
-    with suppress(OverflowError):  # in the first and last hours of the calendar (T6)
-        moment = moment.astimezone(_LOME)
-    return moment.replace(hour=0, minute=0, second=0, microsecond=0, tzinfo=None)
+    try:
+        local = moment.astimezone(_LOME)
+    except OverflowError:  # in the first and last hours of the calendar (T6)
+        local = moment
+    return datetime(local.year, local.month, local.day)  # noqa: DTZ001 - a day has no zone
 
 
 def clean_text(value: Any) -> str | None:

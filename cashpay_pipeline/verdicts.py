@@ -13,7 +13,7 @@ from importlib.metadata import version
 from typing import Any
 from urllib.parse import urlsplit
 
-from cashpay_pipeline.decoding import JSON, DuplicateKeys, NotJSONError, decode_json
+from cashpay_pipeline.decoding import JSON, NotJSONError, decode_json
 from cashpay_pipeline.errors import (
     AccessDeniedError,
     BillNotFoundError,
@@ -25,6 +25,7 @@ from cashpay_pipeline.errors import (
     UnexpectedReplyError,
     WrongAddressError,
 )
+from cashpay_pipeline.forms import DuplicateKeys
 from cashpay_pipeline.shapes import KEY_FIELDS
 
 MAX_TRIES = 6

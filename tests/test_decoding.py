@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cashpay_pipeline.decoding import DuplicateKeys, NonFinite, NotJSONError, decode_json, defect
+from cashpay_pipeline.decoding import NotJSONError, decode_json
 from cashpay_pipeline.errors import UnexpectedReplyError
+from cashpay_pipeline.forms import DuplicateKeys, NonFinite, form_of
 
 
 @pytest.mark.parametrize(
@@ -17,7 +18,7 @@ from cashpay_pipeline.errors import UnexpectedReplyError
 def test_Y10_a_number_that_is_none_marks_only_its_bill(text: str) -> None:
     page = decode_json(f'[{{"amount": {text}}}, {{"amount": 1}}]'.encode())
     assert isinstance(page, list)
-    assert [defect(record) for record in page] == ["not_a_number", None]
+    assert [form_of(record).defect for record in page] == ["not_a_number", None]
     assert page[0]["amount"] == text and isinstance(page[0]["amount"], NonFinite)
 
 
@@ -44,7 +45,7 @@ def test_numbers_are_exact() -> None:
     ],
 )
 def test_Y11_duplicate_keys_are_found_at_every_level(text: str, expected: str | None) -> None:
-    assert defect(decode_json(text.encode())) == expected
+    assert form_of(decode_json(text.encode())).defect == expected
 
 
 def test_Y11_a_mark_stays_on_its_own_object() -> None:
@@ -77,7 +78,7 @@ def test_Y15_deep_nesting_is_refused(depth: int, start: str, end: str) -> None:
 
 
 def test_Y15_nesting_within_reason_is_read() -> None:
-    assert defect(decode_json(b"[" * 99 + b"]" * 99)) is None
+    assert form_of(decode_json(b"[" * 99 + b"]" * 99)).defect is None
 
 
 @pytest.mark.parametrize("raw", [b"", b"<html>", b'{"a": 1', b'{"a": 1}x', b"\xff\xfe", b"[1,]"])
@@ -148,5 +149,5 @@ def test_a_page_of_100_bills_takes_a_few_milliseconds() -> None:
     started = perf_counter()
     page = decode_json(raw)
     assert isinstance(page, dict)
-    assert not any(defect(record) for record in page["items"])
+    assert not any(form_of(record).defect for record in page["items"])
     assert perf_counter() - started < 0.05

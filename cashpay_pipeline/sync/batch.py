@@ -15,13 +15,13 @@ from zoneinfo import ZoneInfo
 from cashpay_pipeline import changes
 from cashpay_pipeline.changes import Reading
 from cashpay_pipeline.clock import Clock
-from cashpay_pipeline.decoding import defect
 from cashpay_pipeline.errors import TooManyBadRowsError
 from cashpay_pipeline.forget import forget_bills
+from cashpay_pipeline.forms import Form, form_of
 from cashpay_pipeline.normalize import Source, created_at, normalize_bills, order_reference
 from cashpay_pipeline.privacy import Masker
 from cashpay_pipeline.settings import Settings
-from cashpay_pipeline.sync.drift import Shapes, count_shape
+from cashpay_pipeline.sync.drift import Forms, count_form
 from cashpay_pipeline.sync.judgement import CURRENCY, Judgement, same_row
 from cashpay_pipeline.sync.record import SyncRecord
 from cashpay_pipeline.values import BadRecordError
@@ -59,7 +59,7 @@ class Batch:
         now: the moment for the record, UTC.
 
     Attributes:
-        shapes: of the bills stored as new or changed.
+        forms: of the bills stored as new or changed.
     """
 
     def __init__(
@@ -79,22 +79,22 @@ class Batch:
         self._forgotten = store.forgotten_bills(warehouse, settings.account)
         self._recognised: set[str] = set()
         self._opened = clock.monotonic()
-        self.shapes: Shapes = {}
+        self.forms: Forms = {}
 
     def add(self, records: Sequence[Any], source: Source, asked_at: datetime, observed_at: datetime) -> None:
         """Take records as they came; set aside at once what has no key or is broken in itself."""
         self._record.rows_read += len(records)
         for record in records:
-            key = None
+            key, form = None, form_of(record)
             try:
                 key = order_reference(record)
-                if broken := defect(record):
-                    raise BadRecordError("record", broken)
+                if form.defect:
+                    raise BadRecordError("record", form.defect)
             except BadRecordError as bad:
-                self._set_aside(source, key, bad, self._masked(record, key), observed_at)
+                self._set_aside(source, key, bad, self._masked(record, key, form), observed_at)
             else:
-                masked = self._masked(record, key)
-                self._readings.append(changes.read(key, masked, source, asked_at, observed_at))
+                masked = self._masked(record, key, form)
+                self._readings.append(changes.read(key, masked, source, asked_at, observed_at, form))
 
     def set_aside_unread(self, reference: str, reason: str, seen_at: datetime) -> None:
         """Note a bill whose details CashPay does not give, or not as a bill (H13); what is stored of it stays."""
@@ -117,7 +117,7 @@ class Batch:
             return  # counts are asked for often, and each commit waits for the disk
         readings, self._readings = self._readings, []
         record = self._record
-        counts, shapes = (record.bills_new, record.bills_changed, record.bills_unchanged), dict(self.shapes)
+        counts, forms = (record.bills_new, record.bills_changed, record.bills_unchanged), dict(self.forms)
         with self._warehouse.transaction():
             for each_once in _rounds(readings):
                 self._save_round(each_once)
@@ -132,7 +132,7 @@ class Batch:
                 self.save_record()
                 self._opened = self._clock.monotonic()
                 return
-            (record.bills_new, record.bills_changed, record.bills_unchanged), self.shapes = counts, shapes
+            (record.bills_new, record.bills_changed, record.bills_unchanged), self.forms = counts, forms
             self._warehouse.connection.rollback()
             self._warehouse.connection.begin()
             self._save_bad(bad)
@@ -180,12 +180,11 @@ class Batch:
                 self._record.sync_id,
                 bills=after.bills(changed),
                 history=[judged[p].history_row(before.get(p), after.contents[p]) for p in changed],
-                versions=[judged[p].version_row(after.contents[p]) for p in changed],
                 payments=after.payments(changed),
             )
             for judgement in (judged[p] for p in changed):
                 is_new = judgement.known is None and judgement.reading.source == "list"
-                count_shape(self.shapes, judgement.merged, is_new=is_new)
+                count_form(self.forms, judgement.form, judgement.merged, is_new=is_new)
         good = [*(row[0] for row in seen), *(judged[p].reading.order_reference for p in changed)]
         if good:
             resolve_issues(self._warehouse, account, good, self._now())
@@ -202,9 +201,9 @@ class Batch:
         masked = self._masked(before, reading.order_reference)
         return Judgement(reading, known, before, changes.overlay(masked, reading))
 
-    def _masked(self, record: Any, key: str | None) -> Any:
+    def _masked(self, record: Any, key: str | None, form: Form | None = None) -> Any:
         """The record as it may be stored; once a bill is known as a forgotten customer's, it stays so."""
-        masked = self._masker.mask(record)
+        masked = self._masker.mask(record, form)
         if self._masker.is_forgotten(masked):
             if key and key not in self._forgotten:
                 self._forgotten.add(key)

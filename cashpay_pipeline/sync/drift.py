@@ -3,19 +3,19 @@
 Worked out from the bills that a sync has just stored; sql/checks/api_fields_unchanged.sql tells what has changed.
 """
 
-from collections.abc import Hashable
 from datetime import datetime
 from typing import Any
 
 from cashpay_pipeline.changes import payload
+from cashpay_pipeline.forms import Form
 from cashpay_pipeline.normalize import TEXT, frame
 from cashpay_pipeline.warehouse import Warehouse
 
 MISSING_FROM_AT_LEAST = 5
 EXPECTED_SHARE = 0.95
 
-Shapes = dict[Hashable, tuple[str, int]]
-"""Of each shape that bills have: one of them without its texts, as JSON, and how many the list has shown that were new.
+Forms = dict[tuple[Form, int], tuple[str, int]]
+"""Of each form that bills have: one of them without its texts, as JSON, and how many the list has shown that were new.
 
 DuckDB tells the fields of that one: to tell those of each bill would take as long as to hide its customer.
 """
@@ -72,21 +72,10 @@ when not matched then insert (account, field, type, bill_count, first_seen_at, l
 """
 
 
-def count_shape(shapes: Shapes, record: Any, *, is_new: bool) -> None:
-    """Count a record that was stored."""
-    shape = _shape(record)
-    example, count = shapes.get(shape) or (payload(_without_texts(record)), 0)
-    shapes[shape] = example, count + is_new
-
-
-def _shape(value: Any) -> Hashable:
-    """Names and types at every level."""
-    inner = value.values() if isinstance(value, dict) else value
-    return (
-        tuple(value) if isinstance(value, dict) else None,
-        tuple(map(type, inner)),
-        tuple([_shape(child) for child in inner if isinstance(child, (dict, list))]),
-    )
+def count_form(forms: Forms, form: tuple[Form, int], record: Any, *, is_new: bool) -> None:
+    """Count a record that was stored; its form is as in a `Reading`."""
+    example, count = forms.get(form) or (payload(_without_texts(record)), 0)
+    forms[form] = example, count + is_new
 
 
 def _without_texts(value: Any) -> Any:
@@ -97,11 +86,11 @@ def _without_texts(value: Any) -> Any:
     return "" if isinstance(value, str) else value
 
 
-def note_fields(warehouse: Warehouse, account: str, shapes: Shapes, moment: datetime) -> None:
+def note_fields(warehouse: Warehouse, account: str, forms: Forms, moment: datetime) -> None:
     """Note the fields of the bills that a sync has stored. Runs inside a transaction of the caller's."""
-    if not shapes:
+    if not forms:
         return
-    warehouse.execute(SEEN, example=frame(list(shapes.values()), {"payload": TEXT, "bill_count": "Int64"}))
+    warehouse.execute(SEEN, example=frame(list(forms.values()), {"payload": TEXT, "bill_count": "Int64"}))
     warehouse.execute(MISSING, [moment, account, MISSING_FROM_AT_LEAST, EXPECTED_SHARE])
     warehouse.execute(BACK, [account])
     warehouse.execute(MERGE, [account, moment])

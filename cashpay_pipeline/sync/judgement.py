@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from cashpay_pipeline import changes
 from cashpay_pipeline.changes import OUTDATED, Reading
+from cashpay_pipeline.forms import Form, form_of
 from cashpay_pipeline.normalize import BILL_DTYPES, Content
 from cashpay_pipeline.warehouse.store import Known
 
@@ -23,6 +24,16 @@ class Judgement(NamedTuple):
     known: Known | None
     before: Mapping[str, Any]
     merged: Mapping[str, Any]
+
+    @property
+    def is_as_read(self) -> bool:
+        """Whether there was nothing to lay the reading over."""
+        return self.merged is self.reading.record
+
+    @property
+    def form(self) -> tuple[Form, int]:
+        """Of the two together, as in a `Reading`."""
+        return self.reading.form if self.is_as_read else (form_of(self.merged), 0)
 
     @property
     def is_repeated(self) -> bool:
@@ -78,7 +89,7 @@ class Judgement(NamedTuple):
         return reading.order_reference, reading.asked_at, money_told_at, is_open, content_told_at, *digests
 
     def history_row(self, before: Content | None, content: Content) -> tuple[Any, ...]:
-        """As in `HISTORY_DTYPES`."""
+        """As in `HISTORY_DTYPES` and `VERSION_DTYPES`."""
         known, reading = self.known, self.reading
         state, created = content[0][STATE], content[0][CREATED_AT]
         first_seen = known.first_seen_at if known else reading.observed_at
@@ -96,6 +107,7 @@ class Judgement(NamedTuple):
             list_digest = reading.digest
         else:
             details_digest = reading.digest
+        payload = reading.payload if self.is_as_read else changes.payload(self.merged)
         return (
             first_seen,
             reading.observed_at,
@@ -105,28 +117,12 @@ class Judgement(NamedTuple):
             paid_after,
             paid_before,
             None,
-            self._version,
+            known.version + 1 if known else 1,
             list_digest,
             details_digest,
-        )
-
-    def version_row(self, content: Content) -> tuple[Any, ...]:
-        """As in `VERSION_DTYPES`."""
-        key, _, _, state, state_raw, amount, received = content[0][:7]
-        reading = self.reading
-        is_as_read = self.merged is reading.record
-        payload = reading.payload if is_as_read else changes.payload(self.merged)
-        return (
-            key,
-            self._version,
-            reading.observed_at,
-            self._known_until or (content[0][CREATED_AT] if self.known else None),
+            self._known_until or (created if known else None),
             reading.source,
-            state,
-            state_raw,
-            amount,
-            received,
-            reading.digest if is_as_read else changes.digest(payload),
+            reading.digest if self.is_as_read else changes.digest(payload),
             payload,
         )
 
@@ -150,10 +146,6 @@ class Judgement(NamedTuple):
     def _known_until(self) -> datetime | None:
         """When the content of before was last told."""
         return self.known.content_told_at if self.known else None
-
-    @property
-    def _version(self) -> int:
-        return self.known.version + 1 if self.known else 1
 
 
 def same_row(reading: Reading) -> tuple[Any, ...]:

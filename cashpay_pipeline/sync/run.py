@@ -93,7 +93,7 @@ def run_sync(
                 session.note_requests()
                 with warehouse.transaction():
                     batch.save_record()
-                    note_fields(warehouse, settings.account, batch.shapes, record.finished_at)
+                    note_fields(warehouse, settings.account, batch.forms, record.finished_at)
             return record.result()
 
 

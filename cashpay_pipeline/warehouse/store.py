@@ -7,22 +7,9 @@ from typing import Any
 
 import pandas as pd
 
-from cashpay_pipeline.normalize import TEXT, TIME, frame
+from cashpay_pipeline.normalize import BILL_DTYPES, TEXT, TIME, frame
 from cashpay_pipeline.warehouse.database import Warehouse
 
-VERSION_DTYPES = {
-    "order_reference": TEXT,
-    "version": "Int64",
-    "observed_at": TIME,
-    "changed_after": TIME,
-    "source": TEXT,
-    "state": TEXT,
-    "state_raw": TEXT,
-    "amount": "Int64",
-    "received_amount": "Int64",
-    "digest": TEXT,
-    "payload": TEXT,
-}
 HISTORY_DTYPES = {
     "first_seen_at": TIME,
     "changed_at": TIME,
@@ -36,6 +23,14 @@ HISTORY_DTYPES = {
     "list_digest": TEXT,
     "details_digest": TEXT,
 }
+"""What a current row has beside its typed values."""
+VERSION_DTYPES = {
+    "changed_after": TIME,
+    "source": TEXT,
+    "digest": TEXT,
+    "payload": TEXT,
+}
+"""What a version has beside what is in its current row."""
 SEEN_DTYPES = {
     "order_reference": TEXT,
     "verified_at": TIME,
@@ -194,7 +189,6 @@ def save_changes(
     *,
     bills: pd.DataFrame,
     history: Sequence[tuple[Any, ...]],
-    versions: Sequence[tuple[Any, ...]],
     payments: pd.DataFrame,
 ) -> None:
     """Store new and changed bills: a version each, the current row, and its payments in place of the former ones.
@@ -206,35 +200,44 @@ def save_changes(
         account: the merchant account.
         sync_id: the sync that read them.
         bills: typed rows (`BILL_DTYPES`), each key once.
-        history: the rest of each current row (`HISTORY_DTYPES`), in the same order.
-        versions: rows to append (`VERSION_DTYPES`).
+        history: the rest of each row and of its version (`HISTORY_DTYPES`, `VERSION_DTYPES`), in the same order.
         payments: the payments of those bills (`PAYMENT_DTYPES`).
     """
-    version_rows = frame(versions, VERSION_DTYPES).assign(account=account, sync_id=sync_id)
-    warehouse.execute("insert into core.bill_versions by name select * from version_rows", version_rows=version_rows)
-    current = pd.concat([bills, frame(history, HISTORY_DTYPES)], axis=1).assign(account=account)
-    names = [*current.columns, "due_at"]
+    current = pd.concat([bills, frame(history, HISTORY_DTYPES | VERSION_DTYPES)], axis=1)
+    warehouse.execute(
+        """
+        insert into core.bill_versions by name
+        select ? as account, order_reference, version, changed_at as observed_at, changed_after, source,
+            ? as sync_id, state, state_raw, amount, received_amount, digest, payload
+        from current_rows
+        """,
+        [account, sync_id],
+        current_rows=current,
+    )
+    names = ["account", *BILL_DTYPES, *HISTORY_DTYPES, "due_at"]
     warehouse.execute(
         f"""
         merge into core.bills as stored using (
-            select current_rows.*, {DUE_AT} as due_at, known_bill.place
+            select current_rows.*, ? as account, {DUE_AT} as due_at, known_bill.place
             from current_rows
             left join (select order_reference, place from known_bill) as known_bill using (order_reference)
         ) as incoming on stored.rowid = incoming.place
         when matched then update set {", ".join(f"{c} = incoming.{c}" for c in names)}
         when not matched then insert ({", ".join(names)}) values ({", ".join(f"incoming.{c}" for c in names)})
         """,  # noqa: S608 - column names and an expression of ours
+        [account],
         current_rows=current,
     )
-    written = current[["account", "order_reference", "changed_at"]]
+    written = current[["order_reference", "changed_at"]]
     _delete_payments(warehouse, account, written)
     if not payments.empty:
         warehouse.execute(
             """
             insert into core.payments by name
-            select payment_row.*, written.account, written.changed_at as observed_at
+            select payment_row.*, ? as account, written.changed_at as observed_at
             from payment_row join written using (order_reference)
             """,
+            [account],
             payment_row=payments,
             written=written,
         )
