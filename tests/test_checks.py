@@ -293,6 +293,22 @@ def test_a_field_that_is_new_missing_or_retyped_is_told_once(shop: Shop) -> None
     assert shop.rows("select count(*) from core.api_fields where missing_since is not null") == [(0,)]
 
 
+def test_a_bill_that_tells_no_phone_hides_the_key_of_no_other_customer(shop: Shop) -> None:
+    """It has the same fields as the others, but for the `client_key` that we add where there is a phone."""
+    for number in range(50, 58):
+        shop.bill(f"SANDBOX-{number}")
+    shop.spoil("SANDBOX-57", "SANDBOX-50", set={"client": {"phone": "", "lastname": "", "firstname": ""}})
+    shop.sync()
+    told = "select field, bill_count from core.api_fields where field like 'client%' order by all"
+    assert shop.rows(told) == [
+        ("client", 16),
+        ("client.client_key", 14),
+        ("client.firstname", 16),
+        ("client.lastname", 16),
+        ("client.phone", 16),
+    ]
+
+
 def test_Y14_half_a_letter_in_one_bill_hides_the_fields_of_no_other(shop: Shop) -> None:
     """DuckDB reads no such JSON."""
     for number in range(50, 58):

@@ -170,6 +170,14 @@ def test_S10_personal_fields_are_hidden_wherever_they_are(field):
     assert masker("drop").mask({"a": [{"b": {field: PHONE}}]}) == {"a": [{"b": {}}]}
 
 
+def test_S10_of_the_many_things_in_a_list_each_is_looked_at():
+    """Two lists of the same items in another order, and one where only the last item names somebody."""
+    items = [1, {"phone": PHONE}, {"b": 2}, [{"nom": "Afi"}], {"description": PHONE}]
+    hidden = [1, {"phone": "******42"}, {"b": 2}, [{"nom": "***"}], {"description": "******42"}]
+    assert masker().mask({"a": items, "b": items[::-1]}) == {"a": hidden, "b": hidden[::-1]}
+    assert masker().mask([{"b": 1}, {"b": 1}, {"phone": PHONE}]) == [{"b": 1}, {"b": 1}, {"phone": "******42"}]
+
+
 def test_S10_an_address_in_parts_is_hidden_in_all_its_parts():
     assert masker().mask({"address": {"street": "Rue X", "lines": ["Lomé"]}}) == {
         "address": {"street": "***", "lines": ["***"]}
