@@ -13,14 +13,10 @@ from cashpay_pipeline.warehouse import Warehouse
 
 PAGES_LOOKED_AT = 10
 SKEW_REFUSED = timedelta(minutes=10)
-ACCOUNTS = """
-select account, environment, pii_key_check,
-    account in (
-        select account from core.bills
-        union all select account from core.gateways
-        union all select account from core.data_issues
-    ) as holds_data
-from core.accounts
+HOLDS_DATA = """
+select exists (select 1 from core.bills where account = $1)
+    or exists (select 1 from core.gateways where account = $1)
+    or exists (select 1 from core.data_issues where account = $1) as holds_data
 """
 
 
@@ -29,9 +25,9 @@ def guard_account(warehouse: Warehouse, settings: Settings, masker: Masker, clie
 
     An account that holds nothing yet holds no environment either.
     """
-    rows = warehouse.rows(ACCOUNTS)
+    rows = warehouse.rows("select account, environment, pii_key_check from core.accounts")
     elsewhere = [row for row in rows if row["environment"] != settings.environment]
-    if other := next((row for row in elsewhere if row["holds_data"]), None):
+    if other := next((row for row in elsewhere if _holds_data(warehouse, row["account"])), None):
         raise GuardError(
             f"This file holds data of {other['environment']}, and the settings name {settings.environment}.",
             where=str(settings.warehouse_path),
@@ -91,6 +87,11 @@ def in_words(skew: timedelta) -> str:
     """By how much this machine's clock is wrong: "3 minutes ahead of"."""
     minutes = round(abs(skew).total_seconds() / 60)
     return f"{minutes} minutes {'behind' if skew > timedelta(0) else 'ahead of'}"
+
+
+def _holds_data(warehouse: Warehouse, account: str) -> bool:
+    (row,) = warehouse.rows(HOLDS_DATA, [account])
+    return bool(row["holds_data"])
 
 
 def _shows_known_bills(session: Session) -> bool:
