@@ -1,6 +1,7 @@
 """One file in `sql/marts` makes one table. The SQL is the only source: of columns, comments, dependencies, lineage.
 
-A file is one SELECT. The comment above it is the table's description, its grain, then a line a column:
+A file is one SELECT. The comment above it is the table's description, in paragraphs where it is long, its grain, then
+a line a column:
 
     -- Money received, by day and gateway.
     -- grain: one row per account, day and gateway
@@ -81,8 +82,8 @@ def read_mart(path: Path, depends_on: tuple[TableName, ...] | None = None) -> Ma
         WarehouseError: the header has no grain, or does not name exactly the columns of the SELECT.
     """
     header, sql = read_sql(path)
-    text, _, dictionary = header.partition("\n\n")
-    description, _, grain = text.partition("\ngrain: ")
+    description, _, rest = header.partition("\ngrain: ")
+    grain, _, dictionary = rest.partition("\n\n")
     comments = {
         name: " ".join(comment.split())
         for name, comment in re.findall(r"^(\w+): (.*(?:\n +.*)*)", dictionary, flags=re.MULTILINE)
@@ -97,7 +98,8 @@ def read_mart(path: Path, depends_on: tuple[TableName, ...] | None = None) -> Ma
                 f"({', '.join(columns)}), in this order; it names {', '.join(comments) or 'none'}.",
                 next_step="Mend the comment at the top of the file.",
             )
-    return Mart(path.stem, sql, " ".join(description.split()), grain, comments, depends_on, path)
+    paragraphs = "\n\n".join(" ".join(paragraph.split()) for paragraph in description.split("\n\n"))
+    return Mart(path.stem, sql, paragraphs, grain, comments, depends_on, path)
 
 
 def code_version(mart: Mart) -> str:
@@ -116,9 +118,10 @@ def build_mart(warehouse: "Warehouse", mart: Mart) -> int:
 def create_mart(connection: "duckdb.DuckDBPyConnection", mart: Mart) -> None:
     """Make the table anew, with its comments."""
     connection.execute(f"create or replace table marts.{mart.name} as {mart.sql}")
-    connection.execute(f"comment on table marts.{mart.name} is {_text(f'{mart.description} Grain: {mart.grain}.')}")
-    for name, comment in mart.comments.items():
-        connection.execute(f"comment on column marts.{mart.name}.{name} is {_text(comment)}")
+    comment = f"{mart.description}\n\nGrain: {mart.grain}."
+    connection.execute(f"comment on table marts.{mart.name} is {_text(comment)}")
+    for name, told in mart.comments.items():
+        connection.execute(f"comment on column marts.{mart.name}.{name} is {_text(told)}")
 
 
 def _text(value: str) -> str:

@@ -361,8 +361,8 @@ def test_status_after_a_sync_that_was_killed_says_so(environment: Settings) -> N
     killed = """
 import os
 from cashpay_pipeline.settings import load_settings
-from cashpay_pipeline.sync import run_sync, walks
-walks.read_gateways = lambda session: os._exit(9)
+from cashpay_pipeline.sync import run, run_sync
+run.read_gateways = lambda session: os._exit(9)
 run_sync(load_settings())
 """
     assert finished(killed, environment).returncode == 9

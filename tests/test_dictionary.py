@@ -85,7 +85,7 @@ def test_a_catalog_of_other_sql_is_not_believed(tmp_path: Path, monkeypatch: pyt
         monkeypatch.setattr(module, "sql_folder", lambda: changed)
     known = catalog.catalog.__wrapped__()
     assert known.tables["marts", "new_one"] == (
-        "A new one. Grain: one row per bill.",
+        "A new one.\n\nGrain: one row per bill.",
         [catalog.Column("key", "VARCHAR", "Its key.")],
     )
     assert known.depends_on["new_one"] == (("core", "bills"),)

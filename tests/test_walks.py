@@ -20,7 +20,7 @@ from cashpay_pipeline.errors import (
 )
 from cashpay_pipeline.settings import Settings
 from cashpay_pipeline.simulator.process import SimulatorProcess
-from cashpay_pipeline.sync import SyncResult, batch, run_sync, walks
+from cashpay_pipeline.sync import SyncResult, batch, run_sync, whole_list
 from cashpay_pipeline.warehouse import store
 
 OPEN = ("Pending", "Partial", "Unknown")
@@ -248,7 +248,7 @@ def test_P4_a_deletion_just_before_the_end_hides_no_bill_also_where_an_arrival_m
 def test_P1_rows_that_change_places_can_hide_a_bill_beside_a_total_that_stays(order, in_flight, met, may_hide):
     """Two pages in flight, served the other way round; which one comes first is chance (seed 10 of chaos)."""
     bills = SimpleNamespace(total=74, total_moved=False, in_flight=in_flight, order=order)
-    assert walks._may_hide_bills(bills, met, 74, arrived=False) is may_hide
+    assert whole_list._may_hide_bills(bills, met, 74, arrived=False) is may_hide
 
 
 def test_P4_bills_that_are_gone_are_marked_by_the_next_full_refresh(sync, simulator, settings):
@@ -884,7 +884,7 @@ def test_P5_a_cap_that_comes_while_a_walk_is_stopped_hides_no_bill(skips_by, syn
 def test_P18_a_walk_that_takes_longer_than_a_place_is_trusted_comes_to_its_end_a_part_each_night(
     sync, simulator, settings, monkeypatch
 ):
-    monkeypatch.setattr(walks, "RESUME_WITHIN", timedelta(hours=30))
+    monkeypatch.setattr(whole_list, "RESUME_WITHIN", timedelta(hours=30))
     settle(simulator, days=60)
     nights = nights_until_an_old_change_is_seen(sync, simulator, settings, fewer_than=15)
     assert len(nights) > 3

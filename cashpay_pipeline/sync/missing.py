@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from cashpay_pipeline.sync.recheck import read_details
+from cashpay_pipeline.sync.details import read_details
 from cashpay_pipeline.sync.session import Session
 
 MISSING_LOOKED_UP = 1_000

@@ -14,12 +14,15 @@ from cashpay_pipeline.clock import Clock, SystemClock
 from cashpay_pipeline.errors import CashpayError
 from cashpay_pipeline.privacy import Masker
 from cashpay_pipeline.settings import Settings
-from cashpay_pipeline.sync import recheck, walks
 from cashpay_pipeline.sync.batch import Batch
 from cashpay_pipeline.sync.drift import note_fields
+from cashpay_pipeline.sync.gateways import read_gateways
 from cashpay_pipeline.sync.guards import guard_account, guard_clock, guard_merchant, in_words
+from cashpay_pipeline.sync.newest_end import read_newest_end
+from cashpay_pipeline.sync.recheck import recheck_due_bills
 from cashpay_pipeline.sync.record import Kind, Progress, SyncRecord, SyncResult
 from cashpay_pipeline.sync.session import Session
+from cashpay_pipeline.sync.whole_list import has_finished_a_walk, read_part_of_whole_list, read_whole_list
 from cashpay_pipeline.warehouse import open_warehouse, store
 from cashpay_pipeline.warehouse.syncs import mark_dead_syncs
 
@@ -99,27 +102,27 @@ def run_sync(
 
 def _refresh(session: Session, limit: int | None) -> None:
     _begin(session)
-    if walks.has_finished_a_walk(session):
-        walks.read_newest_end(session)
+    if has_finished_a_walk(session):
+        read_newest_end(session)
     else:
-        walks.read_whole_list(session)
-    recheck.recheck_due_bills(session, limit)
-    walks.read_part_of_whole_list(session)
+        read_whole_list(session)
+    recheck_due_bills(session, limit)
+    read_part_of_whole_list(session)
 
 
 def _full_refresh(session: Session, limit: int | None) -> None:
     _begin(session)
-    walks.read_whole_list(session)
+    read_whole_list(session)
 
 
 def _recheck(session: Session, limit: int | None) -> None:
     _begin(session)
-    recheck.recheck_due_bills(session, limit)
+    recheck_due_bills(session, limit)
 
 
 def _begin(session: Session) -> None:
     """The gateways come first: their answer tells whether the login is good and what time CashPay has."""
-    walks.read_gateways(session)
+    read_gateways(session)
     guard_clock(session)
     session.begun = session.now()
 

@@ -1,19 +1,26 @@
--- Money received, by day and gateway. What is counted on a day stays there; a day can only gain what is found late. By
--- gateway a day can change: when CashPay tells other payments, another gateway or another sum of a bill than before.
--- Only what came in counts, never what was billed. Each increase of a bill's received amount that we saw counts once:
--- what a Partial bill received stays on its day when the rest comes in later.
+-- Money received, by day and gateway.
+--
+-- What is counted on a day stays there; a day can only gain what is found late. By gateway a day can change: when
+-- CashPay tells other payments, another gateway or another sum of a bill than before. Only what came in counts, never
+-- what was billed. Each increase of a bill's received amount that we saw counts once: what a Partial bill received
+-- stays on its day when the rest comes in later.
+--
 -- CashPay does not tell when money came in. It counts on the Africa/Lome day on which it was last seen missing, or, if
 -- it was there when the bill was first read, on the day of the bill's creation. With a refresh every night that is the
 -- day of payment, but for payments between midnight and the refresh, which count on the day before.
+--
 -- Money counts while its bill is Paid, Excess or Partial. When the received amount falls (a refund), or when the bill
 -- is canceled, expires, fails or gets an unknown state, the money leaves again, in withdrawn_amount, on the day on
 -- which it was last seen counted. What such a bill keeps may go back to the customer: see payment_differences.
+--
 -- A bill with payments through several gateways is split by payment, in the order of CashPay's list, if its payments
 -- add up to what it received by now, or to the most it ever had (before a refund); otherwise, and always with one
 -- gateway, all goes to the gateway of the bill.
--- A bill that CashPay no longer shows stays counted: the money came in. Negative amounts count as zero.
--- The sum of net_amount is what Paid, Excess and Partial bills hold, as in bill_states; but if CashPay no longer tells
--- the sum of a bill, which bill_states then counts as unknown, what it held when last told stays in here.
+--
+-- A bill that CashPay no longer shows stays counted: the money came in. Negative amounts count as zero. The sum of
+-- net_amount is what Paid, Excess and Partial bills hold, as in bill_states; but if CashPay no longer tells the sum of
+-- a bill, which bill_states then counts as unknown, what it held when last told stays in here.
+--
 -- grain: one row per account, received_date, gateway and currency
 --
 -- account: Label of the merchant account.

@@ -1,11 +1,15 @@
 -- How bills fare by gateway: how many are paid, how many fail, how long payment takes; by week of creation.
+--
 -- A bill counts for the gateway of its last payment, or else the one chosen for it. One that has neither counts in a
 -- row without a gateway: mostly customers who left before they chose. So the conversion of a gateway is that of bills
 -- that came as far as the gateway; the conversion of the shop is that of all rows of a week together.
+--
 -- Recent weeks rise still: their open bills can yet be paid. Bills that CashPay no longer shows count by their last
 -- state; those without a time of creation in rows without a week.
+--
 -- Time to pay is known as an interval only (see time_to_pay). For each percentile there are two figures: the true one
 -- lies between them, and nothing closer can be said. With a refresh every night they lie up to a day apart.
+--
 -- grain: one row per account, week of creation, gateway and currency
 --
 -- account: Label of the merchant account.

@@ -1,14 +1,24 @@
 -- Bills of which the money received is not the money billed, each once, under the first kind that fits:
+--
 -- paid_twice_order: another bill has paid the order (merchant_reference, in one currency), an earlier one, or any where
 -- this one was paid in part; the whole received amount is the difference. A shop that bills in instalments under one
 -- reference finds them in here as well.
+--
 -- paid_twice_bill: the bill received exactly twice its amount (three times, and so on), or two payments of all of it
 -- that were not given back.
--- excess: more came in than was billed. partial: part came in, the rest can still come. short: Paid, but with less than
--- billed, as after a refund. kept: Canceled, Expired or Error, with money that CashPay still shows as received; nothing
--- was due, so that all of it is the difference.
+--
+-- excess: more came in than was billed.
+--
+-- partial: part came in, the rest can still come.
+--
+-- short: Paid, but with less than billed, as after a refund.
+--
+-- kept: Canceled, Expired or Error, with money that CashPay still shows as received; nothing was due, so that all of it
+-- is the difference.
+--
 -- Bills that CashPay no longer shows are in here, with missing_since. Bills of an unknown state are not: see
 -- bill_states.
+--
 -- grain: one row per account and bill with a difference
 --
 -- account: Label of the merchant account.

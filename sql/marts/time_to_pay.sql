@@ -1,8 +1,11 @@
 -- How long each paid bill took to be paid, as far as that can be known: between two bounds, never a single figure.
+--
 -- CashPay does not tell when a bill was paid. We know when we last read it unpaid (or that it was created) and when we
 -- first read it paid; it was paid in between. Of a bill that was paid when first read, only the upper bound says much.
+--
 -- Paid and Excess bills only, those that CashPay no longer shows among them; bills without a time of creation are left
 -- out.
+--
 -- grain: one row per account and paid bill
 --
 -- account: Label of the merchant account.

@@ -1,9 +1,12 @@
 -- Bills that can still be paid (Pending, Partial), how long they have been open and what is known of their customer.
+--
 -- Ages are counted up to the newest reading of any bill of the account, never to the present moment, so that the same
 -- data gives the same table. Bills of an unknown state are not in here: see bill_states.
+--
 -- Not every open amount is still expected: is_order_paid tells that another bill has settled the same order,
 -- missing_since that CashPay no longer shows the bill. And several open bills of one order (merchant_reference, in one
 -- currency) are attempts to have one debt paid, which is owed once: is_still_owed marks what may be added up.
+--
 -- grain: one row per account and open bill
 --
 -- account: Label of the merchant account.

@@ -40,7 +40,7 @@ DEFECTS = [
     # We keep nothing in Dagster, whatever moves with it. The like of it here: the watermark is not in the file.
     Defect(
         "cursor_in_dagster_only",
-        PACKAGE + "sync/walks.py",
+        PACKAGE + "sync/whole_list.py",
         "        where account.account = ?\n",
         "        where account.account = ? and false\n",
         WALKS + "watermark",
@@ -48,21 +48,21 @@ DEFECTS = [
     # A bill that was read in the very moment in which the walk began was met by this walk.
     Defect(
         "greater_instead_of_at_least",
-        PACKAGE + "sync/walks.py",
+        PACKAGE + "sync/met.py",
         "where account = $1 and verified_at >= $2) + (",
         "where account = $1 and verified_at > $2) + (",
         WALKS + "P13",
     ),
     Defect(
         "no_overlap",
-        PACKAGE + "sync/walks.py",
+        PACKAGE + "sync/newest_end.py",
         "horizon = watermark - timedelta(hours=session.settings.overlap_hours) if",
         "horizon = watermark if",
         WALKS + "P14_a_bill",
     ),
     Defect(
         "watermark_is_now",
-        PACKAGE + "sync/walks.py",
+        PACKAGE + "sync/whole_list.py",
         "select max(created_at) from core.bills",
         "select max(verified_at) from core.bills",
         WALKS + "watermark",
@@ -71,7 +71,8 @@ DEFECTS = [
         "watermark_of_an_unfinished_walk",
         PACKAGE + "sync/run.py",
         "or is_stopped:\n        session.save()",
-        "or is_stopped:\n        session.save(lambda: walks._save_progress(session, session.begun, whole=False))",
+        "or is_stopped:\n        from cashpay_pipeline.sync.whole_list import save_progress\n"
+        "        session.save(lambda: save_progress(session, session.begun, whole=False))",
         WALKS + "watermark",
     ),
     Defect(
@@ -157,15 +158,15 @@ DEFECTS = [
     ),
     Defect(
         "204_on_page_1_empties_the_table",
-        PACKAGE + "sync/walks.py",
-        "    if known and not _count_met(session, started):",
+        PACKAGE + "sync/whole_list.py",
+        "    if known and not count_met(session, started):",
         "    if False:",
         WALKS + "H4",
     ),
     # No table is ever replaced by a frame. Where an empty one would do harm: gateways would all be marked as gone.
     Defect(
         "empty_frame_replaces",
-        PACKAGE + "sync/walks.py",
+        PACKAGE + "sync/gateways.py",
         "elif gateways.empty and known:",
         "elif False:",
         "tests/test_payloads.py -k H4",
@@ -266,21 +267,21 @@ DEFECTS = [
     # Found by hand, and by chaos.
     Defect(
         "exclusive_horizon",
-        PACKAGE + "sync/walks.py",
+        PACKAGE + "sync/newest_end.py",
         "moment >= horizon",
         "moment > horizon",
         WALKS + "P13",
     ),
     Defect(
         "early_stop_in_any_order",
-        PACKAGE + "sync/walks.py",
+        PACKAGE + "sync/newest_end.py",
         'if bills.order == "newest_first" and _is_known_ground',
         "if _is_known_ground",
         WALKS + "P17",
     ),
     Defect(
         "place_forgets_what_a_deletion_moved",
-        PACKAGE + "sync/walks.py",
+        PACKAGE + "sync/whole_list.py",
         "                [started, bills.place, bills.usual_size,",
         "                [started, page.offset + bills.size, bills.usual_size,",
         WALKS + "P4",
@@ -322,7 +323,7 @@ DEFECTS = [
     ),
     Defect(
         "rows_that_change_places_hide_none",
-        PACKAGE + "sync/walks.py",
+        PACKAGE + "sync/whole_list.py",
         'if met < bills.total and bills.in_flight > 1 and bills.order == "none":',
         "if False:",
         WALKS + "P1_rows",
