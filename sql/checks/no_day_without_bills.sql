@@ -9,7 +9,8 @@ newest as (
 
     select
         account,
-        cast(timezone('Africa/Lome', max(started_at)) as date) as last_date
+        -- the one stored last: a clock may be wrong, and set right
+        cast(timezone('Africa/Lome', arg_max(started_at, rowid)) as date) as last_date
     from core.syncs
     where
         kind != 'recheck'

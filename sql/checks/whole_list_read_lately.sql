@@ -9,7 +9,8 @@ newest as (
 
     select
         account,
-        max(started_at) as started_at
+        -- the one stored last: a clock may be wrong, and set right
+        arg_max(started_at, rowid) as started_at
     from core.syncs
     where status != 'running'
     group by account
