@@ -11,13 +11,13 @@
 --
 -- partial: part came in, the rest can still come.
 --
--- short: Paid, but with less than billed, as after a refund.
+-- short: Paid or Excess, but with less than billed, as after a refund.
 --
 -- kept: Canceled, Expired or Error, with money that CashPay still shows as received; nothing was due, so that all of it
 -- is the difference.
 --
 -- Bills that CashPay no longer shows are in here, with missing_since. Bills of an unknown state are not: see
--- bill_states.
+-- bill_states. Amounts of negative sign, which would be refunds, count as zero, billed or received.
 --
 -- grain: one row per account and bill with a difference
 --
@@ -115,9 +115,10 @@ judged as (
                     and bills.received_amount % bills.amount = 0
                 )
                 then 'paid_twice_bill'
-            when bills.state = 'Excess' or bills.received_amount > bills.amount then 'excess'
+            when greatest(bills.received_amount, 0) > greatest(bills.amount, 0) then 'excess'
             when bills.state = 'Partial' then 'partial'
-            when bills.received_amount < bills.amount then 'short'
+            when bills.received_amount < bills.amount and bills.amount > 0 then 'short'
+            when bills.state = 'Excess' then 'excess'
         end as kind,
         bills.state,
         bills.currency,
@@ -149,9 +150,9 @@ select
     billed_amount,
     received_amount,
     case
-        when kind in ('paid_twice_order', 'kept') then received_amount
-        when received_amount < 0 then -billed_amount
-        else received_amount - billed_amount
+        when received_amount is null then null
+        when kind in ('paid_twice_order', 'kept') then greatest(received_amount, 0)
+        else greatest(received_amount, 0) - greatest(billed_amount, 0)
     end as difference_amount,
     payment_count,
     gateway_name,
