@@ -32,6 +32,24 @@ changed as (
         on versions.account = newest.account and versions.sync_id = newest.sync_id
     group by versions.account, versions.order_reference
 
+),
+
+-- What was told last before: a version whose sum was not told takes nothing back.
+told_before as (
+
+    select
+        changed.account,
+        changed.order_reference,
+        arg_max(greatest(earlier.received_amount, 0), earlier.version) as received_amount
+    from changed
+    inner join core.bill_versions as earlier
+        on
+            changed.account = earlier.account
+            and changed.order_reference = earlier.order_reference
+            and changed.first_version > earlier.version
+    where earlier.received_amount is not null
+    group by changed.account, changed.order_reference
+
 )
 
 select
@@ -41,7 +59,10 @@ select
     earlier.state as state_before,
     latest.state as state_now,
     bills.currency,
-    latest.received_amount - coalesce(earlier.received_amount, 0) as received_more,
+    case
+        when latest.received_amount is not null
+            then greatest(latest.received_amount, 0) - coalesce(told_before.received_amount, 0)
+    end as received_more,
     coalesce(bills.gateway_name, 'not told') as gateway_name
 from changed
 inner join core.bill_versions as latest
@@ -56,4 +77,6 @@ left join core.bill_versions as earlier
         changed.account = earlier.account
         and changed.order_reference = earlier.order_reference
         and changed.first_version = earlier.version + 1
+left join told_before
+    on changed.account = told_before.account and changed.order_reference = told_before.order_reference
 order by changed.account asc, bills.currency asc, received_more desc nulls last, changed.order_reference asc

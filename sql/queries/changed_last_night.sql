@@ -33,6 +33,24 @@ changed as (
 
 ),
 
+-- What was told last before: a version whose sum was not told takes nothing back.
+told_before as (
+
+    select
+        changed.account,
+        changed.order_reference,
+        arg_max(greatest(earlier.received_amount, 0), earlier.version) as received_amount
+    from changed
+    inner join core.bill_versions as earlier
+        on
+            changed.account = earlier.account
+            and changed.order_reference = earlier.order_reference
+            and changed.first_version > earlier.version
+    where earlier.received_amount is not null
+    group by changed.account, changed.order_reference
+
+),
+
 changes as (
 
     select
@@ -41,7 +59,10 @@ changes as (
         changed.order_reference,
         earlier.state as state_before,
         latest.state as state_now,
-        latest.received_amount - coalesce(earlier.received_amount, 0) as received_more
+        case
+            when latest.received_amount is not null
+                then greatest(latest.received_amount, 0) - coalesce(told_before.received_amount, 0)
+        end as received_more
     from changed
     inner join core.bills as bills
         on changed.account = bills.account and changed.order_reference = bills.order_reference
@@ -55,6 +76,8 @@ changes as (
             changed.account = earlier.account
             and changed.order_reference = earlier.order_reference
             and changed.first_version = earlier.version + 1
+    left join told_before
+        on changed.account = told_before.account and changed.order_reference = told_before.order_reference
 
 )
 
