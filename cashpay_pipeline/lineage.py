@@ -60,6 +60,7 @@ def _sources(mart: Mart, tables: dict[TableName, tuple[str, list[Column]]]) -> S
                 ((node.expression.db, node.expression.name), node.name.rpartition(".")[2])
                 for node in nodes[name].walk()
                 if isinstance(node.expression, exp.Table)
+                and not node.name.endswith(".rowid")  # a row's place, which is no column
             }
         )
         for name in mart.comments

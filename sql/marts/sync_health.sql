@@ -1,4 +1,5 @@
 -- Every sync, newest last: whether it read everything, what it cost and what it brought. No money is in here.
+-- The newest is the one that was stored last: a clock may be wrong, and set right.
 -- Ages are counted up to the end of the newest sync of all accounts, never to the present moment: an account that is no
 -- longer read falls behind the others.
 -- grain: one row per sync
@@ -23,7 +24,7 @@
 -- rows_set_aside: Records put into core.data_issues.
 -- reported_total: The number of bills that CashPay says there are; empty when it does not.
 -- is_newest: Whether it is the newest of its account.
--- age_hours: Whole hours from its end to the end of the newest sync of all accounts.
+-- age_hours: Whole hours from its end to the end of the newest sync of all accounts, never below zero.
 -- last_complete_at: End of the last complete sync of the account up to and with this one, re-checks not counted, UTC;
 --     empty when there was none.
 -- hours_since_complete: Whole hours from last_complete_at to this sync's end: how old the list was by then.
@@ -49,7 +50,8 @@ ended as (
         bills_new,
         bills_changed,
         rows_set_aside,
-        reported_total
+        reported_total,
+        rowid as place
     from core.syncs
 
 ),
@@ -75,13 +77,42 @@ placed as (
         bills_changed,
         rows_set_aside,
         reported_total,
-        row_number() over (partition by account order by ended_at desc, started_at desc, sync_id desc) = 1 as is_newest,
-        max(ended_at) over () as newest_ended_at,
+        place,
+        place = max(place) over (partition by account) as is_newest,
         max(case when complete and kind != 'recheck' then ended_at end) over (
             partition by account
-            order by ended_at
+            order by place
         ) as last_complete_at
     from ended
+
+),
+
+aged as (
+
+    select
+        account,
+        sync_id,
+        kind,
+        started_at,
+        ended_at,
+        status,
+        complete,
+        error_code,
+        warning_count,
+        pages,
+        requests,
+        retries,
+        waited_seconds,
+        rows_read,
+        bills_new,
+        bills_changed,
+        rows_set_aside,
+        reported_total,
+        place,
+        is_newest,
+        last_complete_at,
+        max(case when is_newest then ended_at end) over () as newest_ended_at
+    from placed
 
 )
 
@@ -106,8 +137,8 @@ select
     rows_set_aside,
     reported_total,
     is_newest,
-    (epoch_us(newest_ended_at) - epoch_us(ended_at)) // 3600000000 as age_hours,
+    greatest((epoch_us(newest_ended_at) - epoch_us(ended_at)) // 3600000000, 0) as age_hours,
     last_complete_at,
     (epoch_us(ended_at) - epoch_us(last_complete_at)) // 3600000000 as hours_since_complete
-from placed
-order by account, ended_at, started_at, sync_id
+from aged
+order by account, place

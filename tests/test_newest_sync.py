@@ -1,0 +1,49 @@
+"""Which sync is the newest hangs on no clock, in the tables and queries as in status, checks and report (T8)."""
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rows import at, history, sync_row
+
+from cashpay_pipeline.marts import all_marts, build_mart
+from cashpay_pipeline.settings import load_settings
+from cashpay_pipeline.sqlfiles import read_sql, sql_folder
+from cashpay_pipeline.warehouse import open_warehouse, publish, read_published
+
+
+def ask(folder: Path, name: str) -> list[tuple[Any, ...]]:
+    _, sql = read_sql(sql_folder() / "queries" / f"{name}.sql")
+    return read_published(load_settings(data_dir=folder), sql)[1]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A sync whose login was refused while the clock here was 400 days ahead, then a good night."""
+    settings = load_settings(data_dir=tmp_path)
+    with open_warehouse(settings) as warehouse:
+        history(warehouse, "paid", ("Pending", 0, at(2), None), ("Paid", 1000, at(4), at(2)), created_at=at(1, 20))
+        sync_row(warehouse, "sync-0302", "full_refresh", at(2), "complete")
+        sync_row(warehouse, "ahead", "refresh", at(3) + timedelta(days=400), "failed")
+        sync_row(warehouse, "sync-0304", "refresh", at(4), "complete")
+        for mart in all_marts():
+            build_mart(warehouse, mart)
+    publish(settings)
+    return tmp_path
+
+
+def test_a_clock_that_was_wrong_once_makes_no_newest_sync(folder: Path) -> None:
+    rows = read_published(
+        load_settings(data_dir=folder), "select sync_id, is_newest, age_hours, last_complete_at from marts.sync_health"
+    )[1]
+    minute = timedelta(minutes=1)
+    assert rows == [
+        ("sync-0302", False, 48, at(2) + minute),
+        ("ahead", False, 0, at(2) + minute),
+        ("sync-0304", True, 0, at(4) + minute),
+    ]
+    ((account, kind, status, *_),) = ask(folder, "freshness")
+    assert (account, kind, status) == ("main", "refresh", "complete")
+    assert ask(folder, "changed_last_night") == [("main", "XOF", "Pending", "Paid", 1, 1000)]
+    assert [row[2] for row in ask(folder, "bills_changed_last_night")] == ["paid"]
