@@ -155,7 +155,8 @@ payments as (
         payments.gateway_name,
         payments.amount,
         other_bills.received_amount,
-        cast(
+        -- empty where it is more than any bill can have received: such payments explain nothing
+        try_cast(
             sum(payments.amount) over (
                 partition by other_bills.bill_number order by payments.payment_number
             ) as bigint
