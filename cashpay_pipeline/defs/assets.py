@@ -102,8 +102,8 @@ def _try(context: dg.AssetExecutionContext, findings: Iterable["Finding"]) -> No
 def _money(warehouse: "Warehouse", account: str) -> dict[str, Any]:
     """Money by state, and what came in by currency as a number, which the interface plots."""
     rows = warehouse.rows(
-        "select state, currency, count(*) as bills, cast(sum(amount) as bigint) as billed, "
-        "cast(sum(coalesce(received_amount, 0)) as bigint) as received "
+        "select state, currency, count(*) as bills, cast(sum(greatest(amount, 0)) as bigint) as billed, "
+        "cast(sum(greatest(coalesce(received_amount, 0), 0)) as bigint) as received "
         "from core.bills where account = ? group by state, currency order by state, currency",
         [account],
     )
