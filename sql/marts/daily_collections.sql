@@ -229,12 +229,12 @@ shared as (
 
 ),
 
-dated as (
+timed as (
 
     select
         account,
         order_reference,
-        cast(timezone('Africa/Lome', least(received_after, received_before)) as date) as received_date,
+        least(received_after, received_before) as received_at,
         received_after is null as has_no_start,
         coalesce(epoch_us(received_before) - epoch_us(received_after) > 93600000000, false) as is_wide,
         is_first_reading,
@@ -248,7 +248,7 @@ dated as (
     select
         account,
         order_reference,
-        cast(timezone('Africa/Lome', least(received_after, received_before)) as date) as received_date,
+        least(received_after, received_before) as received_at,
         received_after is null as has_no_start,
         coalesce(epoch_us(received_before) - epoch_us(received_after) > 93600000000, false) as is_wide,
         is_first_reading,
@@ -258,6 +258,30 @@ dated as (
         currency,
         moved_amount
     from shared
+
+),
+
+-- Until 1912 a town had its own time, which makes the day before of a time that means "none" (year 1, 1900): then UTC.
+dated as (
+
+    select
+        account,
+        order_reference,
+        cast(
+            case
+                when received_at < timestamptz '1912-01-02 00:00:00+00' then timezone('UTC', received_at)
+                else timezone('Africa/Lome', received_at)
+            end as date
+        ) as received_date,
+        has_no_start,
+        is_wide,
+        is_first_reading,
+        is_received,
+        gateway_reference,
+        gateway_name,
+        currency,
+        moved_amount
+    from timed
 
 ),
 
