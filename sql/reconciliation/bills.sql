@@ -30,6 +30,7 @@ select
     is_untold,
     money_in > 0 or is_untold as is_paid,
     case when not is_untold then money_in when state = 'Paid' then amount end as comparable_amount,
-    coalesce(payment_count >= 2 and amount > 0 and money_in >= 2 * amount, false) as is_paid_twice
+    -- halved: twice the amount can be more than a column holds
+    coalesce(payment_count >= 2 and amount > 0 and money_in // 2 >= amount, false) as is_paid_twice
 from referenced
 where missing_since is null or money_in > 0 or is_untold;

@@ -73,5 +73,13 @@ select
         when regexp_matches(moment, '(Z|UTC|:[0-9.]+[-+][0-9:]+)$') then try_cast(moment as timestamptz)
         else timezone($timezone, try_cast(moment as timestamp))
     end as ordered_at,
-    ordered_at + case when has_time then interval 1 microsecond else interval 24 hours end as ordered_before
+    -- not past the calendar's end: 9999-12-31 is how some shops write "none"
+    case
+        when ordered_at is not null
+            then
+                least(
+                    ordered_at + case when has_time then interval 1 microsecond else interval 24 hours end,
+                    timestamptz '9999-12-31 23:59:59.999999+00'
+                )
+    end as ordered_before
 from parts;
