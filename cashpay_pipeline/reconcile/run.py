@@ -8,7 +8,7 @@ again), or a single bill without a reference. Each group has exactly one class, 
     paid_twice            two or more bills are Paid or Excess and more came in than the order asks for; or one bill
                           has two or more payments that make at least twice its amount
     paid_at_cashpay_only  money came in, also in part, and the shop does not take the order for paid
-    paid_in_shop_only     the shop takes the order for paid, and no money came in
+    paid_in_shop_only     the shop takes the order for paid, and no money came in, where order or bill asks for any
     amount_differs        both say paid, and what came in is not the order's amount; or both say not paid, and the
                           newest bill asks for another amount than the order
     matched               all else: both say the same, to the franc

@@ -104,7 +104,8 @@ groups as (
             and bool_or(coalesce(comparable_amount, greatest(received_amount, billed_amount)) > ordered_amount)
         ) as is_paid_twice,
         bool_or(comparable_amount is distinct from ordered_amount) as is_received_different,
-        bool_or(billed_amount != ordered_amount) as is_billed_different
+        bool_or(billed_amount != ordered_amount) as is_billed_different,
+        bool_and(ordered_amount = 0 and billed_amount = 0) as is_free
     from joined
     group by group_key
 
@@ -116,7 +117,7 @@ select
         when not groups.has_bill then 'order_without_bill'
         when groups.is_paid_twice then 'paid_twice'
         when groups.is_paid_at_cashpay and not groups.is_paid_in_shop then 'paid_at_cashpay_only'
-        when groups.is_paid_in_shop and not groups.is_paid_at_cashpay then 'paid_in_shop_only'
+        when groups.is_paid_in_shop and not groups.is_paid_at_cashpay and not groups.is_free then 'paid_in_shop_only'
         when groups.is_paid_in_shop and groups.is_received_different then 'amount_differs'
         when not groups.is_paid_in_shop and groups.is_billed_different then 'amount_differs'
         else 'matched'
