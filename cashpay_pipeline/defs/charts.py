@@ -37,10 +37,13 @@ CHARTS = {
     CONVERSION: Chart(
         "Share of bills paid, by week of creation",
         "conversion_chart_png",
-        # As in the report: the weeks of the last 90 whole days; those that are not over are pale.
+        # As in the report: the weeks of the last 90 whole days that a complete sync saw; those not over are pale.
         """
         with last as (
-            select cast(timezone($zone, max(started_at)) as date) - 1 as day from core.syncs where kind != 'recheck'
+            select cast(timezone($zone, coalesce(
+                max(started_at) filter (where complete), arg_max(started_at, rowid)
+            )) as date) - 1 as day
+            from core.syncs where kind != 'recheck'
         )
         select week_start, cast(sum(bill_count) as bigint) as bill_count, cast(sum(paid_count) as bigint) as paid_count,
             week_start + 6 > day as is_unfinished
