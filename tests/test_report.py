@@ -39,6 +39,7 @@ CHROMIUM_OPTIONS = (
     "--disable-component-update --disable-sync"
 ).split()
 SYNCED_AT = datetime(2026, 3, 17, 2, 15, tzinfo=UTC)
+SYNC_HEALTH = next(mart for mart in all_marts() if mart.name == "sync_health")
 DAY, WEEK_BEFORE = date(2026, 3, 16), date(2026, 3, 9)
 FLOOZ, MIXX = "5b0f6a52-0003", "5b0f6a52-0007"
 HOSTILE = "<script>alert(1)</script>\x1b[2J\x07 & \u202e\"' ]]> {{ 7 * 7 }}"
@@ -225,6 +226,7 @@ def made(settings: Settings, warehouse: Warehouse | None, language: str = "en", 
 
 def made_html(settings: Settings, warehouse: Warehouse | None, language: str = "en", now: Any = None) -> str:
     if warehouse is not None:
+        build_mart(warehouse, SYNC_HEALTH)
         warehouse.connection.execute("checkpoint")
         settings.published_path.write_bytes(settings.warehouse_path.read_bytes())
     target = settings.data_folder / f"report.{language}.html"

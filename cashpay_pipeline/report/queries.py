@@ -14,7 +14,7 @@ from cashpay_pipeline.warehouse import Query, open_published
 Row = dict[str, Any]
 
 NEWEST_DIFFERENCES = 10
-MARTS = ("daily_collections", "gateway_performance", "unpaid_aging", "payment_differences")
+MARTS = ("daily_collections", "gateway_performance", "unpaid_aging", "payment_differences", "sync_health")
 
 _MARTS = "select table_name from duckdb_tables() where schema_name = 'marts'"
 _ACCOUNT = "select environment, full_walk_finished_at from core.accounts where account = ?"
@@ -30,6 +30,13 @@ select count(*) as bill_count,
         as unknown_received_count
 from core.bills where account = ?
 """
+_NOT_IN_MARTS = """
+select count(*) as sync_count from core.syncs
+where account = ? and status != 'running' and bills_new + bills_changed > 0 and not exists (
+    select 1 from marts.sync_health as built where built.sync_id = syncs.sync_id and built.status != 'running'
+)
+"""
+"""Syncs that brought something, and after which the marts were not built: a step after them failed, or they did."""
 _ISSUES = """
 select field, reason, count(*) as issue_count from core.data_issues
 where account = ? and resolved_at is null
@@ -77,6 +84,7 @@ class Facts:
     Attributes:
         latest: the newest sync, after it, if it was a re-check, the newest that reads the list.
         last_day: the last whole day in Africa/Lome that a sync has seen; none when there was no sync.
+        are_marts_old: whether a sync has brought what is in none of the marts.
         collections: all rows of `marts.daily_collections`, whatever their age.
     """
 
@@ -88,6 +96,7 @@ class Facts:
     bills: Row
     issues: list[Row]
     has_marts: bool
+    are_marts_old: bool = False
     collections: list[Row] = field(default_factory=list)
     weeks: list[Row] = field(default_factory=list)
     aging: list[Row] = field(default_factory=list)
@@ -125,6 +134,7 @@ def read_facts(settings: Settings) -> Facts:
         first_week -= timedelta(days=first_week.weekday())
         return replace(
             facts,
+            are_marts_old=any(row["sync_count"] for row in _rows(query, _NOT_IN_MARTS, account)),
             collections=_rows(query, _COLLECTIONS, account),
             weeks=_rows(query, _WEEKS, account, first_week, last_day),
             aging=_rows(query, _AGING, account),

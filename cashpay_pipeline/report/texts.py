@@ -57,6 +57,12 @@ TEXTS: dict[str, tuple[str, str]] = {
         "The tables of this report are not in the published copy. Run a sync.",
         "Les tables de ce rapport ne sont pas dans la copie publiée. Lancez une synchronisation.",
     ),
+    "marts_old": (
+        "The tables of this report were not made anew after the latest sync: the figures lack what it has read. "
+        "Run a sync.",
+        "Les tables de ce rapport n’ont pas été refaites après la dernière synchronisation : il manque aux chiffres ce "
+        "qu’elle a lu. Lancez une synchronisation.",
+    ),
     "empty": ("There are no bills yet", "Il n’y a pas encore de factures"),
     "empty_next": (
         "Run “cashpay sync”, then make this report again.",

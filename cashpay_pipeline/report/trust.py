@@ -30,6 +30,8 @@ def reservations(facts: Facts, now: datetime, today: date, texts: Texts, formats
     """
     if not facts.has_marts:
         yield texts("marts_missing")
+    if facts.are_marts_old:
+        yield texts("marts_old")
     if facts.last_complete is None:
         yield texts("never_complete")
     for sync in (sync for sync in facts.latest if not sync["complete"]):
