@@ -16,7 +16,8 @@ asked as (
 
 moments as (
 
-    select versions.observed_at as known_at
+    -- two contents can have been read in one moment: then the later one was known
+    select distinct versions.observed_at as known_at
     from core.bill_versions as versions
     inner join asked
         on versions.account = asked.account and versions.order_reference = asked.order_reference
