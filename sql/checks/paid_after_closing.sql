@@ -48,7 +48,8 @@ changes as (
         observed_at,
         state,
         received_amount,
-        lag(state) over (
+        -- a word that we do not know may stand between the two
+        lag(nullif(state, 'Unknown') ignore nulls) over (
             partition by account, order_reference
             order by version
         ) as state_before
