@@ -73,12 +73,15 @@ def doubts(warehouse: Warehouse, account: str, mapping: Mapping) -> Iterator[str
         yield "The bill list has never been read completely: orders can lack a bill for that reason alone."
         return
     (late,) = warehouse.rows(
-        "select count(*) as many from compared where class = 'order_without_bill' and ordered_at >= ?", [read["at"]]
+        "select count(*) as many from compared semi join shop_orders "
+        "on compared.order_line = shop_orders.line and shop_orders.ordered_before > ? "
+        "where class = 'order_without_bill'",
+        [read["at"]],
     )
     if late["many"]:
         yield (
-            f"{late['many']:,} orders without a bill are newer than the last complete reading of CashPay "
-            f"({local_time(read['at'])}): run `cashpay sync`, then this again."
+            f"{late['many']:,} orders without a bill are, or by their day can be, newer than the last complete reading "
+            f"of CashPay ({local_time(read['at'])}): run `cashpay sync`, then this again."
         )
 
 

@@ -46,7 +46,8 @@ class Orders:
 
     Attributes:
         source: name of the export.
-        path: a Parquet file with one row an order: reference, line, currency, amount, is_paid, ordered_at.
+        path: a Parquet file with one row an order: reference, line, currency, amount, is_paid, ordered_at,
+            ordered_before (just after it; without a time, the end of its day).
         count: number of orders.
         first_at: the oldest order, if dates are known.
         end_at: just after the newest order, which without a time can be of its whole day. Later bills can belong to
@@ -80,7 +81,9 @@ def read_orders(address: str, mapping: Mapping, folder: Path) -> Iterator[Orders
         assumed += _make_orders(sheet, mapping)
         path = folder / "orders.parquet"
         write_parquet(
-            scratch, path, "select reference, line, currency, amount, is_paid, ordered_at from orders order by line"
+            scratch,
+            path,
+            "select reference, line, currency, amount, is_paid, ordered_at, ordered_before from orders order by line",
         )
         (facts,) = scratch.rows(
             "select count(*) as orders, min(ordered_at) as first_at, max(ordered_before) as end_at from orders"
