@@ -5,40 +5,6 @@
 -- blocking: false
 with
 
-ended as (
-
-    select
-        account,
-        kind,
-        started_at,
-        -- in the order in which they were stored: a clock may be wrong, and set right. What those stored that had to
-        -- stop no check has looked at: it counts to the next one that came to its end
-        count(*) filter (where status in ('complete', 'incomplete')) over (
-            partition by account
-            order by rowid
-            rows between unbounded preceding and 1 preceding
-        ) as place
-    from core.syncs
-    where status != 'running'
-
-),
-
-newest as (
-
-    select
-        account,
-        min(started_at) as started_at
-    from ended
-    group by account, place
-    having bool_or(kind != 'recheck')
-    qualify
-        row_number() over (
-            partition by account
-            order by place desc
-        ) = 1
-
-),
-
 known_before as (
 
     select
@@ -47,7 +13,7 @@ known_before as (
         string_agg(api_fields.type, ', ' order by api_fields.type)
         filter (where api_fields.type not in ('null', 'unclear')) as types_before
     from core.api_fields as api_fields
-    inner join newest on api_fields.account = newest.account
+    inner join core.unchecked_since() as newest on api_fields.account = newest.account
     where api_fields.first_seen_at < newest.started_at
     group by api_fields.account, api_fields.field
 
@@ -64,7 +30,7 @@ select
         else 'of another type'
     end as what_changed
 from core.api_fields as api_fields
-inner join newest on api_fields.account = newest.account
+inner join core.unchecked_since() as newest on api_fields.account = newest.account
 left join known_before
     on
         api_fields.account = known_before.account

@@ -5,40 +5,6 @@
 -- blocking: false
 with
 
-ended as (
-
-    select
-        account,
-        kind,
-        started_at,
-        -- in the order in which they were stored: a clock may be wrong, and set right. What those stored that had to
-        -- stop no check has looked at: it counts to the next one that came to its end
-        count(*) filter (where status in ('complete', 'incomplete')) over (
-            partition by account
-            order by rowid
-            rows between unbounded preceding and 1 preceding
-        ) as place
-    from core.syncs
-    where status != 'running'
-
-),
-
-newest as (
-
-    select
-        account,
-        min(started_at) as started_at
-    from ended
-    group by account, place
-    having bool_or(kind != 'recheck')
-    qualify
-        row_number() over (
-            partition by account
-            order by place desc
-        ) = 1
-
-),
-
 changes as (
 
     select
@@ -66,7 +32,7 @@ select
     changes.amount,
     changes.observed_at
 from changes
-inner join newest on changes.account = newest.account
+inner join core.unchecked_since() as newest on changes.account = newest.account
 where
     changes.observed_at >= newest.started_at
     and changes.state_before in ('Paid', 'Excess')
