@@ -26,6 +26,7 @@ from cashpay_pipeline.settings import Settings
 from cashpay_pipeline.warehouse import Warehouse, open_warehouse
 from cashpay_pipeline.warehouse.compact import compact
 from cashpay_pipeline.warehouse.database import refuse_absent
+from cashpay_pipeline.warehouse.issues import issue_id
 
 HERS = """
 create or replace temp table hers as
@@ -43,6 +44,18 @@ insert into core.forgotten_bills
 )
 except select account, order_reference from core.forgotten_bills
 """
+JOIN_ISSUES = """
+update core.data_issues as stored set first_seen_at = same.first_seen_at
+from (
+    select issue_id, min(first_seen_at) as first_seen_at from core.data_issues group by issue_id having count(*) > 1
+) as same
+where stored.issue_id = same.issue_id;
+delete from core.data_issues where rowid in (
+    select rowid from core.data_issues
+    qualify row_number() over (partition by issue_id order by resolved_at is null desc, last_seen_at desc) > 1
+)
+"""
+"""Rows set aside that differed in the customer only are one now."""
 PAYLOAD = {"id": "int64", "payload": TEXT, "digest": TEXT}
 PAYMENT = {"account": TEXT, "order_reference": TEXT, "payment_number": "Int64", "thirdparty_reference": TEXT}
 
@@ -134,28 +147,32 @@ def _forget_hers(warehouse: Warehouse, settings: Settings, masker: Masker, phone
     versions = warehouse.rows(
         "select v.rowid as id, v.payload from core.bill_versions as v join hers using (account, order_reference)"
     )
-    _rewrite(warehouse, "core.bill_versions", ", digest = cleaned.digest", versions, masker, phones)
+    _rewrite(warehouse, "core.bill_versions", "digest", versions, masker, phones)
     issues = warehouse.rows(
-        "select rowid as id, payload from core.data_issues "
+        "select rowid as id, account, source, reason, field, payload from core.data_issues "
         "where contains(payload, ?) or (account, order_reference) in (select (account, order_reference) from hers)",
         [client_key],
     )
-    _rewrite(warehouse, "core.data_issues", "", issues, masker, phones)
+    _rewrite(warehouse, "core.data_issues", "issue_id", issues, masker, phones)
+    if issues:
+        warehouse.execute(JOIN_ISSUES)
     return _forget_bills(warehouse, settings), len(issues)
 
 
 def _rewrite(
-    warehouse: Warehouse, table: str, more: str, rows: list[dict[str, Any]], masker: Masker, phones: list[str]
+    warehouse: Warehouse, table: str, fingerprint: str, rows: list[dict[str, Any]], masker: Masker, phones: list[str]
 ) -> None:
-    """Put payloads without the customer in the place of those with."""
+    """Put payloads without the customer in the place of those with, and their fingerprints in the same way."""
     if not rows:
         return
     cleaned = []
     for row in rows:
         payload = changes.payload(masker.forget(json.loads(row["payload"], parse_float=Decimal), *phones))
-        cleaned.append((row["id"], payload, changes.digest(payload)))
+        is_issue = fingerprint == "issue_id"
+        found = issue_id(**(row | {"payload": payload})) if is_issue else changes.digest(payload)
+        cleaned.append((row["id"], payload, found))
     warehouse.execute(
-        f"update {table} as stored set payload = cleaned.payload{more} "  # noqa: S608 - names of ours
+        f"update {table} as stored set payload = cleaned.payload, {fingerprint} = cleaned.digest "  # noqa: S608 - ours
         "from cleaned where stored.rowid = cleaned.id",
         cleaned=frame(cleaned, PAYLOAD),
     )

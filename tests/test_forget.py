@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from cashpay_pipeline import privacy
 from cashpay_pipeline.cli import app
-from cashpay_pipeline.errors import GuardError, SettingsError, WarehouseError
+from cashpay_pipeline.errors import GuardError, SettingsError, TooManyBadRowsError, WarehouseError
 from cashpay_pipeline.export import export_table
 from cashpay_pipeline.forget import forget
 from cashpay_pipeline.marts import all_marts, build_mart
@@ -379,3 +379,38 @@ def test_S12_on_a_terminal_it_asks_first(shop, environment, answer, options, gon
     assert ("Remove the customer from 1 bill for good?" in result.stdout) == (not options)
     assert ("Nothing was changed." in result.stdout) == (not gone)
     assert (shop.rows("select 1 from core.forgotten_clients") == [(1,)]) == gone
+
+
+def test_S12_a_row_set_aside_of_a_forgotten_customer_is_the_same_row_the_next_time(shop):
+    """Its key is a fingerprint of what was read: with the customer, whoever tries all numbers would find hers."""
+    for number in range(6):
+        her_bill(shop, f"BAD-{number}")
+    shop.bill("HIS", client={"phone": OTHER})
+    shop.sync()
+    shop.spoil(*(f"BAD-{number}" for number in range(6)), set={"amount": "12 000"})
+    with pytest.raises(TooManyBadRowsError):
+        shop.sync(pii="keep")
+    shop.sync(pii="keep")
+    keys = "select issue_id from core.data_issues order by all"
+    before = shop.rows(keys)
+
+    forget(settings_of(shop, pii="keep"), PHONE)
+
+    after = shop.rows(keys)
+    assert len(after) == 6 and not {*before} & {*after}
+    assert shop.sync(pii="keep").status == "complete", "nothing is newly set aside"
+    assert shop.rows(keys) == after
+
+
+def test_S12_rows_set_aside_that_differ_in_the_customer_only_are_one_afterwards(shop):
+    her_bill(shop, "BAD")
+    shop.spoil("BAD", set={"amount": "12 000"})
+    shop.sync()
+    shop.bill("BAD", client={"phone": PHONE, "lastname": "", "firstname": None})
+    shop.sync()
+    seen = "select min(first_seen_at), max(last_seen_at), count(distinct issue_id), count(*) from core.data_issues"
+    ((first, last, *_),) = shop.rows(seen)
+    assert shop.rows(seen) == [(first, last, 2, 2)]
+    forget(shop.settings, PHONE)
+    assert shop.rows(seen) == [(first, last, 1, 1)]
+    assert shop.rows("select reason from core.data_issues where resolved_at is null") == [("not_a_number",)]

@@ -26,7 +26,7 @@ from cashpay_pipeline.sync.judgement import CURRENCY, Judgement, same_row
 from cashpay_pipeline.sync.record import SyncRecord
 from cashpay_pipeline.values import BadRecordError
 from cashpay_pipeline.warehouse import Warehouse, store
-from cashpay_pipeline.warehouse.issues import resolve_issues, save_issues
+from cashpay_pipeline.warehouse.issues import issue_id, resolve_issues, save_issues
 from cashpay_pipeline.warehouse.store import Known
 from cashpay_pipeline.warehouse.syncs import save_sync
 
@@ -226,7 +226,7 @@ class Batch:
         account = self._settings.account
         rows = [
             (
-                changes.digest("\n".join([account, b.source, b.reason, b.field, b.payload])),
+                issue_id(account=account, source=b.source, reason=b.reason, field=b.field, payload=b.payload),
                 b.source,
                 b.order_reference,
                 b.reason,

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
+from cashpay_pipeline.changes import digest
 from cashpay_pipeline.normalize import TEXT, TIME, frame
 from cashpay_pipeline.warehouse.database import Warehouse
 
@@ -16,6 +17,11 @@ ISSUE_DTYPES = {
     "payload": TEXT,
     "seen_at": TIME,
 }
+
+
+def issue_id(*, account: str, source: str, reason: str, field: str, payload: str, **_: Any) -> str:
+    """The key of a record set aside: its fingerprint."""
+    return digest("\n".join([account, source, reason, field, payload]))
 
 
 def save_issues(warehouse: Warehouse, account: str, sync_id: str, rows: Sequence[tuple[Any, ...]]) -> int:
