@@ -19,11 +19,14 @@ Mode = Literal["mask", "keep", "drop"]
 
 HIDDEN = "***"
 PERSONAL_OBJECTS = frozenset({"client", "customer", "payer"})
-PHONE_FIELDS = frozenset({"phone", "telephone", "tel", "mobile", "msisdn"})
+PHONE_FIELDS = frozenset({"phone", "telephone", "tel", "mobile", "mobilenumber", "msisdn"})
 PERSONAL_FIELDS = PHONE_FIELDS | {
     *("lastname", "firstname", "fullname", "surname", "clientname", "customername", "payername"),
-    *("nom", "prenom", "prénom", "nomclient", "prenomclient", "email", "mail", "courriel"),
-    *("address", "address1", "address2", "adresse", "city", "ville"),
+    *("givenname", "familyname", "nom", "prenom", "prénom", "noms", "prenoms", "prénoms", "nomcomplet"),
+    *("nomprenom", "nomprenoms", "nometprenom", "nometprenoms", "nomclient", "prenomclient"),
+    *("email", "emailaddress", "mail", "adressemail", "adresseemail", "courriel"),
+    *("address", "address1", "address2", "addressline1", "addressline2", "adresse", "adresse1", "adresse2"),
+    *("city", "ville"),
 }
 """As `_field` has them: in small letters, without what joins words."""
 FREE_TEXT_FIELDS = frozenset({"description", "message", "comment", "note", "label"})
@@ -33,7 +36,7 @@ SHOPS_REFERENCE = "merchant_reference"
 
 _NO_DIGIT = re.compile(r"\D")
 _JOINT = re.compile(r"[\s_.\-]")
-_OWNER = re.compile(rf"^(?:{'|'.join(PERSONAL_OBJECTS)})")
+_OWNER = re.compile(rf"^(?:{'|'.join(PERSONAL_OBJECTS)})|(?:{'|'.join(PERSONAL_OBJECTS)})$")
 _MASKED = re.compile(r"\*{3}(?:\*{3}\d\d)?")
 _MASKED_PHONE = re.compile(r"\*{6}\d\d")
 _CLIENT_KEY = re.compile(r"[0-9a-f]{32}")
@@ -192,7 +195,7 @@ def _careful(form: Form, field: str, inside: bool) -> tuple[tuple[str, Form, str
 def _field(name: str) -> str:
     """The field that a name stands for: `client_phone`, `phoneNumber` and `TELEPHONE_CLIENT` are all a phone.
 
-    Whose it is does not matter: `payer_email` is an email.
+    Whose it is does not matter: `payer_email` is an email, and so is `email_client`.
     """
     field = _JOINT.sub("", name.casefold())
     if field.endswith(("phone", "telephone", "msisdn")) or field.startswith(("phone", "telephone")):

@@ -69,7 +69,9 @@ def test_what_is_no_phone_stays_in_free_text(text):
         *((name, "******56") for name in ("client_phone", "payer-phone", "phoneNumber", "TELEPHONE_CLIENT", "msisdn")),
         *((name, "***") for name in ("first_name", "LastName", "nom", "Prénom", "clientName", "customer_name")),
         *((name, "***") for name in ("client_email", "customer_lastname", "payerCity", "Client-Nom", "payer.ville")),
-        *((name, "******56") for name in ("client_tel", "payerMobile")),
+        *((name, "******56") for name in ("client_tel", "payerMobile", "tel_client", "MobileClient", "mobile_number")),
+        *((name, "***") for name in ("email_client", "Adresse-Client", "villeClient", "prenoms", "nom_prenoms_client")),
+        *((name, "***") for name in ("email_address", "adresse_mail", "given_name", "familyName", "address_line_1")),
     ],
 )
 def test_S10_a_field_is_known_however_its_name_is_written(name, hidden):
@@ -80,7 +82,7 @@ def test_S10_a_field_is_known_however_its_name_is_written(name, hidden):
     assert masker("drop").mask({name: "+22890123456"}) == {}
 
 
-@pytest.mark.parametrize("name", ["client_reference", "customerKind", "payers", "email_count"])
+@pytest.mark.parametrize("name", ["client_reference", "customerKind", "payers", "email_count", "reference_client"])
 def test_S10_a_field_that_is_not_personal_stays(name):
     assert masker().mask({name: "CMD-1"}) == masker("drop").mask({name: "CMD-1"}) == {name: "CMD-1"}
 
