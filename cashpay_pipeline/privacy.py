@@ -29,7 +29,7 @@ PERSONAL_FIELDS = PHONE_FIELDS | {
     *("city", "ville"),
 }
 """As `_field` has them: in small letters, without what joins words."""
-FREE_TEXT_FIELDS = frozenset({"description", "message", "comment", "note", "label"})
+FREE_TEXT_FIELDS = frozenset({"description", "message", "comment", "comments", "commentaire", "note", "notes", "label"})
 KEPT_FIELDS = frozenset({"order_reference", "orderNum", "amount", "received_amount"})
 """Keys and money stay, whatever phone they may look like."""
 SHOPS_REFERENCE = "merchant_reference"
@@ -91,10 +91,11 @@ class Masker:
         """The record as it may be stored; the original is not changed. One that was stored can be masked again.
 
         Args:
-            record: as it came.
+            record: as it came; where it is no object, nobody knows what is what, and it is taken as free text.
             form: the record's form, from whom has it already.
         """
-        return self._value(record, form or form_of(record), "", inside=False)
+        field = "" if isinstance(record, dict) else "note"
+        return self._value(record, form or form_of(record), field, inside=False)
 
     def is_forgotten(self, masked: Any) -> bool:
         """Whether a masked record names a customer who asked to be forgotten."""
@@ -201,7 +202,7 @@ def _field(name: str) -> str:
     if field.endswith(("phone", "telephone", "msisdn")) or field.startswith(("phone", "telephone")):
         return "phone"
     owned = _OWNER.sub("", field)
-    return owned if owned in PERSONAL_FIELDS else field
+    return owned if owned in PERSONAL_FIELDS or owned in FREE_TEXT_FIELDS else field
 
 
 @lru_cache(maxsize=16)

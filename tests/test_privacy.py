@@ -227,6 +227,13 @@ def test_S10_free_text_that_is_a_number_or_in_parts_is_hidden_as_well(value, mas
     assert masker("keep").mask({"description": value}) == {"description": value}
 
 
+@pytest.mark.parametrize(
+    "name", ["client_note", "MESSAGE_CLIENT", "customerComment", "notes", "commentaire", "comments"]
+)
+def test_S10_a_free_text_is_known_however_its_name_is_written(name):
+    assert masker().mask({name: "call 00 00 42 42"}) == {name: "call ******42"}
+
+
 @pytest.mark.parametrize("value", [None, True, 7, Decimal("1.5"), [], {}], ids=repr)
 def test_S10_what_is_no_text_stays(value):
     assert masker().mask({"description": value, "amount": value}) == {"description": value, "amount": value}
@@ -235,6 +242,22 @@ def test_S10_what_is_no_text_stays(value):
 @pytest.mark.parametrize("record", [None, "text", 7, [], ["a"]], ids=repr)
 def test_S10_a_record_that_is_no_object_passes(record):
     assert masker().mask(record) == record
+
+
+@pytest.mark.parametrize(
+    ("record", "masked"),
+    [
+        (f"B-1;{PHONE};1500", "B-1;******42;1500"),
+        (22800004242, "******42"),
+        (["B-1", PHONE, 1500], ["B-1", "******42", 1500]),
+        ([["call 00004242"], {"amount": 1500, "x": PHONE}], [["call ******42"], {"amount": 1500, "x": "******42"}]),
+    ],
+    ids=repr,
+)
+def test_S10_of_a_record_that_is_no_object_nobody_knows_what_is_what(record, masked):
+    assert masker().mask(record) == masked
+    assert "42" not in json.dumps(masker("drop").mask(record))
+    assert masker("keep").mask(record) == record
 
 
 names = st.sampled_from(["client", "phone", "lastname", "payments", "payer", "email", "note", "amount", "x"])
