@@ -5,6 +5,7 @@ from typing import Any
 
 from cashpay_pipeline.decoding import JSON
 from cashpay_pipeline.errors import BillNotFoundError, UnexpectedReplyError
+from cashpay_pipeline.redaction import Redactor
 
 KEY_FIELDS = ("order_reference", "orderNum")
 """What a bill's key is called; the other name is that of one public adapter (D4)."""
@@ -13,6 +14,7 @@ TOTAL_FIELDS = ("total", "count", "totalRecords", "totalElements", "hydra:totalI
 GATEWAY_ENVELOPES = ("items", "data", "gateways", "results", "records")
 
 Clean = Callable[[str], str]
+_CLEAN = Redactor().clean
 
 
 def find_records(body: Any, *, where: str = "") -> tuple[str, list[Any], int | None]:
@@ -94,7 +96,7 @@ def only_list(body: JSON, clean: Clean) -> list[dict[str, Any]]:
     return found
 
 
-def shape(body: JSON, clean: Clean = str) -> str:
+def shape(body: JSON, clean: Clean = _CLEAN) -> str:
     """What a reply looks like, without its values: an object by its first fields."""
     match body:
         case None:

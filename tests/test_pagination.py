@@ -601,6 +601,12 @@ def test_H2_an_unknown_shape_is_never_an_empty_list(page, body, shape):
     assert outcome.error.where == f"bill list, page {page}"
 
 
+def test_S10_bills_by_their_customers_phones_are_no_list_and_the_error_names_no_phone():
+    with pytest.raises(UnexpectedReplyError) as caught:
+        find_records({"+22890123456": [{"order_reference": "B"}], "228 90 12 34 57": [], "x\x1b": 1})
+    assert caught.value.message == "Expected a list of bills, got an object with ***, ***, x."
+
+
 def test_H2_a_list_of_anything_but_objects_is_no_bill_list():
     with pytest.raises(UnexpectedReplyError, match="Expected bills, got a list of str"):
         find_records(["a", "b"])
