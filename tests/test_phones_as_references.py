@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from rows import at, bill, sync_row
+from rows import at, bill, insert, sync_row
 from truth import query
 
 from cashpay_pipeline.catalog import catalog
@@ -73,7 +73,20 @@ def test_the_interface_shows_none(settings: Settings) -> None:
     assert told(str(facts)) == [] and stored == [{"n": 1}]
 
 
-def test_only_the_shops_own_key_is_hidden() -> None:
+def test_the_interface_shows_no_phone_that_an_operator_has_as_its_reference(settings: Settings) -> None:
+    """The tables keep it; `cashpay forget` removes it there."""
+    with open_warehouse(settings) as warehouse:
+        for number, phone in enumerate(PHONES):
+            insert(
+                warehouse, "core.payments", account="main", order_reference=f"CP-{number}", payment_number=1,
+                thirdparty_reference=phone,
+            )  # fmt: skip
+        facts = table_facts(warehouse, ("core", "payments"))
+    shown = [str(record.data["thirdparty_reference"]) for record in facts["preview"].records]
+    assert sorted(shown) == sorted(HIDDEN) and told(str(facts)) == []
+
+
+def test_only_keys_of_cashpays_own_making_are_shown_as_they_are() -> None:
     """CashPay's references and days may look like a phone."""
     row: dict[str, Any] = {"order_reference": "90123456", "business_date": date(2026, 3, 2), "reference": "90123456"}
     assert rows_as_table([row]).records[0].data == {

@@ -1,7 +1,8 @@
 """What the interface shows about a table: schema, row count, a few rows. API text only as plain text (X3).
 
 A preview is Dagster's own table value and not Markdown, so that nothing in it can be rendered; columns that could tell
-who a customer is, or that open a page, are left out. Shops may use a phone as their reference: it is hidden.
+who a customer is, or that open a page, are left out. Shops and operators may use a phone as their reference: it is
+hidden.
 """
 
 from collections.abc import Iterable, Mapping
@@ -26,7 +27,8 @@ EVERY_MORNING = dg.FreshnessPolicy.cron(
 PREVIEW_ROWS = 5
 NEVER_SHOWN = {"client_key", "client_phone_masked", "description", "payload", "bill_url", "logo_url"}
 
-SHOPS_OWN = {"merchant_reference", "reference"}
+MAY_BE_A_PHONE = {"merchant_reference", "reference", "thirdparty_reference"}
+"""References of the shop's making, and of the operator's."""
 
 
 def table_spec(names: Names, table: TableName, **fields: Any) -> dg.AssetSpec:
@@ -68,6 +70,6 @@ def rows_as_table(rows: Iterable[Mapping[str, Any]]) -> dg.TableMetadataValue:
 def _plain(value: Any, name: str) -> str | int | float | bool | None:
     if isinstance(value, datetime):
         return f"{value:%Y-%m-%d %H:%M:%S} UTC"
-    if isinstance(value, str) and name in SHOPS_OWN:
+    if isinstance(value, str) and name in MAY_BE_A_PHONE:
         return hide_phones(value)
     return value if value is None or isinstance(value, (bool, int, float)) else str(value)
