@@ -8,6 +8,7 @@ import hmac
 import re
 import secrets
 from collections.abc import Collection, Iterator
+from decimal import Decimal
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
@@ -35,6 +36,7 @@ KEPT_FIELDS = frozenset({"order_reference", "orderNum", "amount", "received_amou
 SHOPS_REFERENCE = "merchant_reference"
 
 _NO_DIGIT = re.compile(r"\D")
+_WITH_POINT = re.compile(r"(\d{8,15})\.0+")
 _JOINT = re.compile(r"[\s_.\-]")
 _OWNER = re.compile(rf"^(?:{'|'.join(PERSONAL_OBJECTS)})|(?:{'|'.join(PERSONAL_OBJECTS)})$")
 _MASKED = re.compile(r"\*{3}(?:\*{3}\d\d)?")
@@ -148,8 +150,8 @@ class Masker:
                 masked[name] = self._value(inner, inner_form, inner_field, inside=personal)
             if inside and not phone and inner_field in PHONE_FIELDS:
                 phone = inner
-        if phone and self._mode != "drop" and isinstance(phone, (str, int)) and not isinstance(phone, bool):
-            text = str(phone)
+        if phone and self._mode != "drop" and isinstance(phone, (str, int, Decimal)) and not isinstance(phone, bool):
+            text = _as_text(phone)
             if _MASKED.fullmatch(text):
                 known = value.get("client_key")
                 if isinstance(known, str) and _CLIENT_KEY.fullmatch(known):
@@ -165,7 +167,7 @@ class Masker:
         """Six stars and the last two digits of a phone; three stars for all else."""
         if field not in PHONE_FIELDS or self._mode != "mask":
             return HIDDEN
-        text = str(value)
+        text = _as_text(value)
         if _MASKED.fullmatch(text):
             return text
         digits = _digits(text)
@@ -207,8 +209,15 @@ def _field(name: str) -> str:
 
 @lru_cache(maxsize=16)
 def _digits(text: str) -> str:
-    """The digits of a phone, which is looked at several times in a row."""
-    return _NO_DIGIT.sub("", text)
+    """The digits of a phone, which is looked at several times in a row; one that was a number may end with .0."""
+    if with_point := _WITH_POINT.fullmatch(text):
+        text = with_point[1]
+    digits = _NO_DIGIT.sub("", text)
+    return digits if digits.isascii() else "".join(str(int(digit)) for digit in digits)
+
+
+def _as_text(value: Any) -> str:
+    return format(value, "f") if isinstance(value, Decimal) else str(value)
 
 
 def _client_keys(masked: Any) -> Iterator[str]:
@@ -230,7 +239,7 @@ def _phones(value: Any, field: str = "") -> Iterator[str]:
         for inner in value:
             yield from _phones(inner, field)
     elif field in PHONE_FIELDS:
-        yield str(value)
+        yield _as_text(value)
     elif isinstance(value, (str, int)):
         yield from _phones_in(str(value))
 

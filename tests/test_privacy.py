@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from shop import Shop
 
+from cashpay_pipeline.changes import payload
 from cashpay_pipeline.errors import CashpayError, GuardError, WarehouseError
 from cashpay_pipeline.normalize import normalize_bills
 from cashpay_pipeline.privacy import Masker, load_key
@@ -294,6 +295,23 @@ def test_S10_masking_keeps_the_shape_and_is_stable(value):
 )
 def test_S11_a_customer_has_one_key_however_the_phone_is_written(phone):
     assert masker().client_key(phone) == key_of("22800004242")
+
+
+@pytest.mark.parametrize(
+    "phone",
+    [
+        *(PHONE, 22800004242, "22800004242.00", "+２２８００００４２４２"),
+        *(Decimal("22800004242.0"), Decimal("228000042420E-1"), Decimal("2.2800004242E10")),
+    ],
+    ids=ascii,
+)
+def test_S11_a_customer_has_one_key_whatever_number_or_digits_the_phone_is(phone):
+    client = masker().mask({"client": {"phone": phone}})["client"]
+    assert client["client_key"] == key_of("22800004242")
+    assert client["phone"] == "******42"
+    kept = masker("keep").mask({"client": {"phone": phone}})
+    stored = json.loads(payload(kept), parse_float=Decimal)
+    assert masker("keep").mask(stored) == stored, "the same again once it is stored"
 
 
 @derandomized
