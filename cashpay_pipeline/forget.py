@@ -94,7 +94,7 @@ def forget(settings: Settings, phone: str, *, clock: Clock | None = None) -> For
         for mart in all_marts():
             build_mart(warehouse, mart)
         compact(warehouse)
-    copies = ("*.backup", "backups/*/*.duckdb", "exports") if bills or issues or again else ()
+    copies = ("*.backup", "backups/*/*.duckdb*", "exports") if bills or issues or again else ()
     return Forgotten(bills, sorted(path for copy in copies for path in settings.data_folder.glob(copy)))
 
 

@@ -343,6 +343,9 @@ def test_S12_the_command_publishes_and_names_copies_of_before(shop, environment)
     publish(settings)
     export_table(settings, "core.bills", "csv", settings.data_folder / "exports")
     copies.append(settings.data_folder / "exports")
+    copies.append(settings.data_folder / "backups" / "before-restore-20260302T100000Z" / "warehouse.duckdb.wal")
+    copies[-1].parent.mkdir()
+    copies[-1].write_bytes(b"of a run that was killed")
     result = CliRunner().invoke(app, ["forget", PHONE])
     assert result.exit_code == 0, result.output
     assert "gone from 1 bill;" in result.stdout and "4242" not in result.output
