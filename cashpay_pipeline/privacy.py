@@ -5,6 +5,7 @@ protection: Togo has 10^8 phone numbers, a minute's work to try them all.
 """
 
 import hmac
+import itertools
 import re
 import secrets
 from collections.abc import Collection, Iterator
@@ -148,6 +149,8 @@ class Masker:
                 del masked[name]
             else:
                 masked[name] = self._value(inner, inner_form, inner_field, inside=personal)
+            if self._mode != "keep" and name in masked and (shown := self._name(name, inner_field, personal)) != name:
+                masked[_unused(shown, masked)] = masked.pop(name)
             if inside and not phone and inner_field in PHONE_FIELDS:
                 phone = inner
         if phone and self._mode != "drop" and isinstance(phone, (str, int, Decimal)) and not isinstance(phone, bool):
@@ -159,6 +162,12 @@ class Masker:
             elif _digits(text):
                 masked["client_key"] = self.client_key(text)
         return masked
+
+    def _name(self, name: str, field: str, personal: bool) -> str:
+        """A name that is a phone tells it as well: hidden, in what is personal or a text as in a text."""
+        if personal or field:
+            return _MANY_DIGITS.sub(self._hide_phones, name)
+        return _PHONE_AS_REFERENCE.sub(lambda found: self._hide(found.group(), "phone"), name)
 
     def _hide_phones(self, digits: re.Match[str]) -> str:
         return _PHONE_IN_TEXT.sub(lambda found: self._hide(found.group(), "phone"), digits.group())
@@ -189,7 +198,7 @@ def _careful(form: Form, field: str, inside: bool) -> tuple[tuple[str, Form, str
         named = _field(name)
         is_personal = named in PERSONAL_OBJECTS or named in PERSONAL_FIELDS
         told = named if is_personal or named in FREE_TEXT_FIELDS else around
-        if told or inside or _careful(inner, "", False):
+        if told or inside or hide_phones(name) != name or _careful(inner, "", False):
             careful.append((name, inner, told, is_personal or inside))
     return tuple(careful)
 
@@ -274,12 +283,22 @@ def _written(phone: str) -> re.Pattern[str]:
 
 def _without(value: Any, written: re.Pattern[str], mark: str, field: str = "") -> Any:
     if isinstance(value, dict):
-        return {n: inner if n in KEPT_FIELDS else _without(inner, written, mark, n) for n, inner in value.items()}
+        left: dict[str, Any] = {}
+        for name, inner in value.items():
+            shown = _unused(written.sub(HIDDEN, name), left)
+            left[shown] = inner if name in KEPT_FIELDS else _without(inner, written, mark, name)
+        return left
     if isinstance(value, list):
         return [_without(inner, written, mark) for inner in value]
     if isinstance(value, (str, int)) and written.search(text := str(value)):
         return written.sub(mark if field == SHOPS_REFERENCE else HIDDEN, text)
     return value
+
+
+def _unused(name: str, taken: Collection[str]) -> str:
+    """This name, or one after it: no value is lost where names are alike once they are hidden."""
+    names = itertools.chain([name], (f"{name} ({number})" for number in itertools.count(2)))
+    return next(name for name in names if name not in taken)
 
 
 def without_phone(reference: str, phone: str) -> str:

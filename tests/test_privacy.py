@@ -161,6 +161,33 @@ def test_Y8_S10_whatever_the_client_is_it_is_hidden(client, masked):
     assert masker().mask({"client": client}) == {"client": masked}
 
 
+@pytest.mark.parametrize(
+    ("record", "masked"),
+    [
+        ({"client": {PHONE: "Afi"}}, {"client": {"******42": "***"}}),
+        ({"client": {"a": {"00004242": True}}}, {"client": {"a": {"******42": True}}}),
+        ({"note": {"00004242": 7}}, {"note": {"******42": 7}}),
+        ({"sums": {PHONE: 500, "+22890004242": 700}}, {"sums": {"******42": 500, "******42 (2)": 700}}),
+        ({"x": [{"228 90 00 42 42": {"nom": "Afi"}}]}, {"x": [{"******42": {"nom": "***"}}]}),
+        ({"sums": {"20260302": 5, "CMD-2026-0042": 7}}, {"sums": {"20260302": 5, "CMD-2026-0042": 7}}),
+    ],
+    ids=repr,
+)
+def test_S10_a_phone_that_is_a_name_is_hidden_and_no_value_is_lost(record, masked):
+    assert masker().mask(record) == masked == masker().mask(masked)
+    assert masker("keep").mask(record) == record
+    forgotten = masker("keep").forget(masker("keep").mask(record), PHONE)
+    assert "4242" not in json.dumps([masker("drop").mask(record), forgotten]) and "*42" not in json.dumps(forgotten)
+
+
+def test_S10_the_fields_of_bills_name_no_phone(shop):
+    shop.bill("B-1")
+    shop.spoil("B-1", set={"contacts": {PHONE: {"amount": 5}}})
+    shop.sync()
+    fields = str(shop.rows("select field from core.api_fields"))
+    assert "contacts." in fields and "4242" not in fields and "4242" not in str(shop.payload("B-1"))
+
+
 @pytest.mark.parametrize("field", ["Client", "customer", "PAYER"])
 def test_S10_other_names_of_the_customer(field):
     assert masker().mask({field: {"nickname": "Afi"}}) == {field: {"nickname": "***"}}
