@@ -142,7 +142,7 @@ class Masker:
         if form.fields is None:
             return [self._value(item, form_of(item), field, inside=inside) for item in value]
         masked = dict(value)
-        phone: Any = None
+        phone = ""
         for name, inner_form, inner_field, personal in careful:
             inner = value[name]
             if personal and self._mode == "drop" and not isinstance(inner, (dict, list)):
@@ -152,15 +152,14 @@ class Masker:
             if self._mode != "keep" and name in masked and (shown := self._name(name, inner_field, personal)) != name:
                 masked[_unused(shown, masked)] = masked.pop(name)
             if inside and not phone and inner_field in PHONE_FIELDS:
-                phone = inner
-        if phone and self._mode != "drop" and isinstance(phone, (str, int, Decimal)) and not isinstance(phone, bool):
-            text = _as_text(phone)
-            if _MASKED.fullmatch(text):
+                phone = _phone(inner)
+        if phone and self._mode != "drop":
+            if _MASKED.fullmatch(phone):
                 known = value.get("client_key")
                 if isinstance(known, str) and _CLIENT_KEY.fullmatch(known):
                     masked["client_key"] = known
-            elif _digits(text):
-                masked["client_key"] = self.client_key(text)
+            else:
+                masked["client_key"] = self.client_key(phone)
         return masked
 
     def _name(self, name: str, field: str, personal: bool) -> str:
@@ -223,6 +222,14 @@ def _digits(text: str) -> str:
         text = with_point[1]
     digits = _NO_DIGIT.sub("", text)
     return digits if digits.isascii() else "".join(str(int(digit)) for digit in digits)
+
+
+def _phone(value: Any) -> str:
+    """A phone as text, masked or not; empty where it is none."""
+    if not value or not isinstance(value, (str, int, Decimal)) or isinstance(value, bool):
+        return ""
+    text = _as_text(value)
+    return text if _digits(text) or _MASKED.fullmatch(text) else ""
 
 
 def _as_text(value: Any) -> str:

@@ -14,6 +14,7 @@ from shop import Shop
 
 from cashpay_pipeline.changes import payload
 from cashpay_pipeline.errors import CashpayError, GuardError, WarehouseError
+from cashpay_pipeline.forget import forget
 from cashpay_pipeline.normalize import normalize_bills
 from cashpay_pipeline.privacy import Masker, load_key
 
@@ -153,6 +154,9 @@ def test_S10_the_original_is_not_touched(mode):
         ({"phone": "N/A"}, {"phone": "***"}),
         ({"phone": "123"}, {"phone": "***", "client_key": key_of("123")}),
         ({"Phone": PHONE}, {"Phone": "******42", "client_key": key_of("22800004242")}),
+        ({"tel": "N/A", "phone": PHONE}, {"tel": "***", "phone": "******42", "client_key": key_of("22800004242")}),
+        ({"phone": {}, "tel": PHONE}, {"phone": {}, "tel": "******42", "client_key": key_of("22800004242")}),
+        ({"phone": True, "tel": PHONE}, {"phone": True, "tel": "******42", "client_key": key_of("22800004242")}),
         ({}, {}),
     ],
     ids=lambda v: json.dumps(v)[:60],
@@ -538,6 +542,14 @@ def test_S10_a_stricter_setting_holds_for_all_that_is_stored_from_then_on(before
     assert shop.bills("client_key", "client_phone_masked") == [expected] * 2
     again = shop.sync(pii=now)
     assert (again.bills_changed, again.bills_new) == (0, 0)
+
+
+def test_S12_a_customer_whose_first_phone_is_none_can_be_forgotten(shop):
+    shop.bill("A")
+    shop.spoil("A", set={"client": {"tel": "-", "mobile": PHONE, "lastname": "CANARYLAST"}})
+    shop.sync(pii="keep")
+    forget(shop.settings.model_copy(update={"pii": "keep"}), PHONE)
+    assert [c for c in CANARIES if c in json.dumps(shop.payload("A"))] == []
 
 
 def test_S11_one_customer_with_two_bills_has_one_key_in_the_warehouse(shop):
