@@ -417,3 +417,20 @@ def test_S12_rows_set_aside_that_differ_in_the_customer_only_are_one_afterwards(
     forget(shop.settings, PHONE)
     assert shop.rows(seen) == [(first, last, 1, 1)]
     assert shop.rows("select reason from core.data_issues where resolved_at is null") == [("not_a_number",)]
+
+
+def test_S12_a_bill_stored_without_its_customer_makes_no_field_of_the_others_missing(shop):
+    others = {"client": {"lastname": "AUTRE"}}
+    for number in range(6):
+        shop.bill(f"OLD-{number}", **others)
+    her_bill(shop, "HERS")
+    shop.spoil("HERS", set={"amount": "12 000"})
+    shop.sync()
+    forget(shop.settings, PHONE)
+    for number in range(6):
+        shop.bill(f"NEW-{number}", date_create="2026-03-01T10:00:00+00:00", **others)
+    shop.spoil("HERS", set={"client": {"lastname": "CANARYLAST"}, "description": None})
+    assert shop.sync().bills_new == 7
+    assert shop.rows("select field from core.api_fields where missing_since is not null") == []
+    ((counted,),) = shop.rows("select bill_count from core.api_fields where field = 'client.lastname'")
+    assert counted == 12

@@ -94,7 +94,8 @@ class Batch:
                 self._set_aside(source, key, bad, self._masked(record, key, form), observed_at)
             else:
                 masked = self._masked(record, key, form)
-                self._readings.append(changes.read(key, masked, source, asked_at, observed_at, form))
+                known_form = None if key in self._forgotten else form  # without its customer it has another one
+                self._readings.append(changes.read(key, masked, source, asked_at, observed_at, known_form))
 
     def set_aside_unread(self, reference: str, reason: str, seen_at: datetime) -> None:
         """Note a bill whose details CashPay does not give, or not as a bill (H13); what is stored of it stays."""
