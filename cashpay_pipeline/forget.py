@@ -33,15 +33,13 @@ create or replace temp table hers as
 select account, order_reference from core.bill_versions where contains(payload, $key)
 union
 select account, order_reference from core.bills where client_key = $key
+union
+select account, order_reference from core.data_issues
+where order_reference is not null and contains(payload, $key)
 """
 NOTE = """
 insert into core.forgotten_bills
-(
-    select account, order_reference from hers
-    union
-    select account, order_reference from core.data_issues
-    where order_reference is not null and contains(payload, $key)
-)
+select account, order_reference from hers
 except select account, order_reference from core.forgotten_bills
 """
 JOIN_ISSUES = """
@@ -71,7 +69,10 @@ class Forgotten:
 def bills_of(settings: Settings, phone: str, *, clock: Clock | None = None) -> int:
     """How many bills are the customer's, for who wants to ask first; raises like `forget`, and changes nothing."""
     with _opened(settings, phone, clock or SystemClock()) as (warehouse, _):
-        return int(warehouse.rows("select count(*) as bills from hers")[0]["bills"])
+        (found,) = warehouse.rows(
+            "select count(*) as n from core.bills semi join hers using (account, order_reference)"
+        )
+        return int(found["n"])
 
 
 def forget(settings: Settings, phone: str, *, clock: Clock | None = None) -> Forgotten:
@@ -142,7 +143,7 @@ def _is_phone(phone: str) -> bool:
 def _forget_hers(warehouse: Warehouse, settings: Settings, masker: Masker, phone: str | None = None) -> tuple[int, int]:
     """Clean and note the bills of `hers`, and what was set aside of this phone; how many bills and rows set aside."""
     client_key = masker.client_key(phone) if phone else None
-    warehouse.execute(NOTE, {"key": client_key})
+    warehouse.execute(NOTE)
     phones = [phone] if phone else []
     versions = warehouse.rows(
         "select v.rowid as id, v.payload from core.bill_versions as v join hers using (account, order_reference)"

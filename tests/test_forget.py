@@ -434,3 +434,22 @@ def test_S12_a_bill_stored_without_its_customer_makes_no_field_of_the_others_mis
     assert shop.rows("select field from core.api_fields where missing_since is not null") == []
     ((counted,),) = shop.rows("select bill_count from core.api_fields where field = 'client.lastname'")
     assert counted == 12
+
+
+def test_S12_a_bill_that_only_a_row_set_aside_tells_to_be_hers_is_cleaned_as_well(shop):
+    shop.spoil("HERS", path="/orders", delete=["client", "description"])
+    her_partly_paid_bill(shop, 100)
+    shop.bill("OTHER", merchant_reference="CMD-1")
+    shop.sync()
+    shop.simulator.faults(
+        [
+            {"path": "/orders", "kind": "mutate", "times": None,
+             "mutate": {"references": ["HERS"], "delete": ["client", "description"]}},
+            {"path": "/orders/HERS", "kind": "mutate", "times": None,
+             "mutate": {"references": ["HERS"], "set": {"amount": "12 000"}}},
+        ]
+    )  # fmt: skip
+    shop.sync("recheck")
+    assert shop.issues() and shop.bills("client_key")[0] == (None,)
+    assert forget(shop.settings, PHONE).bills == 1
+    check_no_trace_of_her(shop)
