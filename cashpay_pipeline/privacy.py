@@ -43,11 +43,11 @@ _OWNER = re.compile(rf"^(?:{'|'.join(PERSONAL_OBJECTS)})|(?:{'|'.join(PERSONAL_O
 _MASKED = re.compile(r"\*{3}(?:\*{3}\d\d)?")
 _MASKED_PHONE = re.compile(r"\*{6}\d\d")
 _CLIENT_KEY = re.compile(r"[0-9a-f]{32}")
-_MANY_DIGITS = re.compile(r"\+?\d[\d\s.\-]{6,}\d")
+_MANY_DIGITS = re.compile(r"\+?\d[\d\s./\-]{6,}\d")
 """Where a text can have phones: most have no such place, and this is told quickly."""
 _PHONE_IN_TEXT = re.compile(
     r"\+\d[\d\s.\-]{6,18}\d|(?<!\d)(?:(?:00[\s.\-]?)?228[\s.\-]?)?"
-    r"(?:\d{2}(?:[\s.\-]?\d{2}){3}|(?:2[2-7]|[79]\d)(?:[\s.\-]?\d){6})(?!\d)"
+    r"(?:\d{2}(?:[\s.\-]?\d{2}){3}|(?<!/)\d{2}(?:/\d{2}){3}(?!/)|(?:2[2-7]|[79]\d)(?:[\s.\-]?\d){6})(?!\d)"
 )
 _GROUPS = re.compile(r"\d+(?:[\s.\-]?\d+)*")
 _PHONE_DIGITS = range(8, 18)

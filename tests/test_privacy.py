@@ -52,6 +52,7 @@ RECORD = {
     [
         *("Tel90123456", "tel_90123456", "90123456svp", "CMD_22890123456_2", "90 123 456"),
         *("+228 90-12-34-56", "0022890123456", "(228)90123456", "22 123 456"),
+        *("90/12/34/56", "tel: 228 90/12/34/56 ou 1/2", "1/90123456/2"),
     ],
 )
 def test_S10_a_phone_in_free_text_is_hidden_however_it_is_written(text):
@@ -60,7 +61,9 @@ def test_S10_a_phone_in_free_text_is_hidden_however_it_is_written(text):
     assert "123" not in masked
 
 
-@pytest.mark.parametrize("text", ["CMD-0042", "15 000 F", "du 3 au 12 mars", "1234567", "123456789012"])
+@pytest.mark.parametrize(
+    "text", ["CMD-0042", "15 000 F", "du 3 au 12 mars", "1234567", "123456789012", "12/03/2026", "1/12/34/56/7890"]
+)
 def test_what_is_no_phone_stays_in_free_text(text):
     assert masker().mask({"description": text}) == {"description": text}
 
