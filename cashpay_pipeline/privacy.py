@@ -73,6 +73,7 @@ class Masker:
         self._keyed_hash = hmac.new(key, digestmod="sha256")
         self._forgotten = frozenset(forgotten)
         self._known_key = lru_cache(maxsize=10_000)(self._client_key)
+        self._known_name = lru_cache(maxsize=1_000)(self._name)
 
     def __repr__(self) -> str:
         return f"Masker(mode={self._mode!r})"
@@ -149,7 +150,7 @@ class Masker:
                 del masked[name]
             else:
                 masked[name] = self._value(inner, inner_form, inner_field, inside=personal)
-            if self._mode != "keep" and name in masked and (shown := self._name(name, inner_field, personal)) != name:
+            if name in masked and (shown := self._known_name(name, is_text=personal or bool(inner_field))) != name:
                 masked[_unused(shown, masked)] = masked.pop(name)
             if inside and not phone and inner_field in PHONE_FIELDS:
                 phone = _phone(inner)
@@ -162,9 +163,11 @@ class Masker:
                 masked["client_key"] = self.client_key(phone)
         return masked
 
-    def _name(self, name: str, field: str, personal: bool) -> str:
+    def _name(self, name: str, *, is_text: bool) -> str:
         """A name that is a phone tells it as well: hidden, in what is personal or a text as in a text."""
-        if personal or field:
+        if self._mode == "keep":
+            return name
+        if is_text:
             return _MANY_DIGITS.sub(self._hide_phones, name)
         return _PHONE_AS_REFERENCE.sub(lambda found: self._hide(found.group(), "phone"), name)
 
