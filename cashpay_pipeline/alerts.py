@@ -12,6 +12,7 @@ import subprocess
 import urllib.request
 from collections.abc import Callable
 from email.message import EmailMessage
+from email.utils import localtime, make_msgid
 from http.client import HTTPException
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -90,6 +91,7 @@ def _to_mail(settings: Settings, title: str, text: str) -> None:
     message["Subject"] = title
     message["To"] = settings.alert_mail_to
     message["From"] = settings.alert_mail_from or (settings.alert_mail_to or "").partition(",")[0]
+    message["Date"], message["Message-ID"] = localtime(), make_msgid(domain="cashpay.invalid")
     message.set_content(text)
     server = urlsplit(_secret(settings.alert_mail_smtp))
     tls = ssl.create_default_context()

@@ -132,6 +132,8 @@ def sync(
         complain(failure)
     for red in outcome.red_checks:
         complain(f"Red check: {red}")
+    for yellow in outcome.yellow_checks:
+        complain(f"Yellow check: {yellow}")
     for line in sync_summary(settings, outcome.run_id):
         say(line)
     if not outcome.is_good:

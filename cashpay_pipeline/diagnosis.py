@@ -3,6 +3,7 @@
 Reads only, a handful of requests, and stores nothing. Every finding is one line in plain words.
 """
 
+import os
 import platform
 import shutil
 import subprocess
@@ -107,8 +108,17 @@ def _next_step(settings: Settings, error: CashpayError) -> str:
 
 def _disk(settings: Settings) -> Finding:
     folder = next(p for p in (settings.data_folder.resolve(), *settings.data_folder.resolve().parents) if p.exists())
+    if not os.access(folder, os.W_OK):
+        return Finding(
+            False,
+            f"Disk: {folder} cannot be written by this user: give it the right, or set CASHPAY_DATA_DIR to another "
+            "folder.",
+        )
     free = shutil.disk_usage(folder).free
-    return Finding(free >= ENOUGH_BYTES, f"Disk: {free // 10**6:,} MB free for {settings.data_folder}.")
+    seen = f"Disk: {free // 10**6:,} MB free for {settings.data_folder}"
+    if free < ENOUGH_BYTES:
+        return Finding(False, f"{seen}; {ENOUGH_BYTES // 10**6:,} MB are wanted: free some space.")
+    return Finding(True, f"{seen}.")
 
 
 def _tracked_secrets(settings: Settings) -> Iterator[Finding]:

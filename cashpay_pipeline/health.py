@@ -15,10 +15,12 @@ TRY_AGAIN = ("unavailable", "rate_limited", "killed", "interrupted")
 
 LAST_ERRORS = """
 select error_code from core.syncs
-where account = $account and status != 'running' and (kind != 'recheck' or $rechecks)
-order by rowid desc limit $at_most
+where account = ? and status != 'running' and (kind != 'recheck' or ?)
+order by rowid desc limit ?
 """
-"""In the order in which they were stored, one after the other: a clock may be wrong, and set right."""
+"""Of an account, with re-checks or without, so many at most; in the order in which they were stored, one by one:
+a clock may be wrong, and set right.
+"""
 LAST_SYNCS = """
 select *, coalesce(finished_at, heartbeat_at) as ended_at from core.syncs
 where account = ? and status != 'running'
@@ -74,9 +76,8 @@ def read_health(settings: "Settings") -> Health | None:
 
     try:
         with open_as_it_is(settings, owner="health") as warehouse:
-            account = {"account": settings.account}
-            errors = warehouse.rows(LAST_ERRORS, account | {"rechecks": True, "at_most": REFUSALS})
-            of_the_list = warehouse.rows(LAST_ERRORS, account | {"rechecks": False, "at_most": 1})
+            errors = warehouse.rows(LAST_ERRORS, [settings.account, True, REFUSALS])
+            of_the_list = warehouse.rows(LAST_ERRORS, [settings.account, False, 1])
             (complete,) = warehouse.rows(LAST_COMPLETE, [settings.account])
     except WarehouseBusyError:
         return None

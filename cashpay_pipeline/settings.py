@@ -274,6 +274,8 @@ def load_settings(**overrides: Any) -> Settings:
     Raises:
         SettingsError: naming each variable that is missing or wrong, never a value; or `.env` cannot be read.
     """
+    for name in overrides.keys() - Settings.model_fields.keys():
+        raise SettingsError(f"{name} is no setting.{_nearest(name)}", next_step="Correct the name in the code.")
     try:
         _warn_of_names()
         return Settings(**overrides)
@@ -321,8 +323,11 @@ def _warn_of_names() -> None:
 @cache  # once a process: settings are read again by each step of a run
 def _warn_if_unknown(field: str) -> None:
     if field not in Settings.model_fields:
-        nearest = [f" Is it {_variable(known)}?" for known in get_close_matches(field, Settings.model_fields, n=1)]
-        log.warning("%s is no setting and changes nothing.%s", _variable(field), "".join(nearest))
+        log.warning("%s is no setting and changes nothing.%s", _variable(field), _nearest(field))
+
+
+def _nearest(field: str) -> str:
+    return "".join(f" Is it {_variable(known)}?" for known in get_close_matches(field, Settings.model_fields, n=1))
 
 
 @cache

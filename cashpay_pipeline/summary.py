@@ -7,7 +7,7 @@ from typing import Any
 
 from cashpay_pipeline.coverage import coverage, coverage_lines
 from cashpay_pipeline.errors import CashpayError, WarehouseBusyError, WarehouseError, next_step_of
-from cashpay_pipeline.health import LAST_COMPLETE, LAST_SYNCS
+from cashpay_pipeline.health import LAST_COMPLETE, LAST_ERRORS, LAST_SYNCS, REFUSALS, Health
 from cashpay_pipeline.report.formats import Formats
 from cashpay_pipeline.settings import Settings
 from cashpay_pipeline.terminal import many
@@ -135,6 +135,9 @@ def _status(settings: Settings, rows: Rows, last: Sequence[dict[str, Any]]) -> I
     now = datetime.now(UTC)
     if not last:
         yield "Last sync: none"
+    health = Health(tuple(row["error_code"] for row in rows(LAST_ERRORS, [settings.account, True, REFUSALS])))
+    if health.is_locked_out:
+        yield health.locked_out
     for title, sync in zip(("Last sync", "Last reading of the list"), last, strict=False):
         yield f"{title}: {_ended(sync, now)}"
         for warning in sync["warnings"]:
@@ -145,7 +148,7 @@ def _status(settings: Settings, rows: Rows, last: Sequence[dict[str, Any]]) -> I
         published_at = datetime.fromtimestamp(settings.published_path.stat().st_mtime, UTC)
         yield f"Published copy: {settings.published_path}, made {_ago(now, published_at)}"
     for counted in rows(_OPEN_ISSUES, [settings.account]):
-        yield f"Records set aside: {counted['issues']:,}"
+        yield f"Records set aside: {counted['issues']:,}{': see core.data_issues' if counted['issues'] else ''}"
     yield from _table("Bills", rows(_STATES, [settings.account]))
     yield from coverage_lines(coverage(rows, settings, now), now)
 

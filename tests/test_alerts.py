@@ -49,6 +49,7 @@ def test_every_channel_gets_the_message(
     (mail,) = mails.mails
     assert (mail["Subject"], mail["To"]) == ("CashPay main: a look", "owner@shop.example, it@shop.example")
     assert (mail["From"], mail.get_content()) == ("owner@shop.example", "Line é one\r\nLine two\r\n")
+    assert mail["Date"].datetime.tzinfo and mail["Message-ID"].startswith("<")
     assert mails.logins == [f"alerts@shop {PASSWORD}"]
     assert command[1]().startswith("--priority high CashPay main: a look\nLine é one\nLine two")
     assert "canary-environment" not in command[1]()

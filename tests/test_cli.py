@@ -143,6 +143,27 @@ def test_sync_that_is_incomplete_exits_1_and_says_why(environment: Settings, sim
     assert "Traceback" not in result.output
 
 
+def test_sync_says_which_checks_are_yellow(environment: Settings, simulator: SimulatorProcess) -> None:
+    """Money of bills in an unknown state is in no revenue: who has no interface open learns it here."""
+    simulator.set(unknown_state="Refunded")
+    result = cashpay("sync")
+    assert result.exit_code == 0
+    assert "Yellow check: core/bills: states_known" in result.stderr
+
+
+def test_status_says_that_the_schedules_are_paused(
+    environment: Settings, simulator: SimulatorProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A5."""
+    assert cashpay("sync").exit_code == 0
+    monkeypatch.setenv("CASHPAY_PASSWORD", "canary-wrong-password")
+    for _ in range(3):
+        assert "Paused" not in cashpay("status").stdout
+        simulator.advance(minutes=1)
+        assert cashpay("sync").exit_code == 1
+    assert "Paused: CashPay has refused the login 3 times in a row" in cashpay("status").stdout
+
+
 def test_sync_of_a_single_request_counts_it_as_one(
     environment: Settings, simulator: SimulatorProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -13,6 +13,7 @@ import yaml
 from processes import finished
 from truth import assert_warehouse_equals_truth, query
 
+from cashpay_pipeline.diagnosis import diagnose
 from cashpay_pipeline.errors import WarehouseError
 from cashpay_pipeline.health import read_health
 from cashpay_pipeline.simulator.clock import SimulatedClock
@@ -99,6 +100,20 @@ def test_F1_too_little_space_stops_before_anything_is_fetched(make_settings, sim
         sync(settings)
     assert "CASHPAY_DATA_DIR" in caught.value.next_step
     assert simulator.log() == [] and not settings.warehouse_path.exists()
+
+
+def test_F1_check_tells_a_folder_that_cannot_be_written_and_one_with_too_little_space(make_settings, small_disk):
+    def disk():
+        return next(
+            f for f in diagnose(make_settings(data_dir=small_disk.folder / "data")) if f.text.startswith("Disk")
+        )
+
+    small = disk()
+    assert not small.ok and small.text.endswith("1,000 MB are wanted: free some space.")
+    small_disk.make_read_only()
+    read_only = disk()
+    assert not read_only.ok and "cannot be written by this user" in read_only.text
+    assert "CASHPAY_DATA_DIR" in read_only.text
 
 
 def test_F1_how_the_last_syncs_went_can_be_read_on_a_full_disk(make_settings, small_disk, monkeypatch):

@@ -269,6 +269,34 @@ def test_a_failure_is_over_when_a_run_by_hand_ended_well_and_not_when_one_of_som
     assert home.sense("alerts") == "All is well."
 
 
+def test_a_failure_is_not_over_when_a_dry_run_ended_well_which_read_nothing(
+    home: Home, hook: Webhook, simulator: SimulatorProcess
+) -> None:
+    simulator.faults([DOWN])
+    home.run("refresh")
+    assert home.sense("alerts") == "Told now: run: unavailable. Told before: nothing."
+    simulator.faults([])
+    assert home.run("refresh", dry_run=True).success
+    assert home.sense("alerts") == "Told now: nothing. Told before: run: unavailable."
+    simulator.faults([DOWN])
+    assert not home.run("refresh", dry_run=True).success
+    assert home.sense("alerts") == "Told now: nothing. Told before: run: unavailable."
+    simulator.faults([])
+    assert home.run("refresh").success
+    assert home.sense("alerts") == "All is well."
+
+
+def test_a_failed_run_that_was_started_from_the_asset_graph_is_told(home: Home, hook: Webhook) -> None:
+    of_the_graph = home.defs.resolve_implicit_global_asset_job_def()
+    chosen = {dg.AssetKey(["marts", "orders"])}
+    run = started(home, timedelta(minutes=1), of_the_graph, asset_selection=chosen)
+    home.instance.report_run_failed(run)
+    assert home.sense("alerts") == "Told now: run: no reason. Told before: nothing."
+    assert f"Run {run.run_id[:8]} from the asset graph failed. It was stopped" in told(hook)[0]
+    assert home.run("refresh").success
+    assert home.sense("alerts") == "All is well."
+
+
 def damage(settings: Settings) -> None:
     with settings.warehouse_path.open("r+b") as file:
         file.write(b"\0" * 8192)
@@ -309,6 +337,17 @@ def test_a_dry_run_reads_a_little_stores_nothing_and_builds_nothing(home: Home, 
     assert result.success and not result.get_asset_materialization_events()
     assert not home.settings.warehouse_path.exists()
     assert 0 < len(simulator.log()) < 10
+
+
+@pytest.mark.parametrize("limit", [0, -5])
+def test_a_limit_that_is_none_is_refused_in_plain_words(limit: int, home: Home, simulator: SimulatorProcess) -> None:
+    result = home.run("refresh", limit=limit)
+    (failure,) = [event.step_failure_data for event in result.all_events if event.is_step_failure]
+    assert failure.user_failure_data
+    assert (failure.user_failure_data.description or "").startswith(
+        "`limit` in the run's configuration must be 1 or more. [settings]"
+    )
+    assert simulator.log() == []
 
 
 def test_a_dry_run_that_finds_something_wrong_is_red_and_says_what(home: Home, simulator: SimulatorProcess) -> None:

@@ -167,6 +167,12 @@ def test_a_misspelled_name_is_told_once_with_the_nearest_one(
     ]
 
 
+def test_a_misspelled_name_in_code_is_refused_with_the_nearest_one() -> None:
+    """It would store one account's bills as another's."""
+    with pytest.raises(SettingsError, match=r"^acount is no setting\. Is it CASHPAY_ACCOUNT\?"):
+        load_settings(acount="north")
+
+
 def test_a_setting_with_two_values_is_told_once_without_them(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

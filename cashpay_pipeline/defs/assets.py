@@ -9,6 +9,8 @@ from pydantic import Field
 from cashpay_pipeline.defs.metadata import rows_as_table, table_facts, table_spec
 from cashpay_pipeline.defs.names import CORE_TABLES, Names
 from cashpay_pipeline.defs.resources import WRITER_POOL, plain_failures, warehouse_of
+from cashpay_pipeline.defs.runs import DRY_RUN_TAG
+from cashpay_pipeline.errors import SettingsError
 
 if TYPE_CHECKING:
     from cashpay_pipeline.diagnosis import Finding
@@ -23,6 +25,9 @@ where account = $account and state in ('Pending', 'Partial', 'Unknown') and miss
 """
 
 
+LAUNCH_AGAIN = "Correct it in the launchpad and launch the run again."
+
+
 class SyncConfig(dg.Config):
     """What a person may choose in the launchpad. No secret has a place here (S4)."""
 
@@ -31,7 +36,7 @@ class SyncConfig(dg.Config):
         description="refresh: the newest bills and those due for another look. full_refresh: the whole list. "
         "recheck: open bills only.",
     )
-    limit: int | None = Field(None, ge=1, description="Look again at most at this many known bills.")
+    limit: int | None = Field(None, description="Look again at most at this many known bills.")
     dry_run: bool = Field(
         False,
         description="Only try: log in, read the gateways and one page, and say in the log what is found, as "
@@ -58,11 +63,14 @@ def sync_asset(names: Names) -> dg.AssetsDefinition:
 
         warehouse = warehouse_of(context, names)
         with plain_failures():
+            if config.limit is not None and config.limit < 1:
+                raise SettingsError("`limit` in the run's configuration must be 1 or more.", next_step=LAUNCH_AGAIN)
             settings = warehouse.settings()
             if not settings.has_credentials:
                 context.log.warning(DEMO_NOTICE)
             with with_demo(settings) as reachable:
                 if config.dry_run:
+                    context.instance.add_run_tags(context.run.run_id, {DRY_RUN_TAG: "true"})
                     _try(context, diagnose(reachable, clock=warehouse.clock))
                     return
                 result = run_sync(

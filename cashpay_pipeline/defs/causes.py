@@ -3,7 +3,7 @@
 What cannot be known at this moment, because a run is under way, stays as it was.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from datetime import timedelta
 
 import dagster as dg
@@ -11,6 +11,7 @@ import dagster as dg
 from cashpay_pipeline.clock import Clock
 from cashpay_pipeline.defs.jobs import JOBS
 from cashpay_pipeline.defs.names import Names
+from cashpay_pipeline.defs.runs import DRY_RUN_TAG, is_of
 from cashpay_pipeline.errors import CashpayError
 from cashpay_pipeline.health import Health
 
@@ -18,11 +19,16 @@ STALE_AFTER, STALE_ALL_THE_SAME = timedelta(hours=28), timedelta(hours=76)
 """When the data is stale; and when it is worth telling although it was told that the runs fail."""
 ENDED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
 LAST_SYNC_CHECK = "last_sync_complete"
+ASSET_GRAPH = "__ASSET_JOB"
+"""What Dagster calls the job of a run that was started from the asset graph."""
+LOOKED_BACK_AT = 10
+"""Runs of a job, for the last that did not only try."""
 
 
 def find_causes(
     instance: dg.DagsterInstance,
     names: Names,
+    tables: Set[dg.AssetKey],
     tags_of_ours: Sequence[Mapping[str, str]],
     checks: Iterable[dg.AssetCheckKey],
     health: Health | CashpayError | None,
@@ -30,7 +36,7 @@ def find_causes(
     told: Mapping[str, str],
 ) -> dict[str, str]:
     """Every cause by its name, with what to say of it."""
-    causes = _red_checks(instance, checks, told) | _failed_runs(instance, names, tags_of_ours)
+    causes = _red_checks(instance, checks, told) | _failed_runs(instance, names, tables, tags_of_ours)
     if any(name.endswith(LAST_SYNC_CHECK) for name in causes):
         causes.pop("run: incomplete", None)
     if isinstance(health, CashpayError):
@@ -76,28 +82,38 @@ def _red_checks(
 
 
 def _failed_runs(
-    instance: dg.DagsterInstance, names: Names, tags_of_ours: Sequence[Mapping[str, str]]
+    instance: dg.DagsterInstance,
+    names: Names,
+    tables: Set[dg.AssetKey],
+    tags_of_ours: Sequence[Mapping[str, str]],
 ) -> dict[str, str]:
-    """What the last run of each job failed of; it is over when, later, one that reads the list has ended well."""
+    """What the last run of each job failed of, and the last one for tables chosen in the asset graph.
+
+    It is over when, later, one that reads the list has ended well. A run that only tried counts for nothing.
+    """
 
     def last_runs(job: str, statuses: list[dg.DagsterRunStatus]) -> list[dg.RunRecord]:
         found = [
             record
             for tags in tags_of_ours
             for record in instance.get_run_records(
-                dg.RunsFilter(job_name=names.name(job), statuses=statuses, tags=tags), limit=1
+                dg.RunsFilter(job_name=job, statuses=statuses, tags=tags), limit=LOOKED_BACK_AT
             )
+            if is_of(record.dagster_run, {job} - {ASSET_GRAPH}, tables) and DRY_RUN_TAG not in record.dagster_run.tags
         ]
         return sorted(found, key=lambda record: record.storage_id)[-1:]
 
-    of_the_list = [job for job, (kind, _) in JOBS.items() if kind != "recheck"]
+    jobs = [*map(names.name, JOBS), ASSET_GRAPH]
+    of_the_list = [names.name(job) for job, (kind, _) in JOBS.items() if kind != "recheck"]
     went_well = [run.storage_id for job in of_the_list for run in last_runs(job, [dg.DagsterRunStatus.SUCCESS])]
     causes: dict[str, str] = {}
-    for last in (last for job in JOBS for last in last_runs(job, ENDED)):
+    for last in (last for job in jobs for last in last_runs(job, ENDED)):
         run = last.dagster_run
         if run.status == dg.DagsterRunStatus.FAILURE and last.storage_id > max(went_well, default=0):
             code, text = _reason(instance, run)
-            causes.setdefault(f"run: {code}", f"Job {run.job_name}, run {run.run_id[:8]}, failed. {text}")
+            number, is_of_graph = run.run_id[:8], run.job_name == ASSET_GRAPH
+            what = f"Run {number} from the asset graph" if is_of_graph else f"Job {run.job_name}, run {number},"
+            causes.setdefault(f"run: {code}", f"{what} failed. {text}")
     return causes
 
 

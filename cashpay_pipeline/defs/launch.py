@@ -29,12 +29,14 @@ class Outcome:
         run_id: its name in the interface.
         failures: what each failed step says.
         red_checks: what must be true and is not.
+        yellow_checks: what should be looked at.
         signal: what interrupted it, if anything did.
     """
 
     run_id: str
     failures: list[str]
     red_checks: list[str]
+    yellow_checks: list[str]
     signal: Signals | None = None
 
     @property
@@ -81,14 +83,17 @@ def run_job(
                 "loggers": {"console": {"config": {"log_level": log_level}}},
             },
         )
-    red = [
-        f"{check.asset_key.to_user_string()}: {check.check_name}"
-        for check in result.get_asset_check_evaluations()
-        if not check.passed and check.severity == dg.AssetCheckSeverity.ERROR
-    ]
+    red, yellow = (
+        [
+            f"{check.asset_key.to_user_string()}: {check.check_name}"
+            for check in result.get_asset_check_evaluations()
+            if not check.passed and check.severity == severity
+        ]
+        for severity in (dg.AssetCheckSeverity.ERROR, dg.AssetCheckSeverity.WARN)
+    )
     failures = [event for event in result.all_events if event.is_step_failure]
     heard = next((signal for event in failures if (signal := _signal(event))), None)
-    return Outcome(result.run_id, [_reason(event) for event in failures], red, heard)
+    return Outcome(result.run_id, [_reason(event) for event in failures], red, yellow, heard)
 
 
 def _signal(event: dg.DagsterEvent) -> Signals | None:

@@ -1,5 +1,6 @@
 """Which runs of the instance are ours: other code locations may have a job `refresh` or an asset `marts/orders`."""
 
+from collections.abc import Set
 from typing import TYPE_CHECKING
 
 import dagster as dg
@@ -7,11 +8,18 @@ import dagster as dg
 if TYPE_CHECKING:
     from cashpay_pipeline.settings import Settings
 
+DRY_RUN_TAG = "cashpay/dry_run"
+"""On a run that only tried: whatever its end, it has read and stored nothing."""
 LOCATION_TAG = ".dagster/repository"
 """Dagster's own, on every run that a code location has started."""
 WAREHOUSE_TAG = ".dagster/cashpay_warehouse"
 """Tag of a run of `cashpay sync`, which no code location has started: the file that it writes. The list of runs has no
 room for a path: the interface shows no tag that begins like this."""
+
+
+def is_of(run: dg.DagsterRun, jobs: Set[str], tables: Set[dg.AssetKey]) -> bool:
+    """Whether it is one of these jobs, or was started from the asset graph for these tables alone."""
+    return run.job_name in jobs or bool(run.asset_selection and run.asset_selection <= tables)
 
 
 def by_hand(settings: "Settings") -> dict[str, str]:

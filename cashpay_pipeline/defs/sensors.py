@@ -12,7 +12,7 @@ from cashpay_pipeline.defs.checks import check_keys
 from cashpay_pipeline.defs.jobs import JOBS
 from cashpay_pipeline.defs.names import Names
 from cashpay_pipeline.defs.resources import warehouse_of
-from cashpay_pipeline.defs.runs import tags_of_ours
+from cashpay_pipeline.defs.runs import is_of, tags_of_ours
 from cashpay_pipeline.errors import CashpayError, WarehouseBusyError, WarehouseError
 from cashpay_pipeline.health import Health, read_health
 
@@ -26,10 +26,10 @@ UNDER_WAY = [dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
 def sensors(names: Names, tables: Set[dg.AssetKey], *, running: bool) -> list[dg.SensorDefinition]:
     """Every sensor; the tables are all of ours."""
     status = dg.DefaultSensorStatus.RUNNING if running else dg.DefaultSensorStatus.STOPPED
-    return [_alerts(names, status), _dead_runs(names, status, tables)]
+    return [_alerts(names, status, tables), _dead_runs(names, status, tables)]
 
 
-def _alerts(names: Names, status: dg.DefaultSensorStatus) -> dg.SensorDefinition:
+def _alerts(names: Names, status: dg.DefaultSensorStatus, tables: Set[dg.AssetKey]) -> dg.SensorDefinition:
     keys = check_keys(names)
 
     @dg.sensor(
@@ -51,6 +51,7 @@ def _alerts(names: Names, status: dg.DefaultSensorStatus) -> dg.SensorDefinition
         causes = find_causes(
             context.instance,
             names,
+            tables,
             tags_of_ours(context, settings),
             keys,
             _health(settings),
@@ -97,7 +98,7 @@ def _dead_runs(names: Names, status: dg.DefaultSensorStatus, tables: Set[dg.Asse
             run
             for tags in tags_of_ours(context, settings)
             for run in instance.get_runs(dg.RunsFilter(statuses=UNDER_WAY, tags=tags))
-            if _is_of(run, jobs, tables) and _is_silent(instance, run)
+            if is_of(run, jobs, tables) and _is_silent(instance, run)
         ]
         if not silent:
             return dg.SkipReason("No run has been silent for long.")
@@ -119,11 +120,6 @@ def _dead_runs(names: Names, status: dg.DefaultSensorStatus, tables: Set[dg.Asse
         return dg.SkipReason(f"Marked as failed: {', '.join(run.run_id[:8] for run in silent)}.")
 
     return dead_runs
-
-
-def _is_of(run: dg.DagsterRun, jobs: Set[str], tables: Set[dg.AssetKey]) -> bool:
-    """Whether it is one of these jobs, or was started from the asset graph for these tables alone."""
-    return run.job_name in jobs or bool(run.asset_selection and run.asset_selection <= tables)
 
 
 def _is_silent(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:

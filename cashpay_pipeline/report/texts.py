@@ -107,6 +107,11 @@ TEXTS: dict[str, tuple[str, str]] = {
         "The day of {amount} of this is not certain: CashPay does not tell when a bill was paid.",
         "Le jour n’est pas certain pour {amount} de cette somme : CashPay ne dit pas quand une facture a été payée.",
     ),
+    "uncertain_months": (
+        "The day of {amount} of these two months together is not certain: CashPay does not tell when a bill was paid.",
+        "Le jour n’est pas certain pour {amount} de ces deux mois ensemble : CashPay ne dit pas quand une facture a "
+        "été payée.",
+    ),
     "withdrawn_part": (
         "Besides, {amount} counted before was withdrawn (refunds, canceled bills).",
         "Par ailleurs, {amount} compté auparavant a été retiré (remboursements, factures annulées).",

@@ -79,7 +79,8 @@ def help_page(root: str, now: str, bills: int) -> str:
 money moves. It is now <b>{html.escape(now)}</b> here, and there are <b>{bills}</b> bills.</p>
 <h2>Settings</h2>
 <p>These made-up credentials work here and nowhere else. Use the address with the next four, or the address with the
-last three; with both, set <code>CASHPAY_AUTH</code>.</p>
+last three; with both, set <code>CASHPAY_AUTH</code>. Those of another account (<code>--account NAME</code>) are the
+same values, each with <code>-NAME</code> behind it.</p>
 <pre>{html.escape(env)}</pre>
 <h2>Try your checkout</h2>
 <p>Make a bill with <code>POST /api/orders</code>, then open its <code>bill_url</code> in a browser: the page

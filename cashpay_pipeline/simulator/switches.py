@@ -58,8 +58,8 @@ class Switches:
         "What a page past the end brings: an empty list, 204, 404, or the last page again.",
         *("empty", "204", "404", "last_page"),
     )
-    empty_page_at: int = _switch(0, "This page is empty though more follow (P7); 0 is none.")
-    short_page_at: int = _switch(0, "This page is half full though more follow (P6); 0 is none.")
+    empty_page_at: int = _switch(0, "This page is empty though more follow; 0 is none.")
+    short_page_at: int = _switch(0, "This page is half full though more follow; 0 is none.")
     extra_params: str = _switch("ignored", "Is an unknown query parameter ignored or a 400?", "ignored", "refused")
     # Values
     amount_form: str = _switch(
@@ -72,11 +72,11 @@ class Switches:
     )
     date_form: str = _switch(
         "iso_offset",
-        "Form of `date_create`: no sample was ever seen (section 9).",
+        "Form of `date_create`: no sample was ever seen.",
         *("iso_offset", "space", "iso_z_ms", "php_object", "epoch_s", "epoch_ms", "iso_naive", "day_first"),
     )
     date_zone: str = _switch("UTC", "Zone of dates, e.g. Europe/Paris if the server runs there.")
-    code_form: str = _switch("string", "The short `code`, also as a number, like an error's (Y18).", "string", "int")
+    code_form: str = _switch("string", "The short `code`, also as a number, like an error's.", "string", "int")
     payments_method: str = _switch(
         "flat",
         "`payments_method` of a new bill, flat or as lists in lists; `*_everywhere` also in list and details.",
@@ -85,36 +85,32 @@ class Switches:
     missing_optional: str = _switch(
         "none", "Are optional fields left out: never, for every third bill, always?", "none", "some", "all"
     )
-    canceled_spelling: str = _switch(
-        "Canceled", "Spelling of the cancelled state (section 7).", "Canceled", "Cancelled", "mixed"
-    )
+    canceled_spelling: str = _switch("Canceled", "Spelling of the cancelled state.", "Canceled", "Cancelled", "mixed")
     state_case: str = _switch(
-        "documented", "Letter case of states; `padded` adds a blank (Y6).", "documented", "upper", "lower", "padded"
+        "documented", "Letter case of states; `padded` adds a blank.", "documented", "upper", "lower", "padded"
     )
     unknown_state: str = _switch("", "A state nobody documented, e.g. Refunded, on some paid bills; empty is none.")
     shuffled_keys: bool = _switch(False, "Do the keys of a record come in another order each time (D6)?")
     # Replies
-    details_wrapped: bool = _switch(False, 'Are details wrapped in `{"items": [bill]}` (section 4.2)?')
+    details_wrapped: bool = _switch(False, 'Are details wrapped in `{"items": [bill]}`?')
     gateways_wrapped: bool = _switch(False, 'Are gateways wrapped in `{"items": [...]}`? All evidence says bare.')
-    read_status: int = _switch(200, "Status of a good read (H3).", 200, 201)
-    error_shape: str = _switch("status_message", "Shape of error bodies (section 8).", "status_message", "code_message")
+    read_status: int = _switch(200, "Status of a good read.", 200, 201)
+    error_shape: str = _switch("status_message", "Shape of error bodies.", "status_message", "code_message")
     date_header: bool = _switch(True, "Does the reply carry a Date header (the simulated time)?")
     # Authentication
-    auth_schemes: str = _switch("both", "Which schemes are accepted (section 3).", "both", "oauth2", "cashpay")
+    auth_schemes: str = _switch("both", "Which schemes are accepted.", "both", "oauth2", "cashpay")
     auth_reply: str = _switch(
         "normal",
-        "Oddities of the `/auth` reply (section 3.1).",
+        "Oddities of the `/auth` reply.",
         *("normal", "201", "no_token", "json_string", "no_expires_in", "strings"),
     )
     auth_error: str = _switch(
         "keycloak", "Body of a refused login: Keycloak's, or the API's own error.", "keycloak", "message"
     )
     token_life: int = _switch(3600, "Seconds that a token lives.")
-    token_expiry: str = _switch(
-        "401", "How an expired or invalid token is refused (section 3.3).", "401", "400_expired", "403"
-    )
-    salt_check: bool = _switch(True, "Is a salt refused that was used before (section 3.2)?")
-    salt_max_digits: int = _switch(0, "Widest salt that is accepted (A9); 0 is any.")
+    token_expiry: str = _switch("401", "How an expired or invalid token is refused.", "401", "400_expired", "403")
+    salt_check: bool = _switch(True, "Is a salt refused that was used before?")
+    salt_max_digits: int = _switch(0, "Widest salt that is accepted; 0 is any.")
     # Bills made through POST /orders
     created_bills: str = _switch(
         "wait", "What becomes of a bill you create: it waits for you, or is paid after 30 s.", "wait", "paid"
