@@ -328,6 +328,22 @@ DEFECTS = [
         "if False:",
         WALKS + "P1_rows",
     ),
+    # Of a list only the first item says where to look for a customer.
+    Defect(
+        "a_list_is_like_its_first_item",
+        PACKAGE + "forms.py",
+        "dict.fromkeys(map(form_of, value))",
+        "dict.fromkeys(map(form_of, value[:1]))",
+        "tests/test_privacy.py -k many_things",
+    ),
+    # What a sync stored that had to stop is never checked.
+    Defect(
+        "only_the_newest_sync_is_checked",
+        "sql/core/0014_unchecked_since.sql",
+        "group by account, place",
+        "group by account, place, started_at",
+        "tests/test_checks_after_failures.py",
+    ),
     Defect(
         "what_is_read_fast_may_lack_a_key",
         PACKAGE + "decoding.py",
