@@ -43,6 +43,11 @@ CURRENCY_DECIMALS = {
 """ISO 4217 exponents; CashPay's own plug-in knows XOF only."""
 
 
+MOST_UNITS = 10**16
+"""No amount has more than sixteen digits (M9): nobody pays so much, and hundreds of such bills still have a sum that a
+BIGINT holds, so that one damaged amount cannot keep every table from being built."""
+
+
 class BadRecordError(ValueError):
     """A record, or one field of it, that must not be counted; `reason` is a stable word."""
 
@@ -61,14 +66,14 @@ def parse_amount(value: Any, currency: str, field: str) -> int:
     """A sum of money in the currency's smallest unit.
 
     Takes `1500`, `"1500"`, `"1500.00"` and the JSON number `1500.0`. Everything else is refused: separators,
-    exponents and other digits in a text, a fraction of the smallest unit, more than BIGINT holds (M1-M9).
+    exponents and other digits in a text, a fraction of the smallest unit, more than sixteen digits (M1-M9).
 
     Raises:
         BadRecordError: with the reason.
     """
     if type(value) is str and len(value) <= 15 and value.isascii() and value.isdigit():
         value = int(value)
-    if type(value) is int and abs(value) < 10**15:  # nearly all there are, without a Decimal
+    if type(value) is int and abs(value) < 10**14:  # nearly all there are, without a Decimal
         return int(value * 10 ** CURRENCY_DECIMALS[currency])
     if isinstance(value, bool) or value is None or value == "":
         raise BadRecordError(field, "missing" if value is None or value == "" else "not_a_number")
@@ -89,12 +94,12 @@ def parse_amount(value: Any, currency: str, field: str) -> int:
 
 
 def storable(units: int, field: str) -> int:
-    """The same amount, where a column can hold it.
+    """The same amount, where it is one that can be.
 
     Raises:
-        BadRecordError: it is more than BIGINT holds (M9).
+        BadRecordError: it has more than sixteen digits (M9).
     """
-    if not -(2**63) <= units < 2**63:
+    if abs(units) >= MOST_UNITS:
         raise BadRecordError(field, "too_large")
     return units
 
