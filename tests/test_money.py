@@ -306,16 +306,16 @@ def test_M10_received_is_not_billed(fields, expected):
 
 def test_M9_huge_amounts_keep_no_table_from_being_built(shop):
     """Two of five quintillions had no sum that a column holds, and nothing was published until somebody mended that."""
-    for reference in "ABCD":
+    for reference in "ABC":
         shop.bill(reference, state="Paid", amount=1000)
     shop.spoil("A", "B", set={"amount": str(5 * 10**18), "received_amount": str(5 * 10**18)})
-    shop.spoil("C", set={"amount": str(10**16 - 1), "received_amount": str(10**16 - 1)})
     shop.sync()
     with open_warehouse(shop.settings) as warehouse:
         for mart in all_marts():
             build_mart(warehouse, mart)
         (row,) = warehouse.rows("select sum(net_amount) as net from marts.daily_collections")
-    assert row["net"] == sum(amount for (amount,) in shop.bills("received_amount"))
+    assert row["net"] == 1000
+    assert {issue[2] for issue in shop.issues()} == {"too_large"}
 
 
 def test_M9_payments_that_add_up_to_more_than_a_column_holds_set_one_bill_aside(shop):
