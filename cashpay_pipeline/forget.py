@@ -8,7 +8,7 @@ a reference made of her phone, and not the phone.
 
 import json
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
@@ -145,37 +145,41 @@ def _forget_hers(warehouse: Warehouse, settings: Settings, masker: Masker, phone
     client_key = masker.client_key(phone) if phone else None
     warehouse.execute(NOTE)
     phones = [phone] if phone else []
+
+    def clean(payload: str) -> str:
+        return changes.payload(masker.forget(json.loads(payload, parse_float=Decimal), *phones))
+
     versions = warehouse.rows(
         "select v.rowid as id, v.payload from core.bill_versions as v join hers using (account, order_reference)"
     )
-    _rewrite(warehouse, "core.bill_versions", "digest", versions, masker, phones)
+    _rewrite(warehouse, "core.bill_versions", "digest", lambda row: changes.digest(row["payload"]), versions, clean)
     issues = warehouse.rows(
         "select rowid as id, account, source, reason, field, payload from core.data_issues "
         "where contains(payload, ?) or (account, order_reference) in (select (account, order_reference) from hers)",
         [client_key],
     )
-    _rewrite(warehouse, "core.data_issues", "issue_id", issues, masker, phones)
+    _rewrite(warehouse, "core.data_issues", "issue_id", lambda row: issue_id(**row), issues, clean)
     if issues:
         warehouse.execute(JOIN_ISSUES)
     return _forget_bills(warehouse, settings), len(issues)
 
 
 def _rewrite(
-    warehouse: Warehouse, table: str, fingerprint: str, rows: list[dict[str, Any]], masker: Masker, phones: list[str]
+    warehouse: Warehouse,
+    table: str,
+    column: str,
+    fingerprint: Callable[[dict[str, Any]], str],
+    rows: list[dict[str, Any]],
+    clean: Callable[[str], str],
 ) -> None:
     """Put payloads without the customer in the place of those with, and their fingerprints in the same way."""
     if not rows:
         return
-    cleaned = []
-    for row in rows:
-        payload = changes.payload(masker.forget(json.loads(row["payload"], parse_float=Decimal), *phones))
-        is_issue = fingerprint == "issue_id"
-        found = issue_id(**(row | {"payload": payload})) if is_issue else changes.digest(payload)
-        cleaned.append((row["id"], payload, found))
+    cleaned = [row | {"payload": clean(row["payload"])} for row in rows]
     warehouse.execute(
-        f"update {table} as stored set payload = cleaned.payload, {fingerprint} = cleaned.digest "  # noqa: S608 - ours
+        f"update {table} as stored set payload = cleaned.payload, {column} = cleaned.digest "  # noqa: S608 - ours
         "from cleaned where stored.rowid = cleaned.id",
-        cleaned=frame(cleaned, PAYLOAD),
+        cleaned=frame([(row["id"], row["payload"], fingerprint(row)) for row in cleaned], PAYLOAD),
     )
 
 

@@ -274,8 +274,8 @@ def load_settings(**overrides: Any) -> Settings:
     Raises:
         SettingsError: naming each variable that is missing or wrong, never a value; or `.env` cannot be read.
     """
-    for name in overrides.keys() - Settings.model_fields.keys():
-        raise SettingsError(f"{name} is no setting.{_nearest(name)}", next_step="Correct the name in the code.")
+    if unknown := min(overrides.keys() - Settings.model_fields.keys(), default=None):
+        raise SettingsError(f"{unknown} is no setting.{_nearest(unknown)}", next_step="Correct the name in the code.")
     try:
         _warn_of_names()
         return Settings(**overrides)

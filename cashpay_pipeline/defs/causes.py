@@ -91,6 +91,7 @@ def _failed_runs(
 
     It is over when, later, one that reads the list has ended well. A run that only tried counts for nothing.
     """
+    jobs = {names.name(job): kind for job, (kind, _) in JOBS.items()}
 
     def last_runs(job: str, statuses: list[dg.DagsterRunStatus]) -> list[dg.RunRecord]:
         found = [
@@ -99,15 +100,14 @@ def _failed_runs(
             for record in instance.get_run_records(
                 dg.RunsFilter(job_name=job, statuses=statuses, tags=tags), limit=LOOKED_BACK_AT
             )
-            if is_of(record.dagster_run, {job} - {ASSET_GRAPH}, tables) and DRY_RUN_TAG not in record.dagster_run.tags
+            if is_of(record.dagster_run, jobs.keys(), tables) and DRY_RUN_TAG not in record.dagster_run.tags
         ]
         return sorted(found, key=lambda record: record.storage_id)[-1:]
 
-    jobs = [*map(names.name, JOBS), ASSET_GRAPH]
-    of_the_list = [names.name(job) for job, (kind, _) in JOBS.items() if kind != "recheck"]
+    of_the_list = [job for job, kind in jobs.items() if kind != "recheck"]
     went_well = [run.storage_id for job in of_the_list for run in last_runs(job, [dg.DagsterRunStatus.SUCCESS])]
     causes: dict[str, str] = {}
-    for last in (last for job in jobs for last in last_runs(job, ENDED)):
+    for last in (last for job in (*jobs, ASSET_GRAPH) for last in last_runs(job, ENDED)):
         run = last.dagster_run
         if run.status == dg.DagsterRunStatus.FAILURE and last.storage_id > max(went_well, default=0):
             code, text = _reason(instance, run)

@@ -199,9 +199,7 @@ def _hides_a_page_before_the_first(session: Session, bills: BillList, started: d
     if not page.records or has_met(session, page, started, all_of_it=True):
         return False
     session.take_page(bills.read_page(0))
-    if has_met(
-        session, page, started, all_of_it=True
-    ):  # what was new there has just come, and is on the first page too
+    if has_met(session, page, started, all_of_it=True):  # what was new there has just come, to the first page too
         return False
     session.record.lacks(
         "CashPay's pages are counted from 0: set CASHPAY_FIRST_PAGE=0 and run again, bills are missing."

@@ -85,35 +85,6 @@ placed as (
         ) as last_complete_at
     from ended
 
-),
-
-aged as (
-
-    select
-        account,
-        sync_id,
-        kind,
-        started_at,
-        ended_at,
-        status,
-        complete,
-        error_code,
-        warning_count,
-        pages,
-        requests,
-        retries,
-        waited_seconds,
-        rows_read,
-        bills_new,
-        bills_changed,
-        rows_set_aside,
-        reported_total,
-        place,
-        is_newest,
-        last_complete_at,
-        max(case when is_newest then ended_at end) over () as newest_ended_at
-    from placed
-
 )
 
 select
@@ -137,8 +108,10 @@ select
     rows_set_aside,
     reported_total,
     is_newest,
-    greatest((epoch_us(newest_ended_at) - epoch_us(ended_at)) // 3600000000, 0) as age_hours,
+    greatest(
+        (epoch_us(max(case when is_newest then ended_at end) over ()) - epoch_us(ended_at)) // 3600000000, 0
+    ) as age_hours,
     last_complete_at,
     (epoch_us(ended_at) - epoch_us(last_complete_at)) // 3600000000 as hours_since_complete
-from aged
+from placed
 order by account, place
