@@ -1,15 +1,24 @@
 """Literal rows for the core tables: made-up bills with their history, payments and syncs."""
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
-from cashpay_pipeline.warehouse import Warehouse
+from cashpay_pipeline.settings import load_settings
+from cashpay_pipeline.sqlfiles import read_sql, sql_folder
+from cashpay_pipeline.warehouse import Warehouse, read_published
 
 FLOOZ, MIXX = "gateway-3", "gateway-7"
 
 
 def at(day: int, hour: int = 2, minute: int = 15, month: int = 3) -> datetime:
     return datetime(2026, month, day, hour, minute, tzinfo=UTC)
+
+
+def ask(folder: Path, name: str) -> list[tuple[Any, ...]]:
+    """What a query of sql/queries answers on the published copy."""
+    _, sql = read_sql(sql_folder() / "queries" / f"{name}.sql")
+    return read_published(load_settings(data_dir=folder), sql)[1]
 
 
 def insert(warehouse: Warehouse, table: str, **values: Any) -> None:

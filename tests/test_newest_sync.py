@@ -2,20 +2,13 @@
 
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
-from rows import at, history, sync_row
+from rows import ask, at, history, sync_row
 
 from cashpay_pipeline.marts import all_marts, build_mart
 from cashpay_pipeline.settings import load_settings
-from cashpay_pipeline.sqlfiles import read_sql, sql_folder
 from cashpay_pipeline.warehouse import open_warehouse, publish, read_published
-
-
-def ask(folder: Path, name: str) -> list[tuple[Any, ...]]:
-    _, sql = read_sql(sql_folder() / "queries" / f"{name}.sql")
-    return read_published(load_settings(data_dir=folder), sql)[1]
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from rows import FLOOZ, MIXX, at, bill, history, insert, payments, sync_row
+from rows import FLOOZ, MIXX, ask, at, bill, history, insert, payments, sync_row
 
 from cashpay_pipeline.marts import all_marts, build_mart
 from cashpay_pipeline.settings import load_settings
@@ -146,10 +146,6 @@ ANSWERS: dict[str, list[tuple[Any, ...]]] = {
         ("second", date(2026, 3, 9), "Flooz", "EUR", 1, 9, 0, 0),
     ],
 }
-
-
-def ask(folder: Path, name: str) -> list[tuple[Any, ...]]:
-    return read_published(load_settings(data_dir=folder), QUERIES[name][1])[1]
 
 
 @pytest.mark.parametrize("name", QUERIES)

@@ -2,11 +2,10 @@
 
 from pathlib import Path
 
-from rows import at, history
+from rows import ask, at, history
 
 from cashpay_pipeline.settings import load_settings
-from cashpay_pipeline.sqlfiles import read_sql, sql_folder
-from cashpay_pipeline.warehouse import open_warehouse, publish, read_published
+from cashpay_pipeline.warehouse import open_warehouse, publish
 
 
 def test_a_moment_is_told_once(tmp_path: Path) -> None:
@@ -16,6 +15,5 @@ def test_a_moment_is_told_once(tmp_path: Path) -> None:
         history(warehouse, "twice", ("Pending", 0, at(2), None), ("Partial", 400, at(3), at(2)),
                 ("Paid", 1000, at(3), at(3)))  # fmt: skip
     publish(settings)
-    _, sql = read_sql(sql_folder() / "queries" / "bill_over_time.sql")
-    _, rows = read_published(settings, sql)
+    rows = ask(tmp_path, "bill_over_time")
     assert [(row[0], row[4], row[7]) for row in rows] == [(at(2), "Pending", 0), (at(3), "Paid", 1000)]
