@@ -342,14 +342,16 @@ def export(
 
 @app.command()
 def report(
-    to: Annotated[Path | None, typer.Option(help="The file; usually report.html, beside the database.")] = None,
+    to: Annotated[
+        Path | None, typer.Option(help="The file; usually report.html, in French rapport.html, beside the database.")
+    ] = None,
     language: Annotated[ReportLanguage, typer.Option(help="Of the report.")] = ReportLanguage.en,
 ) -> None:
     """Make a report to look at, print or send: one HTML file that needs no network."""
     from cashpay_pipeline.report.page import write_report
 
     settings = load_settings()
-    target = to or settings.data_folder / "report.html"
+    target = to or settings.data_folder / ("rapport.html" if language is ReportLanguage.fr else "report.html")
     write_report(settings, target, language.value)
     say(f"The report: {target}")
 

@@ -777,9 +777,12 @@ def test_the_command(settings: Settings, warehouse: Warehouse, tmp_path: Path, m
     }.items():  # fmt: skip
         monkeypatch.setenv(f"CASHPAY_{name}", value)
     result = CliRunner().invoke(app, ["report", "--language", "fr"])
-    target = settings.data_folder / "report.html"
-    assert (result.exit_code, result.stdout) == (0, f"The report: {target}\n")
-    assert '<html lang="fr">' in target.read_text(encoding="utf-8")
+    french = settings.data_folder / "rapport.html"
+    assert (result.exit_code, result.stdout) == (0, f"The report: {french}\n")
+    english = settings.data_folder / "report.html"
+    assert CliRunner().invoke(app, ["report"]).stdout == f"The report: {english}\n"
+    assert '<html lang="fr">' in french.read_text(encoding="utf-8"), "one does not take the other's place"
+    assert '<html lang="en">' in english.read_text(encoding="utf-8")
     elsewhere = CliRunner().invoke(app, ["report", "--to", str(tmp_path / "mine.html")])
     assert elsewhere.exit_code == 0 and '<html lang="en">' in (tmp_path / "mine.html").read_text(encoding="utf-8")
     nowhere = CliRunner().invoke(app, ["report", "--to", str(tmp_path / "mine.html" / "no.html")])
