@@ -19,8 +19,7 @@ def workshop(folder: Path) -> Iterator[Path]:
     releases however the run ends.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    for left in folder.glob(f"{PREFIX}*"):
-        _sweep(left)
+    sweep(folder)
     made = Path(tempfile.mkdtemp(prefix=PREFIX, dir=folder))
     try:
         with (made / "lock").open("w") as lock:
@@ -43,7 +42,9 @@ def put_in_place(made: Path, target: Path, mode: int = 0o600) -> None:
         os.close(folder)
 
 
-def _sweep(left: Path) -> None:
-    with suppress(OSError), (left / "lock").open("r") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        shutil.rmtree(left, ignore_errors=True)
+def sweep(folder: Path) -> None:
+    """Remove what killed runs left in a folder."""
+    for left in folder.glob(f"{PREFIX}*"):
+        with suppress(OSError), (left / "lock").open("r") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(left, ignore_errors=True)

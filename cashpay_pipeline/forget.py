@@ -8,34 +8,38 @@ a reference made of her phone, and not the phone.
 
 import json
 import re
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from cashpay_pipeline import changes, privacy
+from cashpay_pipeline import changes
+from cashpay_pipeline.atomic import sweep
 from cashpay_pipeline.changes import OUTDATED
 from cashpay_pipeline.clock import Clock, SystemClock
 from cashpay_pipeline.errors import GuardError, SettingsError
 from cashpay_pipeline.marts import all_marts, build_mart
 from cashpay_pipeline.normalize import TEXT, frame, normalize_bills
-from cashpay_pipeline.privacy import Masker
+from cashpay_pipeline.privacy import Masker, local_digits
 from cashpay_pipeline.settings import Settings
 from cashpay_pipeline.warehouse import Warehouse, open_warehouse
 from cashpay_pipeline.warehouse.compact import compact
 from cashpay_pipeline.warehouse.database import refuse_absent
 from cashpay_pipeline.warehouse.issues import issue_id
+from cashpay_pipeline.warehouse.store import masker_of
 
+MAY_TELL = """
+select rowid as id, account, order_reference, payload from {table}
+where contains(payload, $key) or contains(regexp_replace(payload, '\\D', '', 'g'), $digits)
+"""
+"""Payloads that may tell a customer, by the key or the digits of the phone, however they are written."""
 HERS = """
 create or replace temp table hers as
-select account, order_reference from core.bill_versions where contains(payload, $key)
+select account, order_reference from found where order_reference is not null
 union
 select account, order_reference from core.bills where client_key = $key
-union
-select account, order_reference from core.data_issues
-where order_reference is not null and contains(payload, $key)
 """
 NOTE = """
 insert into core.forgotten_bills
@@ -54,6 +58,8 @@ delete from core.data_issues where rowid in (
 )
 """
 """Rows set aside that differed in the customer only are one now."""
+COPIES = ("*.backup", "backups/*/*.duckdb*", "exports", "report*.html", "rapport*.html")
+"""Files and folders of a data folder that may hold a customer of before."""
 PAYLOAD = {"id": "int64", "payload": TEXT, "digest": TEXT}
 PAYMENT = {"account": TEXT, "order_reference": TEXT, "payment_number": "Int64", "thirdparty_reference": TEXT}
 
@@ -68,7 +74,8 @@ class Forgotten:
 
 def bills_of(settings: Settings, phone: str, *, clock: Clock | None = None) -> int:
     """How many bills are the customer's, for who wants to ask first; raises like `forget`, and changes nothing."""
-    with _opened(settings, phone, clock or SystemClock()) as (warehouse, _):
+    with _opened(settings, phone, clock or SystemClock()) as (warehouse, masker):
+        _find_hers(warehouse, masker, phone)
         (found,) = warehouse.rows(
             "select count(*) as n from core.bills semi join hers using (account, order_reference)"
         )
@@ -85,17 +92,20 @@ def forget(settings: Settings, phone: str, *, clock: Clock | None = None) -> For
         WarehouseBusyError: another run is writing.
     """
     clock = clock or SystemClock()
+    for folder in (settings.data_folder, settings.data_folder / "backups", settings.data_folder / "exports"):
+        sweep(folder)
     with _opened(settings, phone, clock) as (warehouse, masker):
         client_key = masker.client_key(phone)
         with warehouse.transaction():
-            bills, issues = _forget_hers(warehouse, settings, masker, phone)
-            _forget_orders(warehouse, phone)
+            aside = _find_hers(warehouse, masker, phone)
+            bills, issues = _forget_hers(warehouse, settings, masker, aside)
+            _forget_elsewhere(warehouse, masker)
             again = warehouse.execute("delete from core.forgotten_clients where client_key = ?", [client_key])
             warehouse.execute("insert into core.forgotten_clients values (?, ?)", [client_key, clock.now()])
         for mart in all_marts():
             build_mart(warehouse, mart)
         compact(warehouse)
-    copies = ("*.backup", "backups/*/*.duckdb*", "exports") if bills or issues or again else ()
+    copies = COPIES if bills or issues or again else ()
     return Forgotten(bills, sorted(path for copy in copies for path in settings.data_folder.glob(copy)))
 
 
@@ -114,13 +124,12 @@ def forget_bills(warehouse: Warehouse, settings: Settings, masker: Masker, refer
 
 @contextmanager
 def _opened(settings: Settings, phone: str, clock: Clock) -> Iterator[tuple[Warehouse, Masker]]:
-    """The working file, with the keys of her bills in a table `hers`, and what masks as this file was masked."""
+    """The working file, and what knows her by the key that this file was masked with."""
     if not _is_phone(phone):
         raise SettingsError("This is not a phone number.", next_step="Give all its digits: +228 and eight more.")
     refuse_absent(settings, "Nothing is stored yet.")
     with open_warehouse(settings, owner="cashpay forget", clock=clock) as warehouse:
-        key = settings.pii_key.get_secret_value() if settings.pii_key else None
-        masker = Masker("drop", privacy.load_key(key, settings.data_folder))
+        masker = masker_of(warehouse, settings).forgetting(phone)
         checks = {row["pii_key_check"] for row in warehouse.rows("select pii_key_check from core.accounts")}
         if checks - {masker.fingerprint}:
             raise GuardError(
@@ -128,7 +137,6 @@ def _opened(settings: Settings, phone: str, clock: Clock) -> Iterator[tuple[Ware
                 where=str(settings.warehouse_path),
                 next_step="Put back the former CASHPAY_PII_KEY or the file pii.key of the data folder.",
             )
-        warehouse.connection.execute(HERS, {"key": masker.client_key(phone)})
         yield warehouse, masker
 
 
@@ -140,14 +148,30 @@ def _is_phone(phone: str) -> bool:
     return len(digits.replace("+", "")) >= 8
 
 
-def _forget_hers(warehouse: Warehouse, settings: Settings, masker: Masker, phone: str | None = None) -> tuple[int, int]:
-    """Clean and note the bills of `hers`, and what was set aside of this phone; how many bills and rows set aside."""
-    client_key = masker.client_key(phone) if phone else None
-    warehouse.execute(NOTE)
-    phones = [phone] if phone else []
+def _find_hers(warehouse: Warehouse, masker: Masker, phone: str) -> list[int]:
+    """Put the keys of her bills into a table `hers`; the rows set aside that tell her, of a bill or of none."""
+    tell = {"key": masker.client_key(phone), "digits": local_digits(phone)}
+    versions, issues = (
+        [row for row in warehouse.rows(MAY_TELL.format(table=table), tell) if masker.is_forgotten(_record(row))]
+        for table in ("core.bill_versions", "core.data_issues")
+    )
+    found = [(row["account"], row["order_reference"]) for row in (*versions, *issues)]
+    warehouse.execute(HERS, {"key": tell["key"]}, found=frame(found, {"account": TEXT, "order_reference": TEXT}))
+    return [row["id"] for row in issues]
 
-    def clean(payload: str) -> str:
-        return changes.payload(masker.forget(json.loads(payload, parse_float=Decimal), *phones))
+
+def _record(row: dict[str, Any]) -> Any:
+    return json.loads(row["payload"], parse_float=Decimal)
+
+
+def _forget_hers(
+    warehouse: Warehouse, settings: Settings, masker: Masker, aside: Sequence[int] = ()
+) -> tuple[int, int]:
+    """Clean and note the bills of `hers`, and these rows set aside; how many bills and rows set aside."""
+    warehouse.execute(NOTE)
+
+    def clean(row: dict[str, Any]) -> str:
+        return changes.payload(masker.forget(_record(row)))
 
     versions = warehouse.rows(
         "select v.rowid as id, v.payload from core.bill_versions as v join hers using (account, order_reference)"
@@ -155,8 +179,8 @@ def _forget_hers(warehouse: Warehouse, settings: Settings, masker: Masker, phone
     _rewrite(warehouse, "core.bill_versions", "digest", lambda row: changes.digest(row["payload"]), versions, clean)
     issues = warehouse.rows(
         "select rowid as id, account, source, reason, field, payload from core.data_issues "
-        "where contains(payload, ?) or (account, order_reference) in (select (account, order_reference) from hers)",
-        [client_key],
+        "where list_contains(?, rowid) or (account, order_reference) in (select (account, order_reference) from hers)",
+        [list(aside)],
     )
     _rewrite(warehouse, "core.data_issues", "issue_id", lambda row: issue_id(**row), issues, clean)
     if issues:
@@ -170,12 +194,12 @@ def _rewrite(
     column: str,
     fingerprint: Callable[[dict[str, Any]], str],
     rows: list[dict[str, Any]],
-    clean: Callable[[str], str],
+    clean: Callable[[dict[str, Any]], str],
 ) -> None:
     """Put payloads without the customer in the place of those with, and their fingerprints in the same way."""
     if not rows:
         return
-    cleaned = [row | {"payload": clean(row["payload"])} for row in rows]
+    cleaned = [row | {"payload": clean(row)} for row in rows]
     warehouse.execute(
         f"update {table} as stored set payload = cleaned.payload, {column} = cleaned.digest "  # noqa: S608 - ours
         "from cleaned where stored.rowid = cleaned.id",
@@ -194,9 +218,7 @@ def _forget_bills(warehouse: Warehouse, settings: Settings) -> int:
     )
     if not rows:
         return 0
-    typed = normalize_bills(
-        [json.loads(row["payload"], parse_float=Decimal) for row in rows], source_timezone=settings.source_timezone
-    )
+    typed = normalize_bills([_record(row) for row in rows], source_timezone=settings.source_timezone)
     warehouse.execute(
         "update core.bills as stored set client_key = null, client_phone_masked = null, "
         "merchant_reference = cleaned.merchant_reference, code = cleaned.code, description = cleaned.description, "
@@ -223,12 +245,15 @@ def _forget_bills(warehouse: Warehouse, settings: Settings) -> int:
     return len(rows)
 
 
-def _forget_orders(warehouse: Warehouse, phone: str) -> None:
-    """The shop's own orders may have the phone as their reference."""
+def _forget_elsewhere(warehouse: Warehouse, masker: Masker) -> None:
+    """The shop's own orders may have the phone as their reference, and a field of CashPay's as its name."""
     references = [row["reference"] for row in warehouse.rows("select distinct reference from marts.reconciliation")]
-    cleaned = [(old, new) for old in references if old and (new := privacy.without_phone(old, phone)) != old]
+    cleaned = [(old, new) for old in references if old and (new := masker.without_forgotten(old)) != old]
     warehouse.execute(
         "update marts.reconciliation as stored set reference = cleaned.new from cleaned "
         "where stored.reference = cleaned.old",
         cleaned=frame(cleaned, {"old": TEXT, "new": TEXT}),
     )
+    fields = [row["field"] for row in warehouse.rows("select distinct field from core.api_fields")]
+    telling = [field for field in fields if masker.without_forgotten(field) != field]
+    warehouse.execute("delete from core.api_fields where list_contains(?, field)", [telling])

@@ -8,6 +8,7 @@ import hmac
 import itertools
 import re
 import secrets
+import unicodedata
 from collections.abc import Collection, Iterator
 from decimal import Decimal
 from functools import lru_cache
@@ -20,16 +21,24 @@ from cashpay_pipeline.forms import FORMS_REMEMBERED, Form, form_of
 Mode = Literal["mask", "keep", "drop"]
 
 HIDDEN = "***"
-PERSONAL_OBJECTS = frozenset({"client", "customer", "payer"})
-PHONE_FIELDS = frozenset({"phone", "telephone", "tel", "mobile", "mobilenumber", "msisdn"})
-PERSONAL_FIELDS = PHONE_FIELDS | {
-    *("lastname", "firstname", "fullname", "surname", "clientname", "customername", "payername"),
-    *("givenname", "familyname", "nom", "prenom", "prénom", "noms", "prenoms", "prénoms", "nomcomplet"),
-    *("nomprenom", "nomprenoms", "nometprenom", "nometprenoms", "nomclient", "prenomclient"),
-    *("email", "emailaddress", "mail", "adressemail", "adresseemail", "courriel"),
-    *("address", "address1", "address2", "addressline1", "addressline2", "adresse", "adresse1", "adresse2"),
-    *("city", "ville"),
-}
+PERSONAL_OBJECTS = frozenset({"client", "customer", "payer", "sender", "receiver", "recipient", "contact"})
+PHONE_FIELDS = frozenset({"phone", "telephone", "tel", "mobile", "mobilenumber", "msisdn", "whatsapp"})
+NAME_FIELDS = frozenset(
+    {
+        *("lastname", "firstname", "fullname", "surname", "clientname", "customername", "payername"),
+        *("givenname", "familyname", "nom", "prenom", "prénom", "noms", "prenoms", "prénoms", "nomcomplet"),
+        *("nomprenom", "nomprenoms", "nometprenom", "nometprenoms", "nomclient", "prenomclient"),
+    }
+)
+PERSONAL_FIELDS = (
+    PHONE_FIELDS
+    | NAME_FIELDS
+    | {
+        *("email", "emailaddress", "mail", "adressemail", "adresseemail", "courriel"),
+        *("address", "address1", "address2", "addressline1", "addressline2", "adresse", "adresse1", "adresse2"),
+        *("city", "ville"),
+    }
+)
 """As `_field` has them: in small letters, without what joins words."""
 FREE_TEXT_FIELDS = frozenset({"description", "message", "comment", "comments", "commentaire", "note", "notes", "label"})
 KEPT_FIELDS = frozenset({"order_reference", "orderNum", "amount", "received_amount"})
@@ -43,17 +52,26 @@ _OWNER = re.compile(rf"^(?:{'|'.join(PERSONAL_OBJECTS)})|(?:{'|'.join(PERSONAL_O
 _MASKED = re.compile(r"\*{3}(?:\*{3}\d\d)?")
 _MASKED_PHONE = re.compile(r"\*{6}\d\d")
 _CLIENT_KEY = re.compile(r"[0-9a-f]{32}")
-_MANY_DIGITS = re.compile(r"\+?\d[\d\s./\-]{6,}\d")
+_SIGNS = r"\s.()_–\-"
+"""What may stand between the digits of a phone. A slash may as well, where a date is no danger."""
+_APART, _APART_OR_SLASH = rf"[{_SIGNS}]{{0,3}}", rf"[{_SIGNS}/]{{0,3}}"
+_MANY_DIGITS = re.compile(rf"\+?\d[\d{_SIGNS}/]{{6,}}\d")
 """Where a text can have phones: most have no such place, and this is told quickly."""
 _PHONE_IN_TEXT = re.compile(
-    r"\+\d[\d\s.\-]{6,18}\d|(?<!\d)(?:(?:00[\s.\-]?)?228[\s.\-]?)?"
-    r"(?:\d{2}(?:[\s.\-]?\d{2}){3}|(?<!/)\d{2}(?:/\d{2}){3}(?!/)|(?:2[2-7]|[79]\d)(?:[\s.\-]?\d){6})(?!\d)"
+    rf"\+\d(?:{_APART}\d){{7,14}}|"
+    rf"(?<!\d)(?:00{_APART})?(?:228(?:{_APART}\d){{8}}|2[23]\d(?:{_APART}\d){{8,10}})(?!\d)|"
+    rf"(?<!\d)(?:(?:00{_APART})?228{_APART})?(?:\d{{2}}(?:{_APART}\d{{2}}){{3}}|"
+    rf"(?<!/)\d{{2}}(?:/\d{{2}}){{3}}(?!/)|(?:2[2-7]|[79]\d)(?:{_APART}\d){{6}})(?!\d)"
 )
-_GROUPS = re.compile(r"\d+(?:[\s.\-]?\d+)*")
+"""International; of a country whose code begins with 22 or 23, as Togo's and its neighbours'; eight digits in pairs."""
+_EMAIL = re.compile(r"[^\s@<>(),;:]+@[^\s@<>(),;:]+")
+_WORD = re.compile(r"[^\W\d_]{3,}")
+"""A shorter one cannot be told from other words."""
+_GROUPS = re.compile(rf"\d+(?:[{_SIGNS}/]{{1,3}}\d+)*")
 _PHONE_DIGITS = range(8, 18)
 """Of a phone with its country: fifteen at most, and 00 before them."""
 _PHONE_AS_REFERENCE = re.compile(
-    r"\+\d[\d\s.\-]{6,18}\d|\b(?:(?:00[\s.\-]?)?228[\s.\-]?)?(?:2[2-7]|[79]\d)([\s.\-]?)\d{2}(?:\1\d{2}){2}\b"
+    r"\+\d[\d\s.\-]{6,18}\d|(?<!\d)(?:(?:00[\s.\-]?)?228[\s.\-]?)?(?:2[2-7]|[79]\d)([\s.\-]?)\d{2}(?:\1\d{2}){2}(?!\d)"
 )
 """International, or of Togo (landlines begin with 22 to 27, mobiles with 7 or 9) in pairs of digits."""
 
@@ -99,57 +117,79 @@ class Masker:
             form: the record's form, from whom has it already.
         """
         field = "" if isinstance(record, dict) else "note"
-        return self._value(record, form or form_of(record), field, inside=False)
+        return self._value(record, form or form_of(record), field, set(), inside=False)
 
-    def is_forgotten(self, masked: Any) -> bool:
-        """Whether a masked record names a customer who asked to be forgotten."""
-        return bool(self._forgotten) and not self._forgotten.isdisjoint(_client_keys(masked))
+    def forgetting(self, phone: str) -> "Masker":
+        """The same, for whom the customer with this phone is forgotten as well."""
+        return Masker(self._mode, self._key, {*self._forgotten, self.client_key(phone)})
 
-    def forget(self, record: Any, *phones: str) -> Any:
-        """The record as with `drop`, without these phones and those of all who are forgotten in any reference.
+    def is_forgotten(self, record: Any) -> bool:
+        """Whether a record tells a customer who asked to be forgotten: by the key, or by the phone in any reference."""
+        return bool(self._forgotten) and (
+            not self._forgotten.isdisjoint(_client_keys(record)) or any(True for _ in self._forgotten_phones(record))
+        )
 
-        The record need not tell whose it is: a reference is taken apart, and a phone known by its key. In the shop's
-        own reference a mark takes the place of the phone: else all who are forgotten would share one order, and one
-        would have paid for the other.
+    def forget(self, record: Any) -> Any:
+        """The record as with `drop`, without any free text, and without the phones of all who are forgotten.
+
+        A name that was masked is not known any more, so no text can be searched for it. In the shop's own reference a
+        mark takes the place of the phone: else all who are forgotten would share one order, and one would have paid for
+        the other.
         """
-        left = _without(Masker("drop", self._key).mask(record), _MASKED_PHONE, HIDDEN)
-        for phone in (*phones, *(p for p in _phones(record) if self.client_key(p) in self._forgotten)):
-            mark = self.check_of("forgotten", _with_country(phone))[:4]
-            left = _without(left, _written(phone), HIDDEN + mark)
+        if not isinstance(record, dict):
+            return HIDDEN  # nobody knows what is what
+        left = _without_texts(Masker("drop", self._key).mask(record))
+        left = _without(left, _MASKED_PHONE, HIDDEN)
+        for phone in self._forgotten_phones(record):
+            left = _without(left, _written(phone), self._mark(phone))
         return left
+
+    def without_forgotten(self, reference: str) -> str:
+        """A reference of the shop's with the marks of `forget` in the place of their phones."""
+        for phone in self._forgotten_phones(reference):
+            reference = _written(phone).sub(self._mark(phone), reference)
+        return reference
+
+    def _forgotten_phones(self, value: Any) -> Iterator[str]:
+        return (phone for phone in _phones(value) if self.client_key(phone) in self._forgotten)
+
+    def _mark(self, phone: str) -> str:
+        return HIDDEN + self.check_of("forgotten", _with_country(phone))[:4]
 
     def _client_key(self, phone: str) -> str:
         keyed = self._keyed_hash.copy()
         keyed.update(_with_country(phone).encode())
         return keyed.hexdigest()[:32]
 
-    def _value(self, value: Any, form: Form, field: str, *, inside: bool) -> Any:
+    def _value(self, value: Any, form: Form, field: str, told: set[str], *, inside: bool) -> Any:
+        """A value as it may be stored; `told` are the words of the customer's names in this record, met so far."""
         if isinstance(value, (dict, list)):
-            return self._box(value, form, field, inside=inside)
+            return self._box(value, form, field, told, inside=inside)
         if value is None or isinstance(value, bool) or self._mode == "keep":
             return value
         if inside or field in PERSONAL_FIELDS:
+            if field in NAME_FIELDS:
+                told.update(_words(str(value)))
             return self._hide(value, field)
         if field in FREE_TEXT_FIELDS:
             text = str(value)
-            hidden = _MANY_DIGITS.sub(self._hide_phones, text)
+            hidden = self._without_customer(text, told)
             return value if hidden == text else hidden
         return value
 
-    def _box(self, value: Any, form: Form, field: str, *, inside: bool) -> Any:
+    def _box(self, value: Any, form: Form, field: str, told: set[str], *, inside: bool) -> Any:
         careful = _careful(form, field, inside)
         if not careful:
             return value
         if form.fields is None:
-            return [self._value(item, form_of(item), field, inside=inside) for item in value]
+            return [self._value(item, form_of(item), field, told, inside=inside) for item in value]
         masked = dict(value)
         phone = ""
         for name, inner_form, inner_field, personal in careful:
             inner = value[name]
+            masked[name] = self._value(inner, inner_form, inner_field, told, inside=personal)
             if personal and self._mode == "drop" and not isinstance(inner, (dict, list)):
                 del masked[name]
-            else:
-                masked[name] = self._value(inner, inner_form, inner_field, inside=personal)
             if name in masked and (shown := self._known_name(name, is_text=personal or bool(inner_field))) != name:
                 masked[_unused(shown, masked)] = masked.pop(name)
             if inside and not phone and inner_field in PHONE_FIELDS:
@@ -171,6 +211,16 @@ class Masker:
             return _MANY_DIGITS.sub(self._hide_phones, name)
         return _PHONE_AS_REFERENCE.sub(lambda found: self._hide(found.group(), "phone"), name)
 
+    def _without_customer(self, text: str, told: Collection[str]) -> str:
+        """A free text without phones and emails, whoever they belong to, and without the customer's names."""
+        text = _MANY_DIGITS.sub(self._hide_phones, text)
+        if "@" in text:
+            text = _EMAIL.sub(HIDDEN, text)
+        plain = _plain(text)
+        if any(word in plain for word in told):  # hardly ever
+            text = _WORD.sub(lambda found: HIDDEN if _plain(found[0]) in told else found[0], text)
+        return text
+
     def _hide_phones(self, digits: re.Match[str]) -> str:
         return _PHONE_IN_TEXT.sub(lambda found: self._hide(found.group(), "phone"), digits.group())
 
@@ -190,19 +240,19 @@ def _careful(form: Form, field: str, inside: bool) -> tuple[tuple[str, Form, str
     """Which values of an object or a list need care: name, form, the field it stands for, whether it is personal.
 
     Inside a personal object all of them do, and in a free text as much as in the text around. What a list holds has no
-    name, and stands for what the list stands for.
+    name, and stands for what the list stands for. Free texts come last: whom they may name is known then.
     """
     if form.fields is None:
         return tuple(("", item, field, inside) for item in form.items if field or inside or _careful(item, "", False))
     around = field if field in FREE_TEXT_FIELDS else ""
     careful = []
     for name, inner in form.fields.items():
-        named = _field(name)
+        named = "fullname" if inside and name.casefold() == "name" else _field(name)
         is_personal = named in PERSONAL_OBJECTS or named in PERSONAL_FIELDS
         told = named if is_personal or named in FREE_TEXT_FIELDS else around
         if told or inside or hide_phones(name) != name or _careful(inner, "", False):
             careful.append((name, inner, told, is_personal or inside))
-    return tuple(careful)
+    return tuple(sorted(careful, key=lambda value: (value[2] in FREE_TEXT_FIELDS, not value[3])))
 
 
 @lru_cache(maxsize=1_000)
@@ -215,7 +265,21 @@ def _field(name: str) -> str:
     if field.endswith(("phone", "telephone", "msisdn")) or field.startswith(("phone", "telephone")):
         return "phone"
     owned = _OWNER.sub("", field)
+    if owned == "name" != field:
+        return "fullname"
     return owned if owned in PERSONAL_FIELDS or owned in FREE_TEXT_FIELDS else field
+
+
+def _plain(text: str) -> str:
+    """Without capitals and accents."""
+    if not text.isascii():
+        text = "".join(c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c))
+    return text.casefold()
+
+
+@lru_cache(maxsize=10_000)
+def _words(name: str) -> list[str]:
+    return _WORD.findall(_plain(name))
 
 
 @lru_cache(maxsize=16)
@@ -250,17 +314,19 @@ def _client_keys(masked: Any) -> Iterator[str]:
             yield from _client_keys(value)
 
 
-def _phones(value: Any, field: str = "") -> Iterator[str]:
+def _phones(value: Any, name: str = "") -> Iterator[str]:
     if isinstance(value, dict):
-        for name, inner in value.items():
-            yield from _phones(inner, _field(name))
+        for inner_name, inner in value.items():
+            yield from _phones_in(inner_name)
+            yield from _phones(inner, inner_name)
     elif isinstance(value, list):
         for inner in value:
-            yield from _phones(inner, field)
-    elif field in PHONE_FIELDS:
-        yield _as_text(value)
-    elif isinstance(value, (str, int)):
-        yield from _phones_in(str(value))
+            yield from _phones(inner, name)
+    elif isinstance(value, (str, int, Decimal)) and name not in KEPT_FIELDS:
+        text = _as_text(value)
+        if _field(name) in PHONE_FIELDS:
+            yield text
+        yield from _phones_in(text)
 
 
 def _phones_in(text: str) -> Iterator[str]:
@@ -282,13 +348,18 @@ def _with_country(phone: str) -> str:
     return f"228{digits}" if len(digits) == 8 else digits
 
 
+def local_digits(phone: str) -> str:
+    """The digits that a phone has wherever it is written: of Togo's, those after the country."""
+    digits = _with_country(phone)
+    return digits[3:] if digits.startswith("228") and len(digits) == 11 else digits
+
+
 def _written(phone: str) -> re.Pattern[str]:
     """A phone however it is written: with its country or without, in groups or in one."""
-    digits = _with_country(phone)
-    is_of_togo = digits.startswith("228") and len(digits) == 11
-    number = r"[\s.\-]?".join(digits[3:] if is_of_togo else digits)
-    country = r"(?:228[\s.\-]?)?" if is_of_togo else ""
-    return re.compile(rf"(?<!\d)(?:(?:\+|00)[\s.\-]?)?{country}{number}(?!\d)")
+    digits = local_digits(phone)
+    number = _APART_OR_SLASH.join(digits)
+    country = rf"(?:228{_APART_OR_SLASH})?" if digits != _with_country(phone) else ""
+    return re.compile(rf"(?<!\d)(?:(?:\+|00){_APART_OR_SLASH})?{country}{number}(?!\d)")
 
 
 def _without(value: Any, written: re.Pattern[str], mark: str, field: str = "") -> Any:
@@ -311,9 +382,13 @@ def _unused(name: str, taken: Collection[str]) -> str:
     return next(name for name in names if name not in taken)
 
 
-def without_phone(reference: str, phone: str) -> str:
-    """A reference without this phone."""
-    return _written(phone).sub(HIDDEN, reference)
+def _without_texts(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {
+            name: HIDDEN if inner is not None and _field(name) in FREE_TEXT_FIELDS else _without_texts(inner)
+            for name, inner in value.items()
+        }
+    return [_without_texts(inner) for inner in value] if isinstance(value, list) else value
 
 
 def hide_phones(text: str) -> str:

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from cashpay_pipeline import privacy
 from cashpay_pipeline.cli import app
-from cashpay_pipeline.errors import GuardError, SettingsError, TooManyBadRowsError, WarehouseError
+from cashpay_pipeline.errors import GuardError, OrdersError, SettingsError, TooManyBadRowsError, WarehouseError
 from cashpay_pipeline.export import export_table
 from cashpay_pipeline.forget import forget
 from cashpay_pipeline.marts import all_marts, build_mart
@@ -73,7 +73,7 @@ def test_S12_a_forgotten_customer_is_in_no_table_and_no_byte(shop, pii):
         "HERS",
         None,
         None,
-        "call ***",
+        "***",
     )
     assert [json.loads(p)["client"] for (p,) in shop.rows("select payload from core.bill_versions order by all")][
         :2
@@ -172,7 +172,7 @@ def test_S12_her_number_is_gone_from_references_and_later_readings_do_not_bring_
     ) == [(gone,) for gone in GONE]
     assert shop.payload(f"{len(WAYS) - 1}-00004242")["shop"] == {"name": "***", "number": "***"}
     references = shop.rows("select distinct reference from marts.reconciliation order by all")
-    assert references == [("***",), (OTHER,), ("CMD-***",), ("T_***/2",)]
+    assert references == [(f"***{mark}",), (OTHER,), (f"CMD-***{mark}",), (f"T_***{mark}/2",)]
     again = shop.sync(pii=pii)
     assert (again.bills_new, again.bills_changed) == (0, 0)
     paid_under_her_number(shop, WAYS[1], state="Canceled", merchant_reference="NEW 00004242")
@@ -243,7 +243,11 @@ def test_S12_a_new_bill_is_cleaned_once_its_details_tell_whose_it_is(shop, pii, 
     shop.bill("OTHER", merchant_reference="CMD-1")
     shop.sync("refresh", pii=pii)
     forget(settings_of(shop, pii=pii), PHONE)
-    shop.spoil("HERS", path="/orders", **listed)
+    unmarked = {
+        "delete": [*listed.get("delete", []), "payments", "merchant_reference"],
+        "set": {**listed.get("set", {}), "description": "for CANARYLAST"},
+    }
+    shop.spoil("HERS", path="/orders", **unmarked)
     her_partly_paid_bill(shop, 100)
     shop.sync("full_refresh", pii="mask" if pii == "drop" else pii)
     assert any(trace.decode() in str(shop.payload("HERS")) for trace in TRACES)
@@ -254,6 +258,95 @@ def test_S12_a_new_bill_is_cleaned_once_its_details_tell_whose_it_is(shop, pii, 
     check_no_trace_of_her(shop)
     assert shop.rows("from core.forgotten_bills") == [(shop.settings.account, "HERS")]
     assert shop.payload("OTHER")["merchant_reference"] == "CMD-1"
+
+
+@pytest.mark.parametrize("pii", ["mask", "drop", "keep"])
+def test_S12_a_customer_named_in_a_free_text_is_gone_from_it_too(shop, pii):
+    client = {"phone": PHONE, "lastname": "CANARYLAST", "firstname": "Canaryfirst", "email": "c.mail@example.test"}
+    text = "Commande 12 - Canaryfirst CANARYLAST (c.mail@example.test) tel 00 00 42 42"
+    shop.bill("HERS", client=client, description=text, amount=1500)
+    shop.bill("BAD", client=client, description=text)
+    shop.spoil("BAD", set={"amount": "12 000"})
+    shop.sync(pii=pii)
+    traces = [b"CANARYLAST", b"Canaryfirst", b"00 00 42 42", b"c.mail@example"]
+    assert [trace for trace in traces if trace in bytes_stored(shop)] == (traces if pii == "keep" else [])
+    forget(settings_of(shop, pii=pii), PHONE)
+    assert [trace for trace in traces if trace in bytes_stored(shop)] == []
+    assert shop.sync(pii=pii).bills_changed == 0
+
+
+TELLING = [
+    {"client": None, "merchant_reference": "CMD-00004242"},
+    {"client": None, "merchant_reference": "00/00/42/42"},
+    {"client": None, "merchant_reference": "+228 (00) 00 42 42"},
+    {"client": {"phone": OTHER}, "payments": [{"amount": 1500, "thirdparty_reference": "T-22800004242"}]},
+    {"client": PHONE},
+    {"client": [PHONE]},
+    {"client_phone": PHONE, "client_name": "CANARYLAST"},
+    {"payments": [{"amount": 1500, "phone": PHONE}]},
+    {"contacts": {"00004242": {"amount": 5}}},
+]
+
+
+@pytest.mark.parametrize("pii", ["mask", "keep"])
+def test_S12_a_bill_that_tells_her_phone_anywhere_is_hers(shop, pii):
+    for number in range(len(TELLING)):
+        shop.bill(f"HERS-{number}", state="Paid", amount=1500, received_amount=1500)
+    shop.bill("HIS", client={"phone": OTHER}, merchant_reference="00004243", amount=700)
+    shop.simulator.faults(
+        [
+            {"path": "*", "kind": "mutate", "times": None, "mutate": {"references": [f"HERS-{number}"], "set": fields}}
+            for number, fields in enumerate(TELLING)
+        ]
+    )
+    shop.sync(pii=pii)
+    forget(settings_of(shop, pii=pii), PHONE)
+    shop.sync("refresh", pii=pii)
+    stored = bytes_stored(shop)
+    written = [*TRACES, b"00/00/42/42", b"(00) 00 42 42"]
+    assert [trace for trace in written if trace in stored] == []
+    assert shop.bills("received_amount") == [(1500,)] * len(TELLING) + [(0,)]
+    assert shop.bills("merchant_reference")[-1] == ("00004243",)
+
+
+def test_S12_a_new_bill_with_her_phone_as_its_reference_alone_is_hers_too(shop):
+    shop.bill("OTHER")
+    shop.sync()
+    forget(shop.settings, PHONE)
+    shop.bill("NEW", merchant_reference="CMD-00004242-3", client={"lastname": "CANARYLAST"})
+    shop.sync("refresh")
+    check_no_trace_of_her(shop)
+    assert shop.rows("from core.forgotten_bills") == [(shop.settings.account, "NEW")]
+
+
+def test_S12_a_later_reconciliation_does_not_bring_her_phone_back(shop, tmp_path):
+    for key, reference in {"A": "00004242", "B": "00007171"}.items():
+        shop.bill(key, merchant_reference=reference, state="Paid", amount=5, received_amount=5)
+    shop.sync()
+    for phone in (PHONE, OTHER):
+        forget(shop.settings, phone)
+    orders = tmp_path / "orders.csv"
+    orders.write_text("reference;montant;paye\n00004242;5;oui\n00007171;5;oui\n00009999;5;oui\n")
+    details = tmp_path / "details.csv"
+    reconcile(shop.settings, str(orders), Mapping(), details=details)
+    found = shop.rows("select class, reference from marts.reconciliation order by all")
+    assert [name for name, _ in found] == ["matched", "matched", "order_without_bill"]
+    assert len({reference for _, reference in found}) == 3, "two who are forgotten are still two orders"
+    assert [trace for trace in (b"4242", b"7171") if trace in bytes_stored(shop) + details.read_bytes()] == []
+    orders.write_text("reference;montant;paye\n00004242;5;oui\n00 00 42 42;5;oui\n")
+    with pytest.raises(OrdersError, match="the same phone"):
+        reconcile(shop.settings, str(orders), Mapping())
+
+
+def test_S12_what_killed_runs_left_is_removed(shop):
+    three_bills_and_one_set_aside(shop)
+    left = [shop.settings.data_folder / folder / ".cashpay-making-x" for folder in ("", "backups", "exports")]
+    for folder in left:
+        (folder / "20260302T100000Z").mkdir(parents=True)
+        (folder / "lock").touch()
+        (folder / "20260302T100000Z" / "warehouse.duckdb").write_bytes(b"CANARYLAST")
+    forget(shop.settings, PHONE)
+    assert not [folder for folder in left if folder.exists()]
 
 
 def test_S12_a_bill_that_was_only_ever_set_aside_is_remembered_as_well(shop):
@@ -343,6 +436,8 @@ def test_S12_the_command_publishes_and_names_copies_of_before(shop, environment)
     publish(settings)
     export_table(settings, "core.bills", "csv", settings.data_folder / "exports")
     copies.append(settings.data_folder / "exports")
+    copies.append(settings.data_folder / "rapport.html")
+    copies[-1].write_text("CANARYLAST")
     copies.append(settings.data_folder / "backups" / "before-restore-20260302T100000Z" / "warehouse.duckdb.wal")
     copies[-1].parent.mkdir()
     copies[-1].write_bytes(b"of a run that was killed")

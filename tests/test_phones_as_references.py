@@ -57,6 +57,20 @@ def test_of_a_phone_two_digits_are_shown(phone: str, hidden: str) -> None:
     assert hide_phones(phone) == hidden
 
 
+@pytest.mark.parametrize(
+    ("reference", "shown"),
+    [
+        ("90123456_1712345678", "******56_1712345678"),
+        ("CMD_90123456", "CMD_******56"),
+        ("CMD90123456", "CMD******56"),
+        ("TXN22890123456", "TXN******56"),
+        ("90123456_1", "******56_1"),
+    ],
+)
+def test_a_phone_that_touches_a_letter_or_an_underscore_is_hidden_too(reference: str, shown: str) -> None:
+    assert hide_phones(reference) == shown
+
+
 @pytest.mark.parametrize("reference", ["CMD-2026-0042", "0042", "20260302", "#1234567", "10023456", "20260302001", ""])
 def test_other_references_are_shown_as_they_are(reference: str) -> None:
     assert hide_phones(reference) == reference

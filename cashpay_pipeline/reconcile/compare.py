@@ -7,25 +7,48 @@ from zoneinfo import ZoneInfo
 
 from cashpay_pipeline.clock import BUSINESS_TIMEZONE
 from cashpay_pipeline.errors import OrdersError
+from cashpay_pipeline.normalize import TEXT, frame
 from cashpay_pipeline.privacy import hide_phones
 from cashpay_pipeline.reconcile.mapping import Mapping
 from cashpay_pipeline.reconcile.orders import Orders
+from cashpay_pipeline.settings import Settings
 from cashpay_pipeline.sqlfiles import read_sql, sql_folder
 from cashpay_pipeline.warehouse import Warehouse
+from cashpay_pipeline.warehouse.store import forgotten_clients, masker_of
 
 
-def compare(warehouse: Warehouse, orders: Orders, mapping: Mapping, account: str, limits: dict[str, Any]) -> None:
+def compare(warehouse: Warehouse, orders: Orders, mapping: Mapping, settings: Settings, limits: dict[str, Any]) -> None:
     """Fill the temporary table `compared`: every group of orders and bills, with its class."""
     connection = warehouse.connection
     _, macros = read_sql(sql_folder() / "reconciliation" / "macros.sql")
     connection.execute(macros)
     connection.execute("create or replace temp table shop_orders as from read_parquet(?)", [str(orders.path)])
+    _leave_out_forgotten(warehouse, settings, orders.source)
     _, bills = read_sql(sql_folder() / "reconciliation" / "bills.sql")
-    connection.execute(bills, {"account": account, "key_column": mapping.key, "is_loose": mapping.loose})
+    connection.execute(bills, {"account": settings.account, "key_column": mapping.key, "is_loose": mapping.loose})
     if mapping.loose:
         _refuse_lookalikes(warehouse, orders.source)
     _, compared = read_sql(sql_folder() / "reconciliation" / "compared.sql")
     connection.execute(compared, {"is_loose": mapping.loose, **limits})
+
+
+def _leave_out_forgotten(warehouse: Warehouse, settings: Settings, source: str) -> None:
+    """A phone as a reference stays forgotten (S12): the order gets the mark that its bills have."""
+    if not forgotten_clients(warehouse):
+        return
+    masker = masker_of(warehouse, settings)
+    references = [row["reference"] for row in warehouse.rows("select distinct reference from shop_orders")]
+    cleaned = [(old, new) for old in references if (new := masker.without_forgotten(old)) != old]
+    if len({new for _, new in cleaned}) < len(cleaned):
+        raise OrdersError(
+            "Two orders have the same phone, of a customer who asked to be forgotten, as their reference.",
+            where=source,
+            next_step="Give them references without the phone.",
+        )
+    warehouse.execute(
+        "update shop_orders as stored set reference = cleaned.new from cleaned where stored.reference = cleaned.old",
+        cleaned=frame(cleaned, {"old": TEXT, "new": TEXT}),
+    )
 
 
 def _refuse_lookalikes(warehouse: Warehouse, source: str) -> None:

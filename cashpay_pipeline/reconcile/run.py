@@ -73,7 +73,7 @@ def reconcile(
     ):
         limits, assumed = _limits(orders, first_day, last_day)
         assumed = [*orders.assumed, *assumed]
-        compare(warehouse, orders, mapping, settings.account, limits)
+        compare(warehouse, orders, mapping, settings, limits)
         assumed += doubts(warehouse, settings.account, mapping)
         result = store(warehouse, settings.account, orders, limits, assumed, made, details)
     publish(settings, owner=owner)

@@ -8,11 +8,9 @@ from signal import SIGINT, SIGTERM, Signals, set_wakeup_fd
 from socket import socketpair
 from threading import Thread, current_thread, main_thread
 
-from cashpay_pipeline import privacy
 from cashpay_pipeline.client import CashpayClient
 from cashpay_pipeline.clock import Clock, SystemClock
 from cashpay_pipeline.errors import CashpayError
-from cashpay_pipeline.privacy import Masker
 from cashpay_pipeline.settings import Settings
 from cashpay_pipeline.sync.batch import Batch
 from cashpay_pipeline.sync.drift import note_fields
@@ -65,8 +63,7 @@ def run_sync(
     owner = f"{kind} {dagster_run_id}" if dagster_run_id else kind
     with open_warehouse(settings, owner=owner, clock=clock) as warehouse:
         warehouse.execute(LEAN)
-        key = privacy.load_key(_secret(settings), settings.data_folder)
-        masker = Masker(settings.pii, key, store.forgotten_clients(warehouse))
+        masker = store.masker_of(warehouse, settings)
         started, ticking = clock.now(), clock.monotonic()
         record = SyncRecord(settings.account, kind, warehouse.owner, dagster_run_id, started)
         tell = progress or (lambda _: None)
@@ -203,7 +200,3 @@ def _fail(session: Session, error: BaseException) -> None:
         record.error_code = "interrupted" if is_stopped else type(error).__name__
     if isinstance(error, CashpayError) or is_stopped:
         session.save()
-
-
-def _secret(settings: Settings) -> str | None:
-    return settings.pii_key.get_secret_value() if settings.pii_key else None

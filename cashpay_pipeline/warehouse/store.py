@@ -8,6 +8,8 @@ from typing import Any
 import pandas as pd
 
 from cashpay_pipeline.normalize import BILL_DTYPES, TEXT, TIME, frame
+from cashpay_pipeline.privacy import Masker, load_key
+from cashpay_pipeline.settings import Settings
 from cashpay_pipeline.warehouse.database import Warehouse
 
 HISTORY_DTYPES = {
@@ -276,6 +278,16 @@ def mark_missing(warehouse: Warehouse, account: str, gone: Sequence[tuple[str, d
             [account],
             gone=frame(gone, {"order_reference": TEXT, "missing_since": TIME}),
         )
+
+
+def masker_of(warehouse: Warehouse, settings: Settings) -> Masker:
+    """What masks as this data folder is masked, and knows who asked to be forgotten.
+
+    Raises:
+        WarehouseError: the key file cannot be used.
+    """
+    key = settings.pii_key.get_secret_value() if settings.pii_key else None
+    return Masker(settings.pii, load_key(key, settings.data_folder), forgotten_clients(warehouse))
 
 
 def forgotten_clients(warehouse: Warehouse) -> list[str]:
