@@ -117,23 +117,14 @@ class Settings(BaseSettings):
     alert_mail_smtp: SecretStr | None = None  # its address may hold a password
     alert_command: str | None = None
 
-    @field_validator(
-        "username",
-        "password",
-        "client_id",
-        "client_secret",
-        "login",
-        "api_key",
-        "api_reference",
-        mode="before",
-    )
+    @field_validator(*OAUTH2_FIELDS, *CASHPAY_AUTH_FIELDS, mode="before")
     @classmethod
     def _trim(cls, value: Any) -> Any:
         """A blank at the end of a pasted key breaks the signature; Semoa's own plug-in trims as well (A10)."""
         text = value.get_secret_value() if isinstance(value, SecretStr) else value
         return text.strip() or None if isinstance(text, str) else value
 
-    @field_validator("api_key", "api_reference", "login")
+    @field_validator(*CASHPAY_AUTH_FIELDS)
     @classmethod
     def _ascii(cls, value: SecretStr | None) -> SecretStr | None:
         """Header values and signed text are ASCII."""
