@@ -12,10 +12,8 @@ import requests
 from requests.adapters import HTTPAdapter
 
 from cashpay_pipeline.attempts import Attempts, ClientStats, Reply
-from cashpay_pipeline.auth import decode_callback
 from cashpay_pipeline.clock import Clock, SystemClock
 from cashpay_pipeline.connection import WATCHED_POOLS, Deadline, TLSFailedError, reason
-from cashpay_pipeline.decoding import JSON, decode_json
 from cashpay_pipeline.errors import (
     ReplyTooLargeError,
     SettingsError,
@@ -26,8 +24,6 @@ from cashpay_pipeline.redaction import Redactor
 from cashpay_pipeline.settings import Settings
 from cashpay_pipeline.shapes import KEY_FIELDS, only_bill, only_list
 from cashpay_pipeline.verdicts import MAX_TRIES, TOOL, Again, Answer, Call
-
-__all__ = ["JSON", "CashpayClient", "ClientStats", "Reply", "decode_callback", "decode_json"]
 
 CONNECT_SECONDS = 5.0
 READ_SECONDS = 30.0

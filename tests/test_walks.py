@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from truth import assert_warehouse_equals_truth, query
 
-from cashpay_pipeline.client import CashpayClient, Reply
+from cashpay_pipeline.attempts import Reply
+from cashpay_pipeline.client import CashpayClient
 from cashpay_pipeline.errors import (
     GuardError,
     PagingError,

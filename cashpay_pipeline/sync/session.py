@@ -7,7 +7,8 @@ from threading import Lock
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from cashpay_pipeline.client import CashpayClient, Reply
+from cashpay_pipeline.attempts import Reply
+from cashpay_pipeline.client import CashpayClient
 from cashpay_pipeline.normalize import Source, created_at, order_reference
 from cashpay_pipeline.pagination import BillList, Page
 from cashpay_pipeline.settings import Settings
