@@ -25,10 +25,8 @@ READ_ONLY = 0o400
 class Query(Protocol):
     """A query on the published copy: column names and rows."""
 
-    def __call__(
-        self, sql: str, parameters: Sequence[Any] = (), limit: int | None = None
-    ) -> tuple[list[str], list[tuple[Any, ...]]]:
-        """Run it; with a limit, only that many rows are read."""
+    def __call__(self, sql: str, parameters: Sequence[Any] = ()) -> tuple[list[str], list[tuple[Any, ...]]]:
+        """Run it."""
         ...
 
 
@@ -80,7 +78,7 @@ def publish(settings: Settings, *, owner: str = "publish", clock: Clock | None =
 
 
 def read_published(
-    settings: Settings, sql: str, parameters: Sequence[Any] = (), *, limit: int | None = None, schemas: str = ""
+    settings: Settings, sql: str, parameters: Sequence[Any] = (), *, schemas: str = ""
 ) -> tuple[list[str], list[tuple[Any, ...]]]:
     """Column names and rows of a query on the published copy, which cannot be changed by it.
 
@@ -91,7 +89,7 @@ def read_published(
         QueryError: the SQL is wrong.
     """
     with open_published(settings, schemas=schemas) as query:
-        return query(sql, parameters, limit)
+        return query(sql, parameters)
 
 
 @contextmanager
@@ -107,14 +105,12 @@ def open_published(settings: Settings, *, schemas: str = "") -> Iterator[Query]:
         if schemas:
             connection.execute("set search_path = ?", [schemas])
 
-        def query(
-            sql: str, parameters: Sequence[Any] = (), limit: int | None = None
-        ) -> tuple[list[str], list[tuple[Any, ...]]]:
+        def query(sql: str, parameters: Sequence[Any] = ()) -> tuple[list[str], list[tuple[Any, ...]]]:
             if not connection.extract_statements(sql):
                 raise QueryError("There is no query in this.")
             result = connection.execute(sql, list(parameters))
             names = [column[0] for column in result.description or []]
-            return names, result.fetchall() if limit is None else result.fetchmany(limit)
+            return names, result.fetchall()
 
         try:
             yield query
