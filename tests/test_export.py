@@ -111,8 +111,7 @@ def test_csv_is_for_french_excel(settings: Settings, tmp_path: Path) -> None:
 def test_csv_of_every_type(tmp_path: Path) -> None:
     path = tmp_path / "types.csv"
     columns = {"n": "BIGINT", "d": "DOUBLE", "b": "BOOLEAN", "l": "VARCHAR[]", "t": "VARCHAR", "=x": "DATE"}
-    count = write_csv(path, columns, [[(-1, -1.5, True, ["=a", "b"], "-1", date(2026, 3, 1)), (None,) * 6]])
-    assert count == 2
+    write_csv(path, columns, [[(-1, -1.5, True, ["=a", "b"], "-1", date(2026, 3, 1)), (None,) * 6]])
     assert path.read_text(encoding="utf-8-sig").splitlines() == [
         "n;d;b;l;t;'=x", "-1;-1,5;true;'=a | b;'-1;2026-03-01", ";;;;;",
     ]  # fmt: skip

@@ -26,10 +26,8 @@ def warehouse(tmp_path: Path) -> Iterator[Warehouse]:
 
 
 def build(warehouse: Warehouse, name: str) -> list[tuple[Any, ...]]:
-    count = build_mart(warehouse, MARTS[name])
-    rows = warehouse.connection.execute(f"from marts.{name}").fetchall()
-    assert len(rows) == count
-    return rows
+    build_mart(warehouse, MARTS[name])
+    return warehouse.connection.execute(f"from marts.{name}").fetchall()
 
 
 def columns(warehouse: Warehouse, name: str, *chosen: str) -> list[tuple[Any, ...]]:

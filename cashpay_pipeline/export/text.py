@@ -21,8 +21,8 @@ def is_number(column_type: str) -> bool:
     return column_type.startswith(NUMBERS) and not column_type.endswith("[]")
 
 
-def write_csv(path: Path, columns: Mapping[str, str], batches: Iterable[list[tuple[Any, ...]]]) -> int:
-    """Write the rows; the number of them.
+def write_csv(path: Path, columns: Mapping[str, str], batches: Iterable[list[tuple[Any, ...]]]) -> None:
+    """Write the rows.
 
     Args:
         path: the file.
@@ -30,14 +30,11 @@ def write_csv(path: Path, columns: Mapping[str, str], batches: Iterable[list[tup
         batches: the rows.
     """
     shown: list[Callable[[Any], Any]] = [_number if is_number(kind) else _text for kind in columns.values()]
-    count = 0
     with path.open("w", encoding="utf-8-sig", newline="") as handle:
         writer = csv.writer(handle, delimiter=";", lineterminator="\r\n")
         writer.writerow(map(harmless, columns))
         for batch in batches:
             writer.writerows([show(value) for show, value in zip(shown, row, strict=True)] for row in batch)
-            count += len(batch)
-    return count
 
 
 def _number(value: Any) -> Any:
