@@ -22,6 +22,7 @@ from cashpay_pipeline.sync.record import Kind, Progress, SyncRecord, SyncResult
 from cashpay_pipeline.sync.session import Session
 from cashpay_pipeline.sync.whole_list import has_finished_a_walk, read_part_of_whole_list, read_whole_list
 from cashpay_pipeline.warehouse import open_warehouse, store
+from cashpay_pipeline.warehouse.lock import describe_owner
 from cashpay_pipeline.warehouse.syncs import mark_dead_syncs
 
 COLLECT_AFTER = 200_000
@@ -65,7 +66,7 @@ def run_sync(
         warehouse.execute(LEAN)
         masker = store.masker_of(warehouse, settings)
         started, ticking = clock.now(), clock.monotonic()
-        record = SyncRecord(settings.account, kind, warehouse.owner, dagster_run_id, started)
+        record = SyncRecord(settings.account, kind, describe_owner(owner), dagster_run_id, started)
         tell = progress or (lambda _: None)
 
         def on_wait(seconds: float, why: str) -> None:

@@ -30,11 +30,10 @@ SPARE_BYTES = 500_000_000
 
 
 class Warehouse:
-    """An open working file. Use `open_warehouse`."""
+    """An open database: the working file (`open_warehouse`), the published copy, or a scratch database."""
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection, owner: str) -> None:
+    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
         self.connection = connection
-        self.owner = owner
 
     def rows(self, sql: str, parameters: Sequence[Any] | Mapping[str, Any] = ()) -> list[dict[str, Any]]:
         """The result of a query, one dict a row."""
@@ -82,21 +81,15 @@ def open_warehouse(
         WarehouseError: no space, no right, a network file system, or the file cannot be read.
         GuardError: the file was written by a newer version of this program.
     """
-    path = settings.warehouse_path
-    who = describe_owner(owner)
+    path, who = settings.warehouse_path, describe_owner(owner)
     _make_folder(path.parent)
     refuse_shared_filesystem(path.parent)
     lock = run_lock(path.with_suffix(".lock"), who, wait_seconds=wait_seconds, clock=clock or SystemClock())
     with lock, _files_for_us_alone():
         _sweep(path)
         _check_space(path)
-        connection = _open(path)
-        try:
-            yield Warehouse(connection, who)
-        except duckdb.Error as error:
-            raise explained(error, path) from None
-        finally:
-            connection.close()
+        with _closing(_open(path), path) as warehouse:
+            yield warehouse
 
 
 @contextmanager
@@ -108,14 +101,22 @@ def open_as_it_is(settings: Settings, *, owner: str = "") -> Iterator[Warehouse]
         WarehouseError: there is no such file, or it cannot be read.
     """
     path, who = settings.warehouse_path, describe_owner(owner)
-    with run_lock(path.with_suffix(".lock"), who, wait_seconds=0, clock=SystemClock()):
-        connection = _connect(path, read_only=True)
-        try:
-            yield Warehouse(connection, who)
-        except duckdb.Error as error:
-            raise explained(error, path) from None
-        finally:
-            connection.close()
+    with (
+        run_lock(path.with_suffix(".lock"), who, wait_seconds=0, clock=SystemClock()),
+        _closing(_connect(path, read_only=True), path) as warehouse,
+    ):
+        yield warehouse
+
+
+@contextmanager
+def _closing(connection: duckdb.DuckDBPyConnection, path: Path) -> Iterator[Warehouse]:
+    """Closed whatever happens inside, and what DuckDB says of it in our words."""
+    try:
+        yield Warehouse(connection)
+    except duckdb.Error as error:
+        raise explained(error, path) from None
+    finally:
+        connection.close()
 
 
 def refuse_absent(settings: Settings, message: str) -> None:

@@ -25,7 +25,7 @@ def open_scratch(folder: Path) -> Iterator[Warehouse]:
     """An empty database in memory that spills into `folder`; nothing of it is kept."""
     connection = _connect(":memory:", folder)
     try:
-        yield Warehouse(connection, "scratch")
+        yield Warehouse(connection)
     except duckdb.Error as error:
         if isinstance(error, duckdb.OutOfMemoryException) or any(sign in str(error) for sign in FULL):
             raise OrdersError(

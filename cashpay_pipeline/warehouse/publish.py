@@ -150,7 +150,7 @@ def open_published_file(settings: Settings) -> Iterator[Warehouse]:
             connection.execute("set TimeZone = 'UTC'")
             connection.execute("set python_enable_replacements = false")
             connection.execute("set enable_progress_bar = false")
-            yield Warehouse(connection, "reader")
+            yield Warehouse(connection)
     except duckdb.Error as error:
         raise explained(error, path, published=True) from None
 
