@@ -29,9 +29,8 @@ from cashpay_pipeline.reconcile.words import (
 from cashpay_pipeline.sqlfiles import read_sql, sql_folder
 from cashpay_pipeline.values import CURRENCY_DECIMALS
 from cashpay_pipeline.warehouse import Warehouse
-from cashpay_pipeline.warehouse.files import open_scratch, write_parquet
+from cashpay_pipeline.warehouse.files import BATCH_ROWS, open_scratch, write_parquet
 
-BATCH_ROWS = 20_000
 RAW_COLUMNS = ("line", "digest", "reference", "amount", "paid", "date", "currency", "only_value")
 REPEATED = {
     "total": "each row repeats the order's total",

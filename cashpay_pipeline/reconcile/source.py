@@ -13,12 +13,11 @@ from cashpay_pipeline.errors import OrdersError, SettingsError
 from cashpay_pipeline.reconcile import mapping as options
 from cashpay_pipeline.reconcile.columns import Column
 from cashpay_pipeline.reconcile.text import read_csv
-from cashpay_pipeline.warehouse.files import Batch, read_duckdb, read_parquet, read_postgres
+from cashpay_pipeline.warehouse.files import BATCH_ROWS, Batch, read_duckdb, read_parquet, read_postgres
 
 MAGIC = {b"PAR1": "parquet", b"SQLite format 3\x00": "sqlite", b"PK\x03\x04": "excel"}
 DUCKDB_MAGIC, DUCKDB_MAGIC_AT = b"DUCK", 8
 POSTGRES = ("postgres:", "postgresql:")
-BATCH_ROWS = 20_000
 LARGEST_EXACT = 2**53
 """From here on floating point leaves whole numbers out."""
 

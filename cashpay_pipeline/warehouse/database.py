@@ -254,13 +254,18 @@ def _connect(path: Path, *, read_only: bool = False) -> duckdb.DuckDBPyConnectio
         )
     except (duckdb.Error, OSError) as error:
         raise explained(error, path) from None
+    set_up(connection)
+    return connection
+
+
+def set_up(connection: duckdb.DuckDBPyConnection) -> None:
+    """What holds for every connection, to whatever file."""
     connection.execute("set TimeZone = 'UTC'")
     connection.execute("set python_enable_replacements = false")
     # Where DuckDB takes Python for interactive, its bar would stand in the middle of what we print.
     connection.execute("set enable_progress_bar = false")
     # Object columns are text here; without this an empty beginning makes DuckDB take them for integers.
     connection.execute("set pandas_analyze_sample = 0")
-    return connection
 
 
 def explained(error: Exception, path: Path, *, published: bool = False) -> WarehouseError:

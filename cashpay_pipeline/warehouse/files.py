@@ -1,16 +1,15 @@
 """DuckDB beside the working file: a throw-away database to check other people's files in, and rows in and out."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 import duckdb
 
 from cashpay_pipeline.errors import ExportError, OrdersError
-from cashpay_pipeline.warehouse.database import Warehouse
+from cashpay_pipeline.warehouse.database import MEMORY_LIMIT, Warehouse, set_up
 
-MEMORY_LIMIT = "256MB"
 BATCH_ROWS = 20_000
 FULL = ("No space left", "File too large", "Could not write", "failed to offload", "Out of Memory")
 
@@ -23,19 +22,17 @@ Batch = list[tuple[Any, ...]]
 @contextmanager
 def open_scratch(folder: Path) -> Iterator[Warehouse]:
     """An empty database in memory that spills into `folder`; nothing of it is kept."""
-    connection = _connect(":memory:", folder)
-    try:
-        yield Warehouse(connection)
-    except duckdb.Error as error:
-        if isinstance(error, duckdb.OutOfMemoryException) or any(sign in str(error) for sign in FULL):
-            raise OrdersError(
-                "There is not enough disk space to read the orders.",
-                where=str(folder),
-                next_step="Free some space and run again.",
-            ) from None
-        raise
-    finally:
-        connection.close()
+    with closing(_connect(":memory:", folder)) as connection:
+        try:
+            yield Warehouse(connection)
+        except duckdb.Error as error:
+            if isinstance(error, duckdb.OutOfMemoryException) or any(sign in str(error) for sign in FULL):
+                raise OrdersError(
+                    "There is not enough disk space to read the orders.",
+                    where=str(folder),
+                    next_step="Free some space and run again.",
+                ) from None
+            raise
 
 
 def batches(warehouse: Warehouse, sql: str, parameters: Mapping[str, Any] | None = None) -> Iterator[Batch]:
@@ -67,7 +64,7 @@ def write_parquet(warehouse: Warehouse, path: Path, sql: str, parameters: Mappin
 @contextmanager
 def read_parquet(path: Path, folder: Path) -> Iterator[tuple[list[str], Iterator[Batch]]]:
     """Column names and rows of somebody's Parquet file."""
-    with _explained(path.name), _closing(_connect(":memory:", folder)) as connection:
+    with _explained(path.name), closing(_connect(":memory:", folder)) as connection:
         yield _result(connection, "select * from read_parquet(?)", [str(path)])
 
 
@@ -76,7 +73,7 @@ def read_duckdb(
     path: Path, folder: Path, table: str | None, query: str | None
 ) -> Iterator[tuple[list[str], Iterator[Batch]]]:
     """Column names and rows of a table or query in somebody's DuckDB file, which is opened read only."""
-    with _explained(path.name), _closing(_connect(str(path), folder, read_only=True)) as connection:
+    with _explained(path.name), closing(_connect(str(path), folder, read_only=True)) as connection:
         sql = _one_select(connection, query) if query else _whole_table(connection, table, path.name)
         yield _result(connection, sql)
 
@@ -86,7 +83,7 @@ def read_postgres(
     address: str, folder: Path, table: str | None, query: str | None
 ) -> Iterator[tuple[list[str], Iterator[Batch]]]:
     """Column names and rows from PostgreSQL, through DuckDB's extension if it is installed; it is never fetched."""
-    with _closing(_connect(":memory:", folder)) as connection:
+    with closing(_connect(":memory:", folder)) as connection:
         try:
             connection.execute("load postgres")
         except duckdb.Error:
@@ -122,19 +119,8 @@ def _connect(database: str, folder: Path, *, read_only: bool = False) -> duckdb.
             "autoload_known_extensions": "false",
         },
     )
-    connection.execute("set TimeZone = 'UTC'")
-    connection.execute("set python_enable_replacements = false")
-    connection.execute("set enable_progress_bar = false")
-    connection.execute("set pandas_analyze_sample = 0")
+    set_up(connection)
     return connection
-
-
-@contextmanager
-def _closing(connection: duckdb.DuckDBPyConnection) -> Iterator[duckdb.DuckDBPyConnection]:
-    try:
-        yield connection
-    finally:
-        connection.close()
 
 
 @contextmanager
@@ -149,12 +135,7 @@ def _result(
     connection: duckdb.DuckDBPyConnection, sql: str, parameters: Sequence[Any] = ()
 ) -> tuple[list[str], Iterator[Batch]]:
     result = connection.execute(sql, list(parameters))
-
-    def rows() -> Iterator[Batch]:
-        while batch := result.fetchmany(BATCH_ROWS):
-            yield batch
-
-    return [column[0] for column in result.description], rows()
+    return [column[0] for column in result.description], iter(lambda: result.fetchmany(BATCH_ROWS), [])
 
 
 def _one_select(connection: duckdb.DuckDBPyConnection, query: str) -> str:

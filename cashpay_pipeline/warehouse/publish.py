@@ -16,7 +16,7 @@ from cashpay_pipeline.clock import Clock
 from cashpay_pipeline.errors import QueryError, WarehouseError
 from cashpay_pipeline.settings import Settings
 from cashpay_pipeline.warehouse.compact import compact, is_mostly_empty
-from cashpay_pipeline.warehouse.database import Warehouse, explained, open_warehouse, refuse_absent, wal_path
+from cashpay_pipeline.warehouse.database import Warehouse, explained, open_warehouse, refuse_absent, set_up, wal_path
 
 READ_ONLY = 0o400
 """Who opens the copy to write is refused at once: what DuckDB then wrote beside it would be laid over the next one."""
@@ -147,9 +147,7 @@ def open_published_file(settings: Settings) -> Iterator[Warehouse]:
                 "autoinstall_known_extensions": "false",
             },
         ) as connection:
-            connection.execute("set TimeZone = 'UTC'")
-            connection.execute("set python_enable_replacements = false")
-            connection.execute("set enable_progress_bar = false")
+            set_up(connection)
             yield Warehouse(connection)
     except duckdb.Error as error:
         raise explained(error, path, published=True) from None
