@@ -10,26 +10,21 @@ from cashpay_pipeline.errors import OrdersError
 from cashpay_pipeline.normalize import TEXT, frame
 from cashpay_pipeline.privacy import hide_phones
 from cashpay_pipeline.reconcile.mapping import Mapping
-from cashpay_pipeline.reconcile.orders import Orders
+from cashpay_pipeline.reconcile.orders import Orders, run_sql
 from cashpay_pipeline.settings import Settings
-from cashpay_pipeline.sqlfiles import read_sql, sql_folder
 from cashpay_pipeline.warehouse import Warehouse
 from cashpay_pipeline.warehouse.store import forgotten_clients, masker_of
 
 
 def compare(warehouse: Warehouse, orders: Orders, mapping: Mapping, settings: Settings, limits: dict[str, Any]) -> None:
     """Fill the temporary table `compared`: every group of orders and bills, with its class."""
-    connection = warehouse.connection
-    _, macros = read_sql(sql_folder() / "reconciliation" / "macros.sql")
-    connection.execute(macros)
-    connection.execute("create or replace temp table shop_orders as from read_parquet(?)", [str(orders.path)])
+    run_sql(warehouse, "macros")
+    warehouse.execute("create or replace temp table shop_orders as from read_parquet(?)", [str(orders.path)])
     _leave_out_forgotten(warehouse, settings, orders.source)
-    _, bills = read_sql(sql_folder() / "reconciliation" / "bills.sql")
-    connection.execute(bills, {"account": settings.account, "key_column": mapping.key, "is_loose": mapping.loose})
+    run_sql(warehouse, "bills", account=settings.account, key_column=mapping.key, is_loose=mapping.loose)
     if mapping.loose:
         _refuse_lookalikes(warehouse, orders.source)
-    _, compared = read_sql(sql_folder() / "reconciliation" / "compared.sql")
-    connection.execute(compared, {"is_loose": mapping.loose, **limits})
+    run_sql(warehouse, "compared", is_loose=mapping.loose, **limits)
 
 
 def _leave_out_forgotten(warehouse: Warehouse, settings: Settings, source: str) -> None:

@@ -114,9 +114,8 @@ def _load(scratch: Warehouse, source: Source, columns: dict[str, Any]) -> frozen
 def _clean(sheet: Sheet, mapping: Mapping) -> Iterator[str]:
     scratch = sheet.scratch
     value = mapping.only.partition("=")[2].strip() if mapping.only else None
-    for statement in _statements("macros"):
-        scratch.execute(statement)
-    _run(scratch, "cleaned", only=value, repeated=mapping.repeated)
+    run_sql(scratch, "macros")
+    run_sql(scratch, "cleaned", only=value, repeated=mapping.repeated)
     (counted,) = scratch.rows(
         "select (select count(*) from raw) as rows, (select count(distinct digest) from cleaned) as different, "
         "(select count(*) from raw where $only is null or plain_word(only_value) = plain_word($only)) as wanted",
@@ -139,7 +138,7 @@ def _type(sheet: Sheet, mapping: Mapping) -> Iterator[str]:
     units = pd.DataFrame(read_units(sheet), columns=["unit", "currency", "decimals"])
     scratch.execute("create table units (unit varchar, currency varchar, decimals integer)")
     scratch.execute("insert into units select unit, currency, decimals from known", known=units)
-    _run(scratch, "priced", default_currency=DEFAULT_CURRENCY, default_decimals=CURRENCY_DECIMALS[DEFAULT_CURRENCY])
+    run_sql(scratch, "priced", default_currency=DEFAULT_CURRENCY, default_decimals=CURRENCY_DECIMALS[DEFAULT_CURRENCY])
     yield from describe_currencies(sheet)
     decimal_mark, said = decide_decimal_mark(sheet, mapping)
     yield from said
@@ -148,7 +147,7 @@ def _type(sheet: Sheet, mapping: Mapping) -> Iterator[str]:
     words = pd.DataFrame(read_words(sheet, mapping), columns=["word", "is_paid"])
     scratch.execute("create table words (word varchar, is_paid boolean)")
     scratch.execute("insert into words select word, is_paid from known", known=words)
-    _run(
+    run_sql(
         scratch,
         "read",
         decimal_mark=decimal_mark,
@@ -194,7 +193,7 @@ def _make_orders(sheet: Sheet, mapping: Mapping) -> Iterator[str]:
         )
     if empty["many"]:
         yield f"{empty['many']:,} rows without a reference are left out, as was said."
-    _run(scratch, "orders", repeated=mapping.repeated)
+    run_sql(scratch, "orders", repeated=mapping.repeated)
     if repeated := sheet.first("select reference, row_count from orders where row_count > 1 order by line"):
         _check_repeated(sheet, mapping, repeated)
         (counted,) = scratch.rows("select count(*) as many from orders where row_count > 1")
@@ -260,11 +259,7 @@ def _check_repeated(sheet: Sheet, mapping: Mapping, repeated: dict[str, Any]) ->
         )
 
 
-def _run(scratch: Warehouse, name: str, **parameters: Any) -> None:
+def run_sql(database: Warehouse, name: str, **parameters: Any) -> None:
+    """Run a file of `sql/reconciliation`."""
     _, sql = read_sql(sql_folder() / "reconciliation" / f"{name}.sql")
-    scratch.connection.execute(sql, parameters)
-
-
-def _statements(name: str) -> list[str]:
-    _, sql = read_sql(sql_folder() / "reconciliation" / f"{name}.sql")
-    return [statement for statement in sql.split(";\n") if statement.strip()]
+    database.connection.execute(sql, parameters)

@@ -25,7 +25,7 @@ class Sheet:
     name: str
     unit: str
     columns: dict[str, Column]
-    typed: frozenset[str] = frozenset()
+    typed: frozenset[str]
 
     def first(self, sql: str, parameters: Sequence[Any] = ()) -> dict[str, Any] | None:
         """The first row of a query, if there is one."""
