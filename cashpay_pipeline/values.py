@@ -143,24 +143,22 @@ def parse_time(value: Any, zone: ZoneInfo) -> datetime | None:
             return _epoch_time(Decimal(value))
         if isinstance(value, Mapping) and isinstance(value.get("date"), str):
             return _php_time(value, zone)
-    except (ValueError, OverflowError, KeyError, ArithmeticError, OSError) as error:
-        if isinstance(error, BadRecordError):
-            raise
+    except BadRecordError:
+        raise
+    except (ValueError, OverflowError, KeyError, ArithmeticError, OSError):
         raise BadRecordError("date_create", "unreadable_time") from None
     raise BadRecordError("date_create", "unreadable_time")
 
 
 def _text_time(text: str, zone: ZoneInfo) -> datetime:
-    if text[4:5] == "-":  # as ISO 8601 has it, and no other form
-        moment = _iso_time(text)
-        return _utc(moment if moment.tzinfo else moment.replace(tzinfo=zone))
-    if _DIGITS.fullmatch(text):
-        return _epoch_time(Decimal(text))
-    if slashed := _SLASHED.fullmatch(text):
-        day, month, year, clock = slashed.groups()
-        if int(day) <= 12 and int(day) != int(month):
-            raise BadRecordError("date_create", "ambiguous_time")
-        text = f"{year}-{int(month):02}-{int(day):02}T{clock or '00:00:00'}"
+    if text[4:5] != "-":  # which only ISO 8601 has there
+        if _DIGITS.fullmatch(text):
+            return _epoch_time(Decimal(text))
+        if slashed := _SLASHED.fullmatch(text):
+            day, month, year, clock = slashed.groups()
+            if int(day) <= 12 and int(day) != int(month):
+                raise BadRecordError("date_create", "ambiguous_time")
+            text = f"{year}-{int(month):02}-{int(day):02}T{clock or '00:00:00'}"
     moment = _iso_time(text)
     return _utc(moment if moment.tzinfo else moment.replace(tzinfo=zone))
 
