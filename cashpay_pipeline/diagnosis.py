@@ -10,11 +10,11 @@ import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import timedelta
 from importlib.metadata import version
 from pathlib import Path
 
 from cashpay_pipeline import alerts
+from cashpay_pipeline.attempts import TOLERATED_SKEW
 from cashpay_pipeline.client import CashpayClient
 from cashpay_pipeline.clock import Clock
 from cashpay_pipeline.errors import (
@@ -31,7 +31,6 @@ from cashpay_pipeline.settings import CASHPAY_AUTH_FIELDS, OAUTH2_FIELDS, Settin
 from cashpay_pipeline.shapes import find_records
 from cashpay_pipeline.simulator.credentials import DEMO_CREDENTIALS
 
-TOLERATED_SKEW = timedelta(minutes=2)
 ENOUGH_BYTES = 1_000_000_000
 SHORTEST_TELLING = 12
 LARGEST_SEARCHED = 1_000_000

@@ -8,6 +8,7 @@ from signal import SIGINT, SIGTERM, Signals, set_wakeup_fd
 from socket import socketpair
 from threading import Thread, current_thread, main_thread
 
+from cashpay_pipeline.attempts import TOLERATED_SKEW
 from cashpay_pipeline.client import CashpayClient
 from cashpay_pipeline.clock import Clock, SystemClock
 from cashpay_pipeline.errors import CashpayError
@@ -28,7 +29,6 @@ from cashpay_pipeline.warehouse.syncs import mark_dead_syncs
 COLLECT_AFTER = 200_000
 LEAN = "set memory_limit = '96MB'; set threads = 1"
 """A sync works in small batches: more of either takes memory, above all at checkpoints, and saves no time."""
-SKEW_NOTICED = timedelta(minutes=2)
 
 
 def run_sync(
@@ -183,7 +183,7 @@ def _rare_garbage_collections() -> Iterator[None]:
 def _finish(session: Session) -> None:
     session.save()
     record = session.record
-    if (skew := session.client.skew) and abs(skew) > SKEW_NOTICED:
+    if (skew := session.client.skew) and abs(skew) > TOLERATED_SKEW:
         record.warn(f"This machine's clock is {in_words(skew)} CashPay's; times were taken from CashPay.")
     record.complete = not record.incomplete
     record.status = "complete" if record.complete else "incomplete"
