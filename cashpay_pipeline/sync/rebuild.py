@@ -51,12 +51,10 @@ def rebuild(settings: Settings, *, clock: Clock | None = None, report: Callable[
     """
     refuse_absent(settings, "There is nothing to rebuild yet.")
     with open_warehouse(settings, owner="rebuild", clock=clock) as warehouse, warehouse.transaction():
-        for table, dtypes in (("bill", BILL_DTYPES), ("payment", PAYMENT_DTYPES)):
-            columns = ", ".join(dtypes)
-            source = "bills" if table == "bill" else "payments"
+        for table, dtypes in (("bills", BILL_DTYPES), ("payments", PAYMENT_DTYPES)):
             warehouse.execute(
                 f"create or replace temp table rebuilt_{table} as "  # noqa: S608 - names of ours
-                f"select account, 0::bigint as version, {columns} from core.{source} limit 0"
+                f"select account, 0::bigint as version, {', '.join(dtypes)} from core.{table} limit 0"
             )
         done = 0
         for keys, normalized in _versions(warehouse, settings):
@@ -96,7 +94,7 @@ def _versions(warehouse: Warehouse, settings: Settings) -> Iterator[tuple[list[d
 def _keep(warehouse: Warehouse, keys: list[dict[str, Any]], normalized: NormalizedBills) -> None:
     accounts, versions = [k["account"] for k in keys], [k["version"] for k in keys]
     warehouse.execute(
-        "insert into rebuilt_bill by name select * from typed",
+        "insert into rebuilt_bills by name select * from typed",
         typed=normalized.bills().assign(account=accounts, version=versions),
     )
     owners = [
@@ -104,7 +102,7 @@ def _keep(warehouse: Warehouse, keys: list[dict[str, Any]], normalized: Normaliz
     ]
     if owners:
         warehouse.execute(
-            "insert into rebuilt_payment by name select * from typed",
+            "insert into rebuilt_payments by name select * from typed",
             typed=normalized.payments().assign(account=[o[0] for o in owners], version=[o[1] for o in owners]),
         )
 
@@ -114,7 +112,7 @@ def _replace(warehouse: Warehouse) -> None:
         """
         update core.bill_versions as v
         set state = r.state, state_raw = r.state_raw, amount = r.amount, received_amount = r.received_amount
-        from rebuilt_bill as r
+        from rebuilt_bills as r
         where v.account = r.account and v.order_reference = r.order_reference and v.version = r.version
         """
     )
@@ -135,12 +133,12 @@ def _replace(warehouse: Warehouse) -> None:
             end as paid_after,
             case when r.state in ('Paid', 'Excess') then p.paid_before end as paid_before,
             old.missing_since, r.version, old.list_digest, old.details_digest
-        from rebuilt_bill as r
+        from rebuilt_bills as r
         join core.bill_versions as v
             on v.account = r.account and v.order_reference = r.order_reference and v.version = r.version
         join core.bill_versions as first
             on first.account = r.account and first.order_reference = r.order_reference and first.version = 1
-        join rebuilt_bill as origin
+        join rebuilt_bills as origin
             on origin.account = r.account and origin.order_reference = r.order_reference and origin.version = 1
         left join core.bills as old on old.account = r.account and old.order_reference = r.order_reference
         left join paid_interval as p on p.account = r.account and p.order_reference = r.order_reference
@@ -153,7 +151,7 @@ def _replace(warehouse: Warehouse) -> None:
         "delete from core.payments",
         """
         insert into core.payments by name
-        select p.* exclude (version), b.changed_at as observed_at from rebuilt_payment as p
+        select p.* exclude (version), b.changed_at as observed_at from rebuilt_payments as p
         join core.bills as b
             on b.account = p.account and b.order_reference = p.order_reference and b.version = p.version
         """,
