@@ -10,7 +10,7 @@ from cashpay_pipeline.sync.session import Session
 def has_met(session: Session, page: Page, started: datetime, *, all_of_it: bool = False) -> bool:
     """Whether this walk has met a page's rows before: any of them, or all."""
     session.save()
-    met = count_on(session, page, "verified_at >= ?", started)
+    met = count_on(session, page, "verified_at >= $moment", started)
     return met == size_of(page) if all_of_it else met > 0
 
 
@@ -20,25 +20,28 @@ def size_of(page: Page) -> int:
 
 
 def count_on(session: Session, page: Page, condition: str, moment: datetime) -> int:
-    """How many keys of a page are stored, as bills or set aside, and fulfil a condition on when they were read.
+    """How many keys of a page are stored, as bills or set aside, and were read as the condition on `$moment` says.
 
     Bills are looked for where their creation times say, so that DuckDB passes over the others; elsewhere if need be.
     """
     references = frame([(key,) for key in set(page.keys)], {"order_reference": TEXT})
     created = [c for r in page.records if (c := session.created_at(r))]
+    places: list[tuple[str, dict[str, datetime]]] = [("true", {})]
+    if created:
+        places.insert(0, ("created_at between $first and $last", {"first": min(created), "last": max(created)}))
     count = 0
-    for near in (["created_at between $3 and $4"] if created else []) + ["true"]:
+    for place, limits in places:
         count = session.warehouse.execute(
             f"""
             select count(distinct order_reference) from (
-                select order_reference, first_seen_at, verified_at from core.bills where account = $1 and {near}
+                select order_reference, first_seen_at, verified_at from core.bills where account = $account and {place}
                 union all
                 select order_reference, first_seen_at, last_seen_at from core.data_issues
-                where account = $1 and source = 'list'
+                where account = $account and source = 'list'
             )
-            where order_reference in (select order_reference from page_row) and {condition.replace("?", "$2")}
+            where order_reference in (select order_reference from page_row) and {condition}
             """,  # noqa: S608 - conditions of ours
-            [session.account, moment, *([min(created), max(created)] if near != "true" else [])],
+            {"account": session.account, "moment": moment, **limits},
             page_row=references,
         )
         if count == size_of(page):

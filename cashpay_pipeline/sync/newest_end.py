@@ -98,7 +98,7 @@ def _is_known_ground(session: Session, page: Page, started: datetime, horizon: d
     """Whether every row of a page is older than the horizon and was stored before this run."""
     if any((moment := session.created_at(r)) is None or moment >= horizon for r in page.records):
         return False
-    return count_on(session, page, "first_seen_at < ?", started) == size_of(page)
+    return count_on(session, page, "first_seen_at < $moment", started) == size_of(page)
 
 
 def _go_on_from_newest_end(session: Session, bills: BillList, started: datetime) -> None:
