@@ -165,4 +165,4 @@ def _take(session: Session, reference: str, outcome: Any, asked_at: datetime, mo
         session.batch.set_aside_unread(reference, REFUSED if is_refused else UNREADABLE, moment)
         session.record.warn("The details of some bills cannot be read; they stay due: see core.data_issues.")
     else:
-        session.take([outcome], "details", asked_at, moment)
+        session.batch.add([outcome], "details", asked_at, moment)

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 from cashpay_pipeline.attempts import Reply
 from cashpay_pipeline.client import CashpayClient
-from cashpay_pipeline.normalize import Source, created_at, order_reference
+from cashpay_pipeline.normalize import created_at, order_reference
 from cashpay_pipeline.pagination import BillList, Page
 from cashpay_pipeline.settings import Settings
 from cashpay_pipeline.sync.batch import Batch
@@ -91,14 +91,10 @@ class Session:
         if page.total is not None:
             self.record.reported_total = page.total
         now = self.now()
-        self.take(page.records, "list", page.asked_at or now, page.received_at or now)
+        self.batch.add(page.records, "list", page.asked_at or now, page.received_at or now)
         if self.batch.is_due:
             self.save(save)
         self.tell()
-
-    def take(self, records: list[Any], source: Source, asked_at: datetime, observed_at: datetime) -> None:
-        """Take records read elsewhere."""
-        self.batch.add(records, source, asked_at, observed_at)
 
     def save(self, progress: Callable[[], None] | None = None) -> None:
         """Store all that was taken so far."""

@@ -79,6 +79,13 @@ def _walk(session: Session, bills: BillList, started: datetime, *, offset: int =
     then the page before it holds nothing that was read, or nothing lately, or is past the end. If it is short, the
     server may give fewer rows a page than it did, and skip the others.
     """
+
+    def save_place() -> None:
+        session.warehouse.execute(
+            "update core.accounts set walk_started_at = ?, walk_position = ?, walk_page_size = ? where account = ?",
+            [started, bills.place, bills.usual_size, session.account],
+        )
+
     number = 0
     first: Page | None = None
     lately = max(started, session.now() - RESUME_WITHIN)
@@ -88,13 +95,6 @@ def _walk(session: Session, bills: BillList, started: datetime, *, offset: int =
         if offset and first is not None and number == 2 and bills.skips_rows(first, page):
             return False
         first = first or page
-
-        def save_place() -> None:
-            session.warehouse.execute(
-                "update core.accounts set walk_started_at = ?, walk_position = ?, walk_page_size = ? where account = ?",
-                [started, bills.place, bills.usual_size, session.account],
-            )
-
         session.take_page(page, save_place)
         if pages and number == max(pages, 2):  # the first one repeats what was read
             session.save(save_place)

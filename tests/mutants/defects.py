@@ -282,8 +282,8 @@ DEFECTS = [
     Defect(
         "place_forgets_what_a_deletion_moved",
         PACKAGE + "sync/whole_list.py",
-        "                [started, bills.place, bills.usual_size,",
-        "                [started, page.offset + bills.size, bills.usual_size,",
+        "            [started, bills.place, bills.usual_size,",
+        "            [started, page.offset + bills.size, bills.usual_size,",
         WALKS + "P4",
     ),
     Defect(
