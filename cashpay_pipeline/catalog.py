@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import astuple, dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from cashpay_pipeline.sqlfiles import sql_folder
 
@@ -83,10 +84,10 @@ def catalog_text(known: Catalog) -> str:
     return json.dumps(content, indent=1, ensure_ascii=False) + "\n"
 
 
-def _read(stored: Mapping[str, Mapping[str, Mapping[str, Mapping[str, list[str]]]]]) -> Catalog:
+def _read(stored: Mapping[str, Any]) -> Catalog:
     return Catalog(
         tables={
-            _table(word): (str(table["comment"]), [Column(*column) for column in table["columns"]])
+            _table(word): (table["comment"], [Column(*column) for column in table["columns"]])
             for word, table in stored["tables"].items()
         },
         depends_on={name: tuple(map(_table, mart["depends_on"])) for name, mart in stored["marts"].items()},

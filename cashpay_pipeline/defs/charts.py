@@ -98,9 +98,7 @@ def _drawn_from(warehouse: "Warehouse", table: TableName) -> str:
 
 
 def chart_of(warehouse: "Warehouse", table: TableName) -> dict[str, Any]:
-    """Metadata with a table's chart, if it has one."""
-    if table not in CHARTS:
-        return {}
+    """Metadata with a table's chart, drawn anew."""
     # Altair takes a second to load: not for those who only load the definitions.
     from cashpay_pipeline.report import charts
 
