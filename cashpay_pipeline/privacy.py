@@ -15,6 +15,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
+from pydantic import SecretStr
+
 from cashpay_pipeline.errors import WarehouseError
 from cashpay_pipeline.forms import FORMS_REMEMBERED, Form, form_of
 
@@ -399,14 +401,14 @@ def hide_phones(text: str) -> str:
     return _PHONE_AS_REFERENCE.sub(lambda found: f"******{_digits(found.group())[-2:]}", text)
 
 
-def load_key(setting: str | None, folder: Path) -> bytes:
+def load_key(setting: SecretStr | None, folder: Path) -> bytes:
     """The key from the settings, else the one in the data folder, made at first use (readable by its owner only).
 
     Raises:
         WarehouseError: the key file is empty or cannot be read or written.
     """
     if setting:
-        return setting.encode()
+        return setting.get_secret_value().encode()
     path = folder / "pii.key"
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -10,6 +10,7 @@ from decimal import Decimal
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import SecretStr
 from shop import Shop
 
 from cashpay_pipeline.changes import payload
@@ -484,7 +485,7 @@ def test_S11_the_typed_columns_of_a_masked_bill():
 def test_S11_the_key_is_made_once_for_its_owner_alone(tmp_path):
     folder = tmp_path / "new" / "data"
     key = load_key(None, folder)
-    assert key == load_key(None, folder) == load_key("", folder)
+    assert key == load_key(None, folder) == load_key(SecretStr(""), folder)
     assert len(bytes.fromhex(key.decode())) == 32
     assert stat.S_IMODE((folder / "pii.key").stat().st_mode) == 0o600
     assert [f.name for f in folder.iterdir()] == ["pii.key"]
@@ -492,7 +493,7 @@ def test_S11_the_key_is_made_once_for_its_owner_alone(tmp_path):
 
 
 def test_S11_a_key_from_the_settings_wins_and_touches_no_disk(tmp_path):
-    assert load_key("from settings", tmp_path / "data") == b"from settings"
+    assert load_key(SecretStr("from settings"), tmp_path / "data") == b"from settings"
     assert not (tmp_path / "data").exists()
 
 

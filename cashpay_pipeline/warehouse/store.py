@@ -286,8 +286,7 @@ def masker_of(warehouse: Warehouse, settings: Settings) -> Masker:
     Raises:
         WarehouseError: the key file cannot be used.
     """
-    key = settings.pii_key.get_secret_value() if settings.pii_key else None
-    return Masker(settings.pii, load_key(key, settings.data_folder), forgotten_clients(warehouse))
+    return Masker(settings.pii, load_key(settings.pii_key, settings.data_folder), forgotten_clients(warehouse))
 
 
 def forgotten_clients(warehouse: Warehouse) -> list[str]:
