@@ -1,7 +1,5 @@
 """Who may call: tokens and signed headers of one account (cashpay-api, section 3)."""
 
-from __future__ import annotations
-
 import hashlib
 import uuid
 from collections.abc import Mapping

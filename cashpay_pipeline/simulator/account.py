@@ -1,7 +1,5 @@
 """A merchant account of the simulator: its world, its credentials, its standing with the API."""
 
-from __future__ import annotations
-
 import itertools
 from datetime import datetime, timedelta
 

@@ -1,7 +1,5 @@
 """The API itself: from a request, over faults and access, to the resource that answers it."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from urllib.parse import unquote

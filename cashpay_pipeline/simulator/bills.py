@@ -4,8 +4,6 @@ A bill holds its first content and a list of dated events. What it looks like at
 content with the events up to then laid over it: a pure function of the clock.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple

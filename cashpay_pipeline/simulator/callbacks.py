@@ -3,8 +3,6 @@
 Sent from a thread of their own, so that a slow receiver holds up nobody.
 """
 
-from __future__ import annotations
-
 import http.client
 import json
 import queue

@@ -1,7 +1,5 @@
 """A clock for the pipeline that runs on the simulator's time, so that waiting costs none."""
 
-from __future__ import annotations
-
 from datetime import UTC, datetime
 from urllib.parse import urlsplit
 

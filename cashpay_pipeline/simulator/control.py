@@ -1,7 +1,5 @@
 """The control API under `/_simulator/`: look behind the scenes and pull the strings."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import fields, replace
 from datetime import timedelta

@@ -1,7 +1,5 @@
 """A small client of the control API, for tests and for the simulated clock, which looks at the time all the while."""
 
-from __future__ import annotations
-
 import json
 import os
 from http.client import HTTPConnection

@@ -4,8 +4,6 @@ They are constants so that a demo needs no setup, and they say what they are, so
 them for real ones.
 """
 
-from __future__ import annotations
-
 from dataclasses import asdict, dataclass, replace
 
 MAIN_ACCOUNT = "main"

@@ -1,7 +1,5 @@
 """Changes to bills from outside: made by hand, by a script, or by a customer on the pay page."""
 
-from __future__ import annotations
-
 import zlib
 from datetime import datetime, timedelta
 from random import Random

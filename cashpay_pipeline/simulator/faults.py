@@ -5,8 +5,6 @@ many it lets pass first, how often it strikes, and what then happens. The first 
 strikes; rules of kind `mutate` all apply and leave the request to the others.
 """
 
-from __future__ import annotations
-
 import gzip
 import json
 from dataclasses import dataclass, field, fields
@@ -27,6 +25,18 @@ SPOILT_REPLIES = (
 """Kinds that spoil the API's own reply."""
 KINDS = (*WHOLE_REPLIES, *SPOILT_REPLIES, "mutate", "pass")
 """Every kind; `pass` changes nothing but can move the clock with `advance`."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """What a rule is compared with: where a request goes and who makes it."""
+
+    method: str
+    path: str
+    template: str
+    page: int | None
+    account: str | None
+    references: frozenset[str] = frozenset()
 
 
 @dataclass
@@ -105,18 +115,6 @@ class Rule:
             and self.account in (None, place.account)
             and (self.contains is None or self.contains in place.references)
         )
-
-
-@dataclass(frozen=True)
-class Place:
-    """What a rule is compared with: where a request goes and who makes it."""
-
-    method: str
-    path: str
-    template: str
-    page: int | None
-    account: str | None
-    references: frozenset[str] = frozenset()
 
 
 def parse_rules(rules: list[dict[str, Any]]) -> list[Rule]:

@@ -3,8 +3,6 @@
 Field names are French, as evidenced (cashpay-api, section 4.3). Labels, ids and UUIDs are made up.
 """
 
-from __future__ import annotations
-
 import uuid
 from bisect import bisect_right
 from datetime import UTC, datetime

@@ -1,7 +1,5 @@
 """The help that a running simulator gives: as a page at `/` and as JSON at `/_simulator/help`."""
 
-from __future__ import annotations
-
 import html
 from typing import Any
 

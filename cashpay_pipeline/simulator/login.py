@@ -1,7 +1,5 @@
 """`POST /auth`, and finding out which account a request comes from."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterable
 from typing import Any

@@ -3,8 +3,6 @@
 The truth keeps the good values; only what goes over the wire is spoilt.
 """
 
-from __future__ import annotations
-
 import json
 from dataclasses import dataclass, field
 from typing import Any

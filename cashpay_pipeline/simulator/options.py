@@ -1,7 +1,5 @@
 """What the simulator can be told at its start, and how the command line says it."""
 
-from __future__ import annotations
-
 import argparse
 import textwrap
 from collections.abc import Callable, Iterator

@@ -1,7 +1,5 @@
 """The bill resources of the API: list, details, status, create (cashpay-api, section 4)."""
 
-from __future__ import annotations
-
 import re
 from typing import Any
 

@@ -5,8 +5,6 @@ gives for a test server: Pending to Paid, Partial, Excess, Error, Canceled or Ex
 Excess, Canceled or Expired.
 """
 
-from __future__ import annotations
-
 from bisect import bisect_right
 from datetime import datetime, timedelta
 from itertools import accumulate

@@ -1,7 +1,5 @@
 """Which bills a list request gets, and in which envelope, under the switches in force."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta

@@ -1,7 +1,5 @@
 """The page behind a new bill's `bill_url`: play the customer and pay, or not."""
 
-from __future__ import annotations
-
 import html
 from urllib.parse import parse_qs
 

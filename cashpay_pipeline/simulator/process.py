@@ -5,8 +5,6 @@ with SimulatorProcess(seed=7, days=30, bills_per_day=100) as simulator:
     simulator.advance(days=1)
 """
 
-from __future__ import annotations
-
 import os
 import subprocess
 import sys

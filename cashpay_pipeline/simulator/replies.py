@@ -1,7 +1,5 @@
 """Replies of the API: good ones as JSON, refusals in the shape that the switches name."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from cashpay_pipeline.simulator.mutations import to_json

@@ -1,7 +1,5 @@
 """What was asked of the simulator and when: the evidence for politeness rules. Holds no secrets."""
 
-from __future__ import annotations
-
 import hashlib
 import time
 from collections import deque

@@ -4,8 +4,6 @@
 one step here. Steps are counted in list requests since the script was posted.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any

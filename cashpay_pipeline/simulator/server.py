@@ -1,7 +1,5 @@
 """The running simulator: one process, one event loop, one port."""
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import os

@@ -4,8 +4,6 @@ Each day's bills depend only on the seed, the date and the day's number of bills
 asked for any day at any time and always tells the same story.
 """
 
-from __future__ import annotations
-
 import hashlib
 from bisect import bisect_right
 from dataclasses import dataclass, field

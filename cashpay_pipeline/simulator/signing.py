@@ -1,7 +1,5 @@
 """Signatures: the four headers' digest and the callback's token, with the standard library alone."""
 
-from __future__ import annotations
-
 import base64
 import hashlib
 import hmac

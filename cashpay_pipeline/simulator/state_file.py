@@ -1,7 +1,5 @@
 """The state file: lets a simulator go on after a restart as if it had never stopped."""
 
-from __future__ import annotations
-
 import json
 import os
 from pathlib import Path

@@ -4,10 +4,8 @@ CashPay's documentation leaves much open. Each open question is one
 field here, with the line that says which question it stands for. The defaults are the likeliest answers.
 """
 
-from __future__ import annotations
-
 from dataclasses import asdict, dataclass, field, fields, replace
-from typing import Any
+from typing import Any, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 
@@ -116,7 +114,7 @@ class Switches:
         "wait", "What becomes of a bill you create: it waits for you, or is paid after 30 s.", "wait", "paid"
     )
 
-    def changed(self, changes: dict[str, Any]) -> Switches:
+    def changed(self, changes: dict[str, Any]) -> Self:
         """Return a copy with some switches set, values checked.
 
         Args:

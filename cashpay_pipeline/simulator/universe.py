@@ -1,7 +1,5 @@
 """Everything that a running simulator holds: clock, accounts, switches, faults, script, log."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any

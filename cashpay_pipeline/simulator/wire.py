@@ -5,8 +5,6 @@ stops half way. The faults that a pipeline must survive happen below that, so th
 bytes itself. It speaks as much HTTP as API clients and browsers need.
 """
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import socket

@@ -1,7 +1,5 @@
 """How values and records look on the wire, under the switches in force."""
 
-from __future__ import annotations
-
 import zlib
 from datetime import UTC, datetime
 from random import Random

@@ -1,7 +1,5 @@
 """One account's world: all its bills, and which of them the API shows at a moment."""
 
-from __future__ import annotations
-
 import zlib
 from bisect import bisect_left, insort
 from collections.abc import Iterator, Sequence

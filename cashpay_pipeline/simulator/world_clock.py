@@ -1,9 +1,7 @@
 """The simulator's own clock: real time plus an offset, or standing still."""
 
-from __future__ import annotations
-
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Self
 
 
 class WorldClock:
@@ -62,7 +60,7 @@ class WorldClock:
         }
 
     @classmethod
-    def from_json(cls, saved: dict[str, Any]) -> WorldClock:
+    def from_json(cls, saved: dict[str, Any]) -> Self:
         """Return the clock that `as_json` described."""
         clock = cls()
         clock._offset = timedelta(seconds=saved["offset_seconds"])
