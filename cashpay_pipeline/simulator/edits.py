@@ -9,12 +9,12 @@ from cashpay_pipeline.simulator.account import Account
 from cashpay_pipeline.simulator.bills import Bill, Payment
 from cashpay_pipeline.simulator.options import parse_moment
 from cashpay_pipeline.simulator.outcomes import pick_gateway
-from cashpay_pipeline.simulator.shop import bill_links
+from cashpay_pipeline.simulator.shop import LINK_BASE, bill_links
 
 _NOT_CONTENT = ("order_reference", "date_create", "at", "visible_from", "callback_url", "terminal")
 
 
-def put_bill(account: Account, now: datetime, fields: dict[str, Any], link_base: str | None = None) -> Bill:
+def put_bill(account: Account, now: datetime, fields: dict[str, Any], link_base: str = LINK_BASE) -> Bill:
     """Create a bill, or merge fields into one from now on.
 
     A state that means money (Paid, Partial, Excess) brings a payment with it, unless the fields
@@ -41,9 +41,7 @@ def put_bill(account: Account, now: datetime, fields: dict[str, Any], link_base:
     if bill is None:
         bill = _new_bill(account, now, fields, link_base)
         world.add(bill)
-        changes = {name: value for name, value in _content(fields).items() if name == "state"}
-        if changes.get("state") == "Pending":
-            changes = {}
+        changes = {"state": fields["state"]} if fields.get("state", "Pending") != "Pending" else {}
     else:
         if "date_create" in fields:
             world.redate(bill, _moment(fields["date_create"], now))
@@ -56,10 +54,9 @@ def put_bill(account: Account, now: datetime, fields: dict[str, Any], link_base:
     return bill
 
 
-def _new_bill(account: Account, now: datetime, fields: dict[str, Any], link_base: str | None) -> Bill:
+def _new_bill(account: Account, now: datetime, fields: dict[str, Any], link_base: str) -> Bill:
     reference = str(fields.get("order_reference") or account.new_reference())
     created = _moment(fields.get("date_create"), now.replace(microsecond=0))
-    links = bill_links(reference, link_base) if link_base else bill_links(reference)
     first = {
         "merchant_reference": None,
         "code": str(140_000 + zlib.crc32(reference.encode()) % 60_000),
@@ -68,7 +65,7 @@ def _new_bill(account: Account, now: datetime, fields: dict[str, Any], link_base
         "received_amount": 0,
         "currency": "XOF",
         "description": None,
-        **links,
+        **bill_links(reference, link_base),
         "client": {"phone": "+22800000001", "lastname": "EXEMPLE", "firstname": "Client"},
         "payments": (),
         **{name: value for name, value in _content(fields).items() if name != "state"},

@@ -23,6 +23,9 @@ _LAST_NAMES = ("EXEMPLE", "MODÈLE", "FICTIF", "ESSAI", "DÉMO", "SPÉCIMEN", "T
 _FIRST_NAMES = ("Client", "Cliente", "Acheteur", "Acheteuse", "Visiteur", "Visiteuse", "Élève", "Personne")
 _TERMINALS = ("TPE-01", "TPE-02", "TPE-03")
 
+LINK_BASE = "https://bills.example.test"
+"""Where the links of the shop's own bills point; nothing is there."""
+
 
 @dataclass(frozen=True)
 class Shop:
@@ -108,7 +111,7 @@ class Shop:
         return f"SANDBOX-{digest.hexdigest().upper()}"
 
 
-def bill_links(reference: str, base: str = "https://bills.example.test") -> dict[str, str]:
+def bill_links(reference: str, base: str = LINK_BASE) -> dict[str, str]:
     """Return the three addresses that a bill carries (cashpay-api, section 4.2)."""
     short = reference.rpartition("-")[2]
     return {

@@ -1,6 +1,5 @@
 """Everything that a running simulator holds: clock, accounts, switches, faults, script, log."""
 
-from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -54,7 +53,8 @@ class Universe:
             if saved and name in saved["accounts"]:
                 account.world.load(saved["accounts"][name])
         for account in self.accounts.values():
-            self._watch_all(account)
+            for bill in account.world.announced():
+                self.callbacks.watch(account, bill, self.now())
         self.save()
 
     def now(self) -> datetime:
@@ -80,10 +80,6 @@ class Universe:
         now = self.now()
         for account in self.accounts.values():
             self.callbacks.announce(account, now)
-
-    def _watch_all(self, account: Account) -> None:
-        for bill in account.world.announced():
-            self.callbacks.watch(account, bill, self.now())
 
     def run_script(self, account: Account, when: str) -> None:
         """Do what the script plans before or after the present list request."""
@@ -112,9 +108,5 @@ class Universe:
             "bills_per_day": self.options.bills_per_day,
             "start": self.start.isoformat(),
             "clock": self.clock.as_json(),
-            "accounts": dict(self._worlds()),
+            "accounts": {name: account.world.as_json() for name, account in self.accounts.items()},
         }
-
-    def _worlds(self) -> Iterator[tuple[str, dict[str, Any]]]:
-        for name, account in self.accounts.items():
-            yield name, account.world.as_json()

@@ -11,14 +11,12 @@ import socket
 import struct
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from functools import partial
 from http import HTTPStatus
 from urllib.parse import parse_qsl, urlsplit
 
 _LARGEST_HEAD = 64 * 1024
 _LARGEST_BODY = 4 * 1024 * 1024
-
-MANNERS = ("normal", "close", "hang", "truncated", "short_body", "drip")
-"""How a reply goes over the wire."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +35,7 @@ class Reply:
     """One reply, and the manner in which it is sent.
 
     Attributes:
-        manner: One of `MANNERS`.
+        manner: How it goes over the wire: `normal`, `close`, `hang`, `truncated`, `short_body` or `drip`.
         delay: Real seconds to wait before the reply.
         pace: Real seconds between two bytes of a `drip`.
         facts: What the request log should know about it.
@@ -181,8 +179,4 @@ def _reset(writer: asyncio.StreamWriter) -> None:
 
 async def start_listening(handler: Handler, host: str, port: int) -> asyncio.Server:
     """Open a port and answer with `handler`; port 0 takes any free one."""
-
-    async def on_connection(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await serve_connection(handler, reader, writer)
-
-    return await asyncio.start_server(on_connection, host, port, limit=_LARGEST_HEAD)
+    return await asyncio.start_server(partial(serve_connection, handler), host, port, limit=_LARGEST_HEAD)
