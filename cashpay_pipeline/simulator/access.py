@@ -7,19 +7,11 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from cashpay_pipeline.simulator.credentials import Credentials
+from cashpay_pipeline.simulator.replies import Refused
 from cashpay_pipeline.simulator.signing import api_secure, is_same, signed_token
 from cashpay_pipeline.simulator.switches import Switches
 
 SIGNED_HEADERS = ("login", "apireference", "salt", "apisecure")
-
-
-class Refused(Exception):
-    """The caller is turned away with this status and message."""
-
-    def __init__(self, status: int, message: str) -> None:
-        super().__init__(message)
-        self.status = status
-        self.message = message
 
 
 class Access:

@@ -5,13 +5,12 @@ from datetime import datetime, timedelta
 from urllib.parse import unquote
 
 from cashpay_pipeline.simulator import orders
-from cashpay_pipeline.simulator.access import Refused
 from cashpay_pipeline.simulator.account import Account
 from cashpay_pipeline.simulator.faults import WHOLE_REPLIES, Place, choose, replacing_reply, spoil
 from cashpay_pipeline.simulator.login import BadToken, check_access, identify, log_in
 from cashpay_pipeline.simulator.mutations import Mutation
-from cashpay_pipeline.simulator.paging import RefusedQuery, page_number, select_page
-from cashpay_pipeline.simulator.replies import error_reply, json_reply, token_refusal
+from cashpay_pipeline.simulator.paging import page_number, select_page
+from cashpay_pipeline.simulator.replies import Refused, error_reply, json_reply, token_refusal
 from cashpay_pipeline.simulator.universe import Universe
 from cashpay_pipeline.simulator.wire import Reply, Request
 
@@ -135,7 +134,7 @@ def _served(
     universe.now()
     try:
         page = select_page(account.world, request.query, universe.switches)
-    except RefusedQuery:
+    except Refused:
         return frozenset()
     return frozenset(bill.reference for bill in page.bills)
 

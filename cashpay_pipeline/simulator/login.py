@@ -4,9 +4,9 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-from cashpay_pipeline.simulator.access import SIGNED_HEADERS, Refused
+from cashpay_pipeline.simulator.access import SIGNED_HEADERS
 from cashpay_pipeline.simulator.account import Account
-from cashpay_pipeline.simulator.replies import error_reply, json_reply
+from cashpay_pipeline.simulator.replies import Refused, error_reply, json_reply
 from cashpay_pipeline.simulator.switches import Switches
 from cashpay_pipeline.simulator.universe import Universe
 from cashpay_pipeline.simulator.wire import Reply, Request

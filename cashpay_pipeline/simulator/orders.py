@@ -8,8 +8,8 @@ from cashpay_pipeline.simulator.bills import Bill
 from cashpay_pipeline.simulator.edits import pay_after, put_bill
 from cashpay_pipeline.simulator.login import json_body
 from cashpay_pipeline.simulator.mutations import Mutation
-from cashpay_pipeline.simulator.paging import RefusedQuery, envelope, select_page
-from cashpay_pipeline.simulator.replies import error_reply, json_reply
+from cashpay_pipeline.simulator.paging import envelope, select_page
+from cashpay_pipeline.simulator.replies import Refused, error_reply, json_reply
 from cashpay_pipeline.simulator.universe import Universe
 from cashpay_pipeline.simulator.wire import Reply, Request
 from cashpay_pipeline.simulator.wire_forms import bill_record, payments_method
@@ -25,7 +25,7 @@ def list_bills(universe: Universe, account: Account, request: Request, mutations
     now = universe.now()
     try:
         page = select_page(account.world, request.query, switches)
-    except RefusedQuery as refused:
+    except Refused as refused:
         return error_reply(refused.status, refused.message, switches)
     if page.is_past_end and switches.end == "404":
         return error_reply(404, "Page not found", switches)

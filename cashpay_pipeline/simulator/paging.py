@@ -6,17 +6,9 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from cashpay_pipeline.simulator.bills import Bill
+from cashpay_pipeline.simulator.replies import Refused
 from cashpay_pipeline.simulator.switches import Switches
 from cashpay_pipeline.simulator.world import World
-
-
-class RefusedQuery(Exception):
-    """The list request is refused with this status and message."""
-
-    def __init__(self, status: int, message: str) -> None:
-        super().__init__(message)
-        self.status = status
-        self.message = message
 
 
 @dataclass(frozen=True)
@@ -42,7 +34,7 @@ def select_page(world: World, query: Mapping[str, str], switches: Switches) -> P
     """Return the page that a query asks for.
 
     Raises:
-        RefusedQuery: A number that is none, a size above the limit, or an unknown parameter.
+        Refused: A number that is none, a size above the limit, or an unknown parameter.
     """
     _refuse_unknown(query, switches)
     bills = world.ordered(switches.order)
@@ -50,7 +42,7 @@ def select_page(world: World, query: Mapping[str, str], switches: Switches) -> P
         bills = [bill for bill in bills if bill.terminal == query["terminal"]]
     asked = _number(query, switches.size_param, switches.default_size, least=1)
     if 0 < switches.size_refused_above < asked:
-        raise RefusedQuery(switches.size_refused_status, f"{switches.size_param} is too large")
+        raise Refused(switches.size_refused_status, f"{switches.size_param} is too large")
     size = min(asked, switches.page_cap) if switches.page_cap else asked
     if switches.paging == "ignored":
         return Page(bills, False, 1, max(len(bills), 1), len(bills))
@@ -73,7 +65,7 @@ def page_number(query: Mapping[str, str], switches: Switches) -> int | None:
             size = _number(query, switches.size_param, switches.default_size, least=1)
             return 1 + _number(query, "offset", 0, least=0) // size
         return _number(query, switches.page_param, first, least=0)
-    except RefusedQuery:
+    except Refused:
         return None
 
 
@@ -152,11 +144,11 @@ def _refuse_unknown(query: Mapping[str, str], switches: Switches) -> None:
     known |= {"offset"} if switches.paging == "offset" else set()
     unknown = sorted(set(query) - known)
     if unknown and switches.extra_params == "refused":
-        raise RefusedQuery(400, f"Unknown parameter {unknown[0]}")
+        raise Refused(400, f"Unknown parameter {unknown[0]}")
 
 
 def _number(query: Mapping[str, str], name: str, default: int, least: int) -> int:
     text = query.get(name, str(default))
     if not (text.isascii() and text.isdecimal()) or int(text) < least:
-        raise RefusedQuery(400, f"Parameter {name} is not valid")
+        raise Refused(400, f"Parameter {name} is not valid")
     return int(text)

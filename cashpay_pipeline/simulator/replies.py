@@ -7,6 +7,15 @@ from cashpay_pipeline.simulator.switches import Switches
 from cashpay_pipeline.simulator.wire import Reply
 
 
+class Refused(Exception):
+    """The request is refused with this status and message."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.message = message
+
+
 def json_reply(content: Any, status: int = 200) -> Reply:
     """Return a JSON reply; a lone surrogate in a text goes out as its JSON escape."""
     body = to_json(content).encode("utf-8", errors="backslashreplace")
