@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from contextlib import suppress
 from contextvars import ContextVar
 from threading import Timer
-from types import TracebackType
 from typing import Self
 
 from urllib3 import HTTPConnectionPool, HTTPResponse, HTTPSConnectionPool
@@ -54,9 +53,7 @@ class Deadline:
         self._timer.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._timer.cancel()
         _current.reset(self._previous)
 
