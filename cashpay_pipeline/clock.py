@@ -1,4 +1,4 @@
-"""The one place that asks what time it is and that waits, so that tests can move time instead of spending it."""
+"""What a sync asks for the time, and waits by, so that tests can move time instead of spending it."""
 
 import time
 from datetime import UTC, datetime

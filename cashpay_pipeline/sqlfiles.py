@@ -12,7 +12,7 @@ def shipped_folder(name: str) -> Path:
 
 
 def sql_folder() -> Path:
-    """The folder that holds `core/`, `marts/`, `checks/` and `queries/`."""
+    """The folder that holds `core/`, `marts/`, `checks/`, `reconciliation/` and `queries/`."""
     return shipped_folder("sql")
 
 

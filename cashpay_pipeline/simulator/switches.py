@@ -1,7 +1,7 @@
 """Every uncertainty of the CashPay API as a switch that can be set to each of its possible answers.
 
-CashPay's documentation leaves much open. Each open question is one
-field here, with the line that says which question it stands for. The defaults are the likeliest answers.
+CashPay's documentation leaves much open. Each open question is one field here, with the line that says which question
+it stands for. The defaults are the likeliest answers.
 """
 
 from dataclasses import asdict, dataclass, field, fields, replace

@@ -3,7 +3,8 @@
 filesystem.py  where the file may lie
 lock.py        one run at a time, and who it is
 database.py    open, migrate, one transaction, always close
-store.py       what a sync stores of bills, with their history, and its own record
+store.py       what a sync stores of bills, with their history
+syncs.py       the syncs' own records
 issues.py      records set aside
 gateways.py    gateways, with their history
 compact.py     the file anew, without free space
