@@ -27,10 +27,6 @@ class Credentials:
     def __repr__(self) -> str:
         return f"Credentials(username={self.username!r}, login={self.login!r}, secrets hidden)"
 
-    def as_settings(self) -> dict[str, str]:
-        """Return the credentials under the names that the pipeline's settings use."""
-        return asdict(self)
-
 
 _DEMO = Credentials(
     username="api_cashpay.simulator",
@@ -42,7 +38,7 @@ _DEMO = Credentials(
     api_reference="4207",
 )
 
-DEMO_CREDENTIALS: dict[str, str] = _DEMO.as_settings()
+DEMO_CREDENTIALS: dict[str, str] = asdict(_DEMO)
 """What to log in with, usable as settings: `{"username": ..., "password": ..., "api_key": ...}`."""
 
 

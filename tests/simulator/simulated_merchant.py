@@ -62,8 +62,8 @@ class Merchant:
         return self.call("POST", path, body, headers)
 
     def login_body(self) -> dict[str, str]:
-        settings = credentials_for(self.account).as_settings()
-        return {name: settings[name] for name in ("username", "password", "client_id", "client_secret")}
+        credentials = credentials_for(self.account)
+        return {name: getattr(credentials, name) for name in ("username", "password", "client_id", "client_secret")}
 
     def log_in(self) -> "Merchant":
         token = self.post("/auth", self.login_body()).json["access_token"]
