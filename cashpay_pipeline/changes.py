@@ -16,7 +16,7 @@ import orjson
 
 from cashpay_pipeline.forms import Form, form_of
 from cashpay_pipeline.normalize import Record, Source
-from cashpay_pipeline.values import PAID_STATES, parse_state
+from cashpay_pipeline.values import parse_state
 
 MODELLED_FIELDS = frozenset(
     {"order_reference", "merchant_reference", "code", "state", "amount", "received_amount", "currency"}
@@ -29,6 +29,7 @@ OPTIONAL_FIELDS = ("merchant_reference", "code", "date_create", "description", "
 """Where one of these is blank, and known, it is not mentioned."""
 OUTDATED = "outdated:"
 """Before the fingerprint of what a source showed last, once the other has told something new."""
+PAID_STATES = ("Paid", "Excess")
 GIVEN_UP = ("Canceled", "Expired", "Error")
 MOVING_STATES = ("Partial", "Excess", "Unknown")
 """In these, money comes and goes without another state: a row of the list without sums says nothing about it."""

@@ -36,6 +36,9 @@ IN_WORDS = {
 }
 """What Pydantic finds, in the words of who has set it."""
 
+THIS_MACHINE = "this-machine"
+"""What the environment of a CashPay on this machine begins with: that is the simulator."""
+
 log = logging.getLogger("cashpay.settings")
 
 
@@ -227,7 +230,7 @@ class Settings(BaseSettings):
         """What the stored data belongs to: host and path, without the port of a server on this machine (A12)."""
         parts = urlsplit(self.base_url or "")
         if _is_local(parts.hostname):
-            return f"this-machine{parts.path}"
+            return f"{THIS_MACHINE}{parts.path}"
         return f"{parts.netloc.lower()}{parts.path}"
 
     @property

@@ -14,7 +14,6 @@ from zoneinfo import ZoneInfo
 
 from cashpay_pipeline.clock import BUSINESS_TIMEZONE
 
-PAID_STATES = ("Paid", "Excess")
 STATES = {
     "pending": "Pending",
     "partial": "Partial",

@@ -6,16 +6,15 @@ from datetime import date, datetime, timedelta
 from cashpay_pipeline.report.formats import Formats
 from cashpay_pipeline.report.queries import Facts
 from cashpay_pipeline.report.texts import Texts
+from cashpay_pipeline.settings import THIS_MACHINE
 
 FULL_WALK_DAYS = 8
 """A full refresh is due every Sunday; a day late is noticed."""
-LOCAL_ENVIRONMENT = "this-machine"
-"""How `Settings.environment` calls a CashPay on this machine, which is the simulator."""
 
 
 def is_made_up(facts: Facts, has_credentials: bool) -> bool:
     """Whether the figures are the simulator's."""
-    return not has_credentials or (facts.environment or "").startswith(LOCAL_ENVIRONMENT)
+    return not has_credentials or (facts.environment or "").startswith(THIS_MACHINE)
 
 
 def reservations(facts: Facts, now: datetime, today: date, texts: Texts, formats: Formats) -> Iterator[str]:
