@@ -71,7 +71,8 @@ class BearerAuth:
     looked at, so a wrong clock on this machine does no harm (A7).
 
     Args:
-        source: where the settings come from; asked again at every login, for a password that was rotated (A13).
+        source: where the settings come from, their secrets masked; asked again at every login, for a password that was
+            rotated (A13).
         clock: what the token's life is measured by.
         log_in: sends the credentials to `/auth` and returns the answer's body.
         learn: told each new token, so that it can be masked.
@@ -114,7 +115,6 @@ class BearerAuth:
     def _new_token(self) -> str:
         settings = self._source()
         credentials = {name: _value(settings, name) for name in OAUTH2_FIELDS}
-        self._learn(list(settings.secrets()))
         if credentials == self._refused:
             raise CredentialsRejectedError("CashPay has refused these credentials already; not sent again.")
         asked_at = self._clock.monotonic()
