@@ -69,10 +69,6 @@ class Session:
             in_flight=self.settings.max_in_flight if in_flight is None else in_flight,
         )
 
-    def try_page(self, page: int, size: int) -> Reply:
-        """A page that need not be there: one try, for a server may answer it with 500."""
-        return self.fetch_page(page, size, tries=1)
-
     def fetch_page(self, page: int, size: int, tries: int = MAX_TRIES) -> Reply:
         """One page of the list, counted; several threads may ask."""
         reply = self.client.fetch_bills_page(page, size, tries=tries)

@@ -5,6 +5,7 @@ Nothing is concluded from a walk that did not come to its end.
 """
 
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 from cashpay_pipeline.errors import CashpayError, GuardError
 from cashpay_pipeline.pagination import BillList, Page
@@ -190,10 +191,10 @@ def _hides_a_page_before_the_first(session: Session, bills: BillList, started: d
     """A server that counts pages from zero would hide its newest bills from a walk that starts at one."""
     if session.settings.first_page == 0:
         return False
+    fetch = partial(session.fetch_page, tries=1)  # a page that need not be there may be answered with 500
+    before = BillList(fetch, reference_of, session.created_at, lambda: 0, first_page=0)
     try:
-        page = BillList(session.try_page, reference_of, session.created_at, lambda: 0, bills.size, first_page=0).ask(
-            0, bills.size
-        )
+        page = before.ask(0, bills.size)
     except CashpayError:
         return False
     if not page.records or has_met(session, page, started, all_of_it=True):
