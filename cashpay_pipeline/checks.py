@@ -40,9 +40,9 @@ class Verdict:
     sample: list[dict[str, Any]]
 
 
-def all_checks(folder: Path | None = None) -> list[Check]:
+def all_checks() -> list[Check]:
     """Every check, by name."""
-    return [read_check(path) for path in sorted((folder or sql_folder() / "checks").glob("*.sql"))]
+    return [read_check(path) for path in sorted((sql_folder() / "checks").glob("*.sql"))]
 
 
 def read_check(path: Path) -> Check:

@@ -13,6 +13,7 @@ from typing import Any
 from cashpay_pipeline.settings import Settings
 
 Rows = Callable[[str, Sequence[Any]], list[dict[str, Any]]]
+"""What runs a query, on the working file or on the published copy."""
 
 CLASSES = """
 with bill as (
@@ -79,7 +80,8 @@ def coverage(rows: Rows, settings: Settings, now: datetime) -> Coverage:
     """Work out what is promised and what holds; one re-check is counted as one request, which list pages can beat."""
     found = {r["age_class"]: r for r in rows(CLASSES, [now, now, settings.account, now])}
     # Until the list was read to its end once, there are more bills than are stored.
-    total = max([sum(r["bills"] for r in found.values()), *_reported(rows, settings)])
+    reported = [r["reported_total"] for r in rows(REPORTED, [settings.account])]
+    total = max([sum(r["bills"] for r in found.values()), *reported])
     seen = [max(1.0, r["rows_a_page"]) for r in rows(ROWS_A_PAGE, [settings.account])]
     pages = ceil(total / min([settings.page_size, *seen])) + 3
     left = float(settings.request_budget)
@@ -96,10 +98,6 @@ def coverage(rows: Rows, settings: Settings, now: datetime) -> Coverage:
         left = max(0.0, left - wanted)
         classes.append(AgeClass(name, bills, promised, found.get(name, {"oldest": None})["oldest"]))
     return Coverage(classes, pages, pages / settings.requests_per_second)
-
-
-def _reported(rows: Rows, settings: Settings) -> list[int]:
-    return [row["reported_total"] for row in rows(REPORTED, [settings.account])]
 
 
 def coverage_lines(found: Coverage, now: datetime) -> Iterator[str]:

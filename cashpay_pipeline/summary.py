@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from cashpay_pipeline.coverage import coverage, coverage_lines
+from cashpay_pipeline.coverage import Rows, coverage, coverage_lines
 from cashpay_pipeline.errors import CashpayError, WarehouseBusyError, WarehouseError, next_step_of
 from cashpay_pipeline.health import LAST_COMPLETE, LAST_ERRORS, LAST_SYNCS, REFUSALS, Health
 from cashpay_pipeline.report.formats import Formats
@@ -13,8 +13,6 @@ from cashpay_pipeline.settings import Settings
 from cashpay_pipeline.terminal import many
 from cashpay_pipeline.warehouse import open_warehouse, read_published
 from cashpay_pipeline.warehouse.syncs import mark_dead_syncs
-
-Rows = Callable[[str, Sequence[Any]], list[dict[str, Any]]]
 
 _AMOUNTS = ("received", "withdrawn", "net")
 """Columns of the tables below that are money."""
