@@ -37,7 +37,7 @@ with damaged as (
     where account = $account and order_reference is not null and $nightly
     group by order_reference
     having bool_or(source = 'list' and resolved_at is null)
-        and min(first_seen_at) < $started -- each night counts few rows as newly set aside, see `BAD_SHARE`
+        and min(first_seen_at) < $now -- each night counts few rows as newly set aside, see `BAD_SHARE`
         and coalesce(tried_at < $now - interval 20 hours, true)
 ),
 aged as (
@@ -46,7 +46,7 @@ aged as (
         created_at,
         money_told_at,
         money_told_at >= verified_at as list_tells_money,
-        money_told_at >= $started as is_fresh,
+        money_told_at >= $now as is_fresh,
         {store.IS_OPEN} as is_open,
         (epoch_us($now) - epoch_us(coalesce(created_at, first_seen_at))) / 86_400_000_000 as age_days,
         -- a night may begin some hours earlier than the one before, and is a night later all the same
@@ -191,8 +191,7 @@ def recheck_due_bills(session: Session, limit: int | None = None) -> None:
     for age_class in sampled:
         _complete(session, [d["order_reference"] for d in fresh if d["age_class"] == age_class])
     read_details(session, unread, tries=TRIES_MORE)
-    if count > len(fresh) + len(unread):
-        left_over = count - len(fresh) - len(unread)
+    if left_over := count - len(fresh) - len(unread):
         session.record.warn(f"{left_over} re-checks that are due are left for the next run.")
 
 
@@ -202,8 +201,7 @@ def _find_due(session: Session) -> int:
         FIND_DUE,
         {
             "account": session.account,
-            "now": session.begun,  # what becomes due during the run waits for the next one
-            "started": session.begun,
+            "now": session.begun,  # what becomes due, or is set aside, during the run waits for the next one
             "nightly": session.record.kind != "recheck",
         },
     )
