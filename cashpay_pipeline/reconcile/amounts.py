@@ -10,6 +10,9 @@ OTHER = {"point": "comma", "comma": "point"}
 ASK = "Say --decimal-mark comma, point or none (amounts without decimals); --save-mapping keeps it."
 
 Kinds = dict[str, dict[str, Any]]
+"""The first amount of each form that the column has."""
+Roles = dict[str, tuple[str, dict[str, Any]]]
+"""What a mark is, `groups` or `decimals`, and the amount that proves it."""
 
 
 def decide_decimal_mark(sheet: Sheet, mapping: Mapping) -> tuple[str, list[str]]:
@@ -25,7 +28,7 @@ def decide_decimal_mark(sheet: Sheet, mapping: Mapping) -> tuple[str, list[str]]
     kinds: Kinds = {
         row["amount_kind"]: row
         for row in sheet.scratch.rows(
-            "select amount_kind, count(*) as many, min(line) as line, arg_min(amount_as_written, line) as written "
+            "select amount_kind, min(line) as line, arg_min(amount_as_written, line) as written "
             "from cleaned group by amount_kind"
         )
     }
@@ -63,9 +66,9 @@ def decide_decimal_mark(sheet: Sheet, mapping: Mapping) -> tuple[str, list[str]]
     return SIGNS[decimal] if decimal else "", assumed
 
 
-def _proven(sheet: Sheet, kinds: Kinds) -> dict[str, tuple[str, dict[str, Any]]]:
+def _proven(sheet: Sheet, kinds: Kinds) -> Roles:
     """What point and comma certainly are."""
-    roles: dict[str, tuple[str, dict[str, Any]]] = {}
+    roles: Roles = {}
     for kind, row in sorted(kinds.items(), key=lambda item: int(item[1]["line"])):
         for mark in SIGNS:
             for role in ("groups", "decimals"):
@@ -76,15 +79,13 @@ def _proven(sheet: Sheet, kinds: Kinds) -> dict[str, tuple[str, dict[str, Any]]]
     return roles
 
 
-def _compare(sheet: Sheet, roles: dict[str, tuple[str, dict[str, Any]]], told: str) -> None:
+def _compare(sheet: Sheet, roles: Roles, told: str) -> None:
     for mark, (role, row) in roles.items():
         if (role == "decimals") != (mark == told):
             sheet.stop(f"“{row['written']}” does not fit decimal mark {told}.", row["line"], "amount", ASK)
 
 
-def _reason_for_groups(
-    sheet: Sheet, kinds: Kinds, roles: dict[str, tuple[str, dict[str, Any]]], mark: str
-) -> str | None:
+def _reason_for_groups(sheet: Sheet, kinds: Kinds, roles: Roles, mark: str) -> str | None:
     """Why a mark before exactly three digits groups thousands; None if nothing proves it."""
     if mark in roles:
         proof = roles[mark][1]
@@ -92,7 +93,7 @@ def _reason_for_groups(
     if OTHER[mark] in roles and roles[OTHER[mark]][0] == "decimals":
         return f"decimals begin with a {OTHER[mark]} (“{roles[OTHER[mark]][1]['written']}”)"
     impossible = sheet.first(
-        "select line, amount_as_written, currency, decimals from priced where amount_kind = ? "
+        "select line, amount_as_written, currency from priced where amount_kind = ? "
         "and length(rtrim(right(number, 3), '0')) > decimals order by line",
         [f"{mark}_either"],
     )

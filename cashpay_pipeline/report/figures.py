@@ -196,7 +196,7 @@ def collection_bars(
 def age_classes(rows: Sequence[Mapping[str, Any]], currency: str, label: Callable[[str], str]) -> list[dict[str, Any]]:
     """A row each age class, also the empty ones between; none at all when nothing is unpaid."""
     found = {row["age_class"]: row for row in rows if row["currency"] == currency}
-    nothing = {"bill_count": 0, "open_amount": 0, "still_owed_count": 0, "still_owed_amount": 0}
+    nothing = {"bill_count": 0, "open_amount": 0, "still_owed_amount": 0}
     return [{**nothing, **found.get(name, {}), "label": label(f"age_{name}")} for name in AGE_CLASSES if found]
 
 

@@ -56,7 +56,7 @@ where account = ? and week_start between ? and ?
 group by week_start order by week_start
 """
 _AGING = """
-select currency, age_class, from_days, bill_count, open_amount, still_owed_count, still_owed_amount
+select currency, age_class, bill_count, open_amount, still_owed_amount
 from marts.unpaid_aging where account = ?
 order by currency, from_days
 """
