@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 
 from cashpay_pipeline.catalog import TableName, catalog
 from cashpay_pipeline.errors import WarehouseError
-from cashpay_pipeline.sqlfiles import read_sql, sql_folder
+from cashpay_pipeline.sqlfiles import literal, read_sql, sql_folder
 
 if TYPE_CHECKING:  # Dagster loads this module with every definition; DuckDB is for those who build.
     import duckdb
@@ -117,11 +117,6 @@ def create_mart(connection: "duckdb.DuckDBPyConnection", mart: Mart) -> None:
     """Make the table anew, with its comments."""
     connection.execute(f"create or replace table marts.{mart.name} as {mart.sql}")
     comment = f"{mart.description}\n\nGrain: {mart.grain}."
-    connection.execute(f"comment on table marts.{mart.name} is {_text(comment)}")
+    connection.execute(f"comment on table marts.{mart.name} is {literal(comment)}")
     for name, told in mart.comments.items():
-        connection.execute(f"comment on column marts.{mart.name}.{name} is {_text(told)}")
-
-
-def _text(value: str) -> str:
-    """A text as SQL; COMMENT takes no parameter."""
-    return "'" + value.replace("'", "''") + "'"
+        connection.execute(f"comment on column marts.{mart.name}.{name} is {literal(told)}")

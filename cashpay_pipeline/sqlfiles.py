@@ -1,4 +1,4 @@
-"""Where the files beside the package lie, in a checkout and in an installed wheel, and how a SQL file is read."""
+"""Where the files beside the package lie, in a checkout and in an installed wheel; SQL read from them, and quoted."""
 
 from pathlib import Path
 
@@ -22,3 +22,8 @@ def read_sql(path: Path) -> tuple[str, str]:
     length = next((i for i, line in enumerate(lines) if not line.startswith("--")), len(lines))
     header = "\n".join(line.removeprefix("--").removeprefix(" ") for line in lines[:length])
     return header, "\n".join(lines[length:]).strip()
+
+
+def literal(text: str) -> str:
+    """A text as SQL, for statements that take no parameter: ATTACH, COMMENT."""
+    return "'" + text.replace("'", "''") + "'"

@@ -7,6 +7,7 @@ free space until it is written over, which must not be so for a customer who ask
 from pathlib import Path
 
 from cashpay_pipeline.errors import WarehouseError
+from cashpay_pipeline.sqlfiles import literal
 from cashpay_pipeline.warehouse.database import Warehouse, fresh_path
 
 WORTH_IT_BYTES = 50_000_000
@@ -37,9 +38,8 @@ def compact(warehouse: Warehouse) -> None:
     )
     old, name = Path(here["path"]), here["database_name"]
     new = fresh_path(old)
-    quoted = str(new).replace("'", "''")
     try:
-        warehouse.execute(f"attach '{quoted}' as fresh")
+        warehouse.execute(f"attach {literal(str(new))} as fresh")
         warehouse.execute(f'copy from database "{name}" to fresh')
         same = _counts(warehouse, name) == _counts(warehouse, "fresh")
         warehouse.execute("checkpoint fresh")

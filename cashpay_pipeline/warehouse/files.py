@@ -8,6 +8,7 @@ from typing import Any
 import duckdb
 
 from cashpay_pipeline.errors import ExportError, OrdersError
+from cashpay_pipeline.sqlfiles import literal
 from cashpay_pipeline.warehouse.database import MEMORY_LIMIT, Warehouse, set_up
 
 BATCH_ROWS = 20_000
@@ -94,7 +95,7 @@ def read_postgres(
                 "duckdb.install_extension('postgres')\". Or export the orders to CSV or Parquet.",
             ) from None
         try:
-            connection.execute(f"attach {_text(address)} as {_name(POSTGRES)} (type postgres, read_only)")
+            connection.execute(f"attach {literal(address)} as {_name(POSTGRES)} (type postgres, read_only)")
             connection.execute(f"use {_name(POSTGRES)}")
         except duckdb.Error:
             # DuckDB's own text repeats the whole address.
@@ -166,8 +167,3 @@ def _whole_table(connection: duckdb.DuckDBPyConnection, table: str | None, name:
 
 def _name(identifier: str) -> str:
     return '"' + identifier.replace('"', '""') + '"'
-
-
-def _text(value: str) -> str:
-    """A text as SQL; ATTACH takes no parameter."""
-    return "'" + value.replace("'", "''") + "'"
