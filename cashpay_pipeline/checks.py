@@ -56,7 +56,7 @@ def read_check(path: Path) -> Check:
     if found is None:
         raise WarehouseError(
             f"{path.name}: the header must be a description, then asset, severity and blocking, a line each.",
-            next_step="Mend the comment at the top of the file.",
+            next_step="Correct the comment at the top of the file.",
         )
     description, schema, table, severity, blocking = found.groups()
     return Check(

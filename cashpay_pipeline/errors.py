@@ -1,7 +1,7 @@
 """Every way to stop, named for what to do next.
 
 CashpayError
-    SettingsError             settings are missing or contradict each other: mend them (exit 2)
+    SettingsError             settings are missing or contradict each other: correct them (exit 2)
     CredentialsRejectedError  CashPay does not accept the login: check or renew it
     AccessDeniedError         the login is valid but this is not allowed, or the address is wrong
     WrongAddressError         nothing of CashPay's answers there: check CASHPAY_BASE_URL
@@ -187,7 +187,7 @@ class QueryError(CashpayError):
     code = "query"
     default_kept = ""  # a question changes nothing
     default_next_step = (
-        "Mend the query; all tables: "
+        "Correct the query; all tables: "
         '`cashpay sql "select table_schema, table_name from information_schema.tables order by all"`, '
         'columns of one: `cashpay sql "describe core.bills"`.'
     )
@@ -197,14 +197,16 @@ class AlertError(CashpayError):
     """Nobody could be told: every channel refused the message."""
 
     code = "alert"
-    default_next_step = "Mend the settings CASHPAY_ALERT_..., or the server they name; it is tried again every minute."
+    default_next_step = (
+        "Correct the settings CASHPAY_ALERT_..., or the server they name; it is tried again every minute."
+    )
 
 
 class OrdersError(CashpayError):
     """The shop's export of orders cannot be read, or can be read in two ways; nothing is guessed."""
 
     code = "orders"
-    default_next_step = "Mend the export and run again; `cashpay reconcile --help` lists what can be said about it."
+    default_next_step = "Correct the export and run again; `cashpay reconcile --help` lists what can be said about it."
 
 
 class ExportError(CashpayError):

@@ -59,7 +59,7 @@ class Health:
         """What to say then."""
         return (
             f"Paused: CashPay has refused the login {REFUSALS} times in a row, and more tries could lock the account. "
-            "Mend the credentials, prove them with `cashpay check`, then run `cashpay sync` or start the job refresh "
+            "Correct the credentials, test them with `cashpay check`, then run `cashpay sync` or start the job refresh "
             "by hand once: the schedules go on by themselves after it."
         )
 

@@ -96,7 +96,7 @@ def read_mart(path: Path, depends_on: tuple[TableName, ...] | None = None) -> Ma
             raise WarehouseError(
                 f"{path.name}: the header must give a grain and a line for each column of the SELECT "
                 f"({', '.join(columns)}), in this order; it names {', '.join(comments) or 'none'}.",
-                next_step="Mend the comment at the top of the file.",
+                next_step="Correct the comment at the top of the file.",
             )
     paragraphs = "\n\n".join(" ".join(paragraph.split()) for paragraph in description.split("\n\n"))
     return Mart(path.stem, sql, paragraphs, grain, comments, depends_on, path)

@@ -127,5 +127,5 @@ def _unwritten(folder: Path, reason: str) -> ExportError:
         f"The export cannot be written: {reason}.",
         where=str(folder),
         kept="What was exported there before is unchanged.",
-        next_step="Free some space or mend the rights of the folder, then run again.",
+        next_step="Free some space or correct the rights of the folder, then run again.",
     )

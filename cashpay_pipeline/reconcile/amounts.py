@@ -33,7 +33,7 @@ def decide_decimal_mark(sheet: Sheet, mapping: Mapping) -> tuple[str, list[str]]
         )
     }
     if bad := kinds.get("unreadable"):
-        sheet.stop(f"“{bad['written']}” is not an amount.", bad["line"], "amount", "Mend it and run again.")
+        sheet.stop(f"“{bad['written']}” is not an amount.", bad["line"], "amount", "Correct it and run again.")
     roles = _proven(sheet, kinds)
     if told := mapping.decimal_mark or ("point" if "amount" in sheet.typed else None):
         _compare(sheet, roles, told)

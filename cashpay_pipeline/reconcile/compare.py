@@ -57,7 +57,7 @@ def _refuse_lookalikes(warehouse: Warehouse, source: str) -> None:
             raise OrdersError(
                 f"Read loosely, “{hide_phones(row['one'])}” and “{hide_phones(row['other'])}” are the same reference.",
                 where=source if table == "shop_orders" else "core.bills",
-                next_step="Run without --loose, or mend the references in the export.",
+                next_step="Run without --loose, or correct the references in the export.",
             )
 
 

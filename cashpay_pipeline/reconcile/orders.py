@@ -167,7 +167,9 @@ def _check_cells(sheet: Sheet) -> None:
         "where amount is null and amount_kind != 'empty' order by line"
     ):
         reason = f"is not whole in the smallest unit of {odd['currency']}" if odd["has_fraction"] else "is too large"
-        sheet.stop(f"“{odd['amount_as_written']}” {reason}.", odd["line"], "amount", "Mend it, or see --decimal-mark.")
+        sheet.stop(
+            f"“{odd['amount_as_written']}” {reason}.", odd["line"], "amount", "Correct it, or see --decimal-mark."
+        )
     if odd := sheet.first(
         "select line, date_text from read where ordered_at is null and date_kind != 'empty' order by line"
     ):
@@ -255,7 +257,7 @@ def _check_repeated(sheet: Sheet, mapping: Mapping, repeated: dict[str, Any]) ->
             f"The rows of {hide_phones(odd['reference'])} do not agree.",
             odd["line"],
             "reference",
-            f"With --repeated {mapping.repeated}, {REPEATED[mapping.repeated]}: mend the rows or choose another.",
+            f"With --repeated {mapping.repeated}, {REPEATED[mapping.repeated]}: correct the rows or choose another.",
         )
 
 

@@ -94,7 +94,7 @@ def details_file(details: Path | None) -> Iterator[Path | None]:
         raise OrdersError(
             f"The details cannot be written: {error.strerror}.",
             where=str(details),
-            next_step="Free some space or mend the rights of the folder, then run again.",
+            next_step="Free some space or correct the rights of the folder, then run again.",
         ) from None
 
 

@@ -1,7 +1,7 @@
 """CSV as shops really export it: separator, character set, line ends, quotes.
 
 Python's reader and not DuckDB's: it takes mixed line ends and stray quotes as they are, and knows the line in the file
-on which a row begins, which is what a person needs who has to mend it.
+on which a row begins, which is what a person needs to correct it.
 """
 
 import codecs

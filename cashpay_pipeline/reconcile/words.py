@@ -139,7 +139,7 @@ def describe_currencies(sheet: Sheet) -> list[str]:
             f"“{odd['amount_as_written']}” is not in {odd['currency']}, the currency of the row.",
             odd["line"],
             "amount",
-            "Mend the row and run again.",
+            "Correct the row and run again.",
         )
     said = []
     for row in sheet.scratch.rows(

@@ -58,7 +58,7 @@ def write_parquet(warehouse: Warehouse, path: Path, sql: str, parameters: Mappin
             f"The export cannot be written: {'the disk is full' if full else str(error).splitlines()[0]}.",
             where=str(path.parent.parent),
             kept="What was exported there before is unchanged.",
-            next_step="Free some space or mend the rights of the folder, then run again.",
+            next_step="Free some space or correct the rights of the folder, then run again.",
         ) from None
 
 

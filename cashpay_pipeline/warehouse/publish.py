@@ -72,7 +72,7 @@ def publish(settings: Settings, *, owner: str = "publish", clock: Clock | None =
                 f"The published copy cannot be written: {error.strerror}.",
                 where=str(target),
                 kept="The working file is complete, and the copy published before is unchanged.",
-                next_step="Free some space or mend the rights of the folder, then run `cashpay publish`.",
+                next_step="Free some space or correct the rights of the folder, then run `cashpay publish`.",
             ) from None
     return PublishedCopy(target, target.stat().st_size, datetime.now(UTC))
 
