@@ -85,7 +85,7 @@ class Attempts:
         self._exchange = exchange
         self._redactor = redactor
         self._max_tries = max_tries
-        self._denied: Mapping[str, str] = {}  # by a fresh login: for what is denied to it, another is no cure
+        self._denied: Mapping[str, str] = {}  # right after a fresh login: another login would not help
         self._lock = Lock()
         self.pacer = Pacer(
             clock, self.now, per_second=settings.requests_per_second, max_in_flight=settings.max_in_flight

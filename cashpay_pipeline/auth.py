@@ -149,7 +149,7 @@ def decode_callback(token: str, key: str) -> dict[str, Any]:
         raise UnexpectedReplyError(f"A callback's token is longer than {MAX_CALLBACK_BYTES} bytes.")
     try:
         with warnings.catch_warnings():
-            # CashPay issues the keys: that one is shorter than RFC 7518 asks for is not ours to mend.
+            # CashPay issues the keys: we cannot lengthen one that is shorter than RFC 7518 asks for.
             warnings.filterwarnings("ignore", message="The HMAC key is")
             claims = decode_json(jwt.api_jws.decode(token, key, algorithms=["HS256"]))
     except (jwt.PyJWTError, ValueError):

@@ -45,7 +45,7 @@ class Reading(NamedTuple):
         asked_at: when CashPay was asked for it, UTC: it is known as it stood then or later.
         observed_at: when it came, UTC.
         state: our word for its state.
-        tells_money: whether it says what the bill has received, be it by its state alone.
+        tells_money: whether it says what the bill has received, even if only by its state.
         tells_content: whether it says both, a state that we know and the money, itself.
         payload: the record exactly as read, as text.
         digest: fingerprint of that text.
@@ -73,7 +73,7 @@ def read(
     observed_at: datetime,
     form: Form | None = None,
 ) -> Reading:
-    """Make a reading of a masked record; `form` is the one it had before, from whom has it already."""
+    """Make a reading of a masked record; `form` is the one it had before masking, where the caller knows it."""
     text = payload(record)
     state = parse_state(record.get("state"))[1]
     names_money = state not in MOVING_STATES or tells_sums(record)

@@ -50,7 +50,7 @@ class CashpayClient:
         clock: what time is measured and waited by.
         on_wait: told of each wait that is worth telling a person: seconds and reason.
         reload: reads the settings again, for credentials rotated during a run (A13); by default they stay.
-        max_tries: how many tries any call gets at most, for who would rather know soon.
+        max_tries: how many tries any call gets at most, for a caller who would rather know soon.
     """
 
     def __init__(

@@ -18,7 +18,7 @@ Rows = Callable[[str, Sequence[Any]], list[dict[str, Any]]]
 CLASSES = """
 with bill as (
     select
-        -- what is due at once as its money is not known was read, too; what CashPay does not know is not waited for
+        -- a bill whose money is not known was read all the same; one that CashPay does not know is not waited for
         case when missing_since is null then least(verified_at, money_told_at) end as told_at,
         case
             when state not in ('Pending', 'Partial', 'Unknown') then 'settled'

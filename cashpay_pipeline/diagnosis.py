@@ -32,8 +32,8 @@ from cashpay_pipeline.shapes import find_records
 from cashpay_pipeline.simulator.credentials import DEMO_CREDENTIALS
 
 ENOUGH_BYTES = 1_000_000_000
-SHORTEST_TELLING = 12
-LARGEST_SEARCHED = 1_000_000
+SHORTEST_SEARCHED_FOR, LARGEST_SEARCHED = 12, 1_000_000
+"""Characters of a secret, for a shorter one stands in many a text; and bytes of a file."""
 PACKAGES = ("cashpay_pipeline", "dagster", "duckdb", "pandas")
 ENDS_IT = (CredentialsRejectedError, RateLimitedError, UnavailableError, WrongAddressError)
 """What every further look would meet again: a refused login must not be repeated, and a dead line stays dead."""
@@ -73,7 +73,7 @@ def diagnose(
 
 
 def trial_alert(settings: Settings) -> Finding:
-    """Send an alert that says that it is a trial: who waits for the first real one learns too late that none comes."""
+    """Send a trial alert: without one, nobody learns that alerts do not arrive before it matters."""
     if not alerts.has_channel(settings):
         return Finding(False, f"Alerts: nobody is told; {alerts.NO_CHANNEL}")
     try:
@@ -125,7 +125,7 @@ def _tracked_secrets(settings: Settings) -> Iterator[Finding]:
     with suppress(OSError):
         listed = subprocess.run(["git", "ls-files", "-z"], capture_output=True, check=False, timeout=30).stdout
         made_up = DEMO_CREDENTIALS.values()  # no secrets: they are in the project's own source
-        secrets = [s.encode() for s in settings.secrets() if len(s) >= SHORTEST_TELLING and s not in made_up]
+        secrets = [s.encode() for s in settings.secrets() if len(s) >= SHORTEST_SEARCHED_FOR and s not in made_up]
         for name in filter(None, listed.decode(errors="replace").split("\0")):
             file = Path(name)
             if file.is_file() and file.stat().st_size < LARGEST_SEARCHED:

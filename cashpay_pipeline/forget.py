@@ -66,14 +66,14 @@ PAYMENT = {"account": TEXT, "order_reference": TEXT, "payment_number": "Int64", 
 
 @dataclass(frozen=True)
 class Forgotten:
-    """What was done, and which files and folders of before may still hold the customer: none, if we never did."""
+    """What was done, and which older files and folders may still hold the customer: none if nothing ever did."""
 
     bills: int
     older_files: list[Path]
 
 
 def bills_of(settings: Settings, phone: str, *, clock: Clock | None = None) -> int:
-    """How many bills are the customer's, for who wants to ask first; raises like `forget`, and changes nothing."""
+    """How many bills the customer has, to ask before forgetting; raises like `forget`, and changes nothing."""
     with _opened(settings, phone, clock or SystemClock()) as (warehouse, masker):
         _find_hers(warehouse, masker, phone)
         (found,) = warehouse.rows(

@@ -301,9 +301,9 @@ def _problem(error: "ErrorDetails") -> str:
 
 
 def _warn_of_names() -> None:
-    """A name that is misspelled changes nothing; but it stops nothing either, for a later version may know it.
+    """Warn of a variable that is no setting: it changes nothing, and is no error, for a later version may know it.
 
-    One that stands in both places is told as well: who mends `.env` while Dagster runs would wait for it in vain.
+    And of one that `.env` and the environment set differently: a correction in `.env` would have no effect.
     """
     environment, file = EnvSettingsSource(Settings).env_vars, DotEnvSettingsSource(Settings).env_vars
     for name in sorted(environment.keys() | file.keys()):
@@ -328,6 +328,6 @@ def _nearest(field: str) -> str:
 def _warn_of_two_values(field: str) -> None:
     log.warning(
         "%s has one value in the environment and another in .env: that of the environment is used. "
-        "What was started before .env was changed, as `make ui`, is to be started again.",
+        "Restart what was started before .env was changed, such as `make ui`.",
         _variable(field),
     )

@@ -29,7 +29,7 @@ NARROWEST_TEXT = 12
 
 
 def printable(text: object) -> str:
-    """The text, with everything that a terminal would obey instead of show written out, but for line ends."""
+    """The text, with every character that a terminal would obey, except line ends, written as its escape."""
     return "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in str(text))
 
 

@@ -1,4 +1,4 @@
-"""The comparison itself: the SQL in `sql/reconciliation`, and what can make a finding that is none."""
+"""The comparison itself: the SQL in `sql/reconciliation`, and why a finding can be false."""
 
 from collections.abc import Iterator
 from datetime import datetime
@@ -62,7 +62,7 @@ def _refuse_lookalikes(warehouse: Warehouse, source: str) -> None:
 
 
 def doubts(warehouse: Warehouse, account: str, mapping: Mapping) -> Iterator[str]:
-    """What can make a finding that is none."""
+    """Each reason why findings can be false, as a sentence."""
     if not mapping.loose:
         (near,) = warehouse.rows(
             "select count(*) as many from compared as orders semi join compared as bills "

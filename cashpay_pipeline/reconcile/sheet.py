@@ -16,7 +16,7 @@ class Sheet:
     Attributes:
         scratch: the database.
         name: of the file.
-        unit: what the number of a row is, `line` or `row`.
+        unit: what its rows are counted in: `line` or `row`.
         columns: the column of each role.
         typed: roles whose column holds numbers or dates and not text.
     """

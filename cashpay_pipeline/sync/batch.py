@@ -231,7 +231,7 @@ class Batch:
 
 
 def _created(readings: list[Reading], zone: ZoneInfo) -> tuple[datetime, datetime] | None:
-    """Between which moments most of the bills were created, by a thousand of them: what is many comes from a list."""
+    """Between which moments most of the bills were created, by a thousand of them: many at once come from a list."""
     some = readings[:: 1 + len(readings) // 1_000] + readings[-1:]
     moments = [moment for reading in some if (moment := created_at(reading.record, zone))]
     return (min(moments), max(moments)) if moments else None

@@ -15,9 +15,9 @@ MISSING_FROM_AT_LEAST = 5
 EXPECTED_SHARE = 0.95
 
 Forms = dict[tuple[Form, int], tuple[str, int]]
-"""Of each form that bills have: one of them without its texts, as JSON, and how many the list has shown that were new.
+"""For each form: an example without its texts, as JSON, and how many new bills of that form the list has shown.
 
-DuckDB tells the fields of that one: to tell those of each bill would take as long as to hide its customer.
+DuckDB reads the fields off the example: to do so for each bill would take as long as to mask it.
 """
 
 SEEN = """

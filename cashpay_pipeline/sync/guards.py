@@ -75,7 +75,7 @@ def guard_merchant(session: Session, check: str) -> None:
 
 
 def guard_clock(session: Session) -> None:
-    """A clock that is far off breaks signatures sooner or later, and is better mended than worked around (T8)."""
+    """A clock that is far off breaks signatures sooner or later, and is better set right than worked around (T8)."""
     skew = session.client.skew
     if session.settings.scheme == "cashpay" and skew is not None and abs(skew) > SKEW_REFUSED:
         raise GuardError(

@@ -129,7 +129,7 @@ class Judgement(NamedTuple):
     def _content_told_at(self, money_told_at: datetime | None, after: Content) -> datetime | None:
         """When it was asked for, if the reading tells state and money and is believed; else None.
 
-        A list that has not been corrected by the details is believed a state that says it all, if the sum agrees.
+        As long as the details have not corrected it, the list is believed if its state says it all and the sum agrees.
         """
         reading = self.reading
         is_believed = money_told_at == reading.asked_at or (

@@ -23,8 +23,8 @@ order by verified_at, order_reference
 def look_for_missing(session: Session, started: datetime) -> None:
     """Ask for known bills that the list no longer shows; mark those that CashPay does not know any more.
 
-    A list may show no old bills, while CashPay knows them all: so many are asked for in portions, the one first that
-    was read longest ago. A refresh, which may come to the list's end each night, spends no more on them than it must.
+    A list may show no old bills, while CashPay knows them all: a large number is asked for in portions, those read
+    longest ago first. A refresh, which may come to the list's end each night, spends no more on them than it must.
     """
     unseen = session.warehouse.rows(UNSEEN, {"account": session.account, "started": started})
     if not unseen:

@@ -17,8 +17,8 @@ from cashpay_pipeline.sync.whole_list import (
 def read_newest_end(session: Session) -> None:
     """Read the newest end of the list until all further down is known and older than the overlap.
 
-    Stopping early needs the order to hold in this very run; where it does not, the whole list is read. So it is where
-    half of the requests does not suffice: else that end alone would be read each night, and what is below it never.
+    Stopping early needs the order to hold in this very run; where it does not, the whole list is read. It is also read
+    where half of the requests is not enough: else that end alone would be read each night, and nothing below it ever.
     One page is in flight at a time: what is read ahead of the stop would be asked for in vain.
     """
     session.stage = "newest bills"

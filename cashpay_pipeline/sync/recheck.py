@@ -110,7 +110,7 @@ from due left join unread using (order_reference)
 order by tried_at nulls first, array_position($classes, age_class), money_told_at nulls first, order_reference
 limit $limit
 """  # noqa: S608 - words of ours
-"""Bills whose details could not be read come last and keep no other waiting; of these, those not tried for longest."""
+"""Bills whose details could not be read come last and keep no other waiting; those tried longest ago come first."""
 
 CROWDED_PAGES = """
 with {unread},

@@ -19,7 +19,7 @@ from cashpay_pipeline.warehouse.compact import compact, is_mostly_empty
 from cashpay_pipeline.warehouse.database import Warehouse, explained, open_warehouse, refuse_absent, set_up, wal_path
 
 READ_ONLY = 0o400
-"""Who opens the copy to write is refused at once: what DuckDB then wrote beside it would be laid over the next one."""
+"""To open the copy for writing is refused at once: what DuckDB wrote beside it would be applied to the next copy."""
 
 
 class Query(Protocol):
