@@ -1,18 +1,32 @@
 """Literal rows for the core tables: made-up bills with their history, payments and syncs."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from cashpay_pipeline.marts import all_marts, build_mart
 from cashpay_pipeline.settings import load_settings
 from cashpay_pipeline.sqlfiles import read_sql, sql_folder
-from cashpay_pipeline.warehouse import Warehouse, read_published
+from cashpay_pipeline.warehouse import Warehouse, open_warehouse, publish, read_published
 
 FLOOZ, MIXX = "gateway-3", "gateway-7"
 
 
 def at(day: int, hour: int = 2, minute: int = 15, month: int = 3) -> datetime:
     return datetime(2026, month, day, hour, minute, tzinfo=UTC)
+
+
+@contextmanager
+def published(folder: Path) -> Iterator[Warehouse]:
+    """A warehouse to fill; afterwards its marts are built and all of it is published."""
+    settings = load_settings(data_dir=folder)
+    with open_warehouse(settings) as warehouse:
+        yield warehouse
+        for mart in all_marts():
+            build_mart(warehouse, mart)
+    publish(settings)
 
 
 def ask(folder: Path, name: str) -> list[tuple[Any, ...]]:

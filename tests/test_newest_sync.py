@@ -4,25 +4,20 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from rows import ask, at, history, sync_row
+from rows import ask, at, history, published, sync_row
 
-from cashpay_pipeline.marts import all_marts, build_mart
 from cashpay_pipeline.settings import load_settings
-from cashpay_pipeline.warehouse import open_warehouse, publish, read_published
+from cashpay_pipeline.warehouse import read_published
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A sync whose login was refused while the clock here was 400 days ahead, then a good night."""
-    settings = load_settings(data_dir=tmp_path)
-    with open_warehouse(settings) as warehouse:
+    with published(tmp_path) as warehouse:
         history(warehouse, "paid", ("Pending", 0, at(2), None), ("Paid", 1000, at(4), at(2)), created_at=at(1, 20))
         sync_row(warehouse, "sync-0302", "full_refresh", at(2), "complete")
         sync_row(warehouse, "ahead", "refresh", at(3) + timedelta(days=400), "failed")
         sync_row(warehouse, "sync-0304", "refresh", at(4), "complete")
-        for mart in all_marts():
-            build_mart(warehouse, mart)
-    publish(settings)
     return tmp_path
 
 

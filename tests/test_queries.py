@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from rows import FLOOZ, MIXX, ask, at, bill, history, insert, payments, sync_row
+from rows import FLOOZ, MIXX, ask, at, bill, history, insert, payments, published, sync_row
 
-from cashpay_pipeline.marts import all_marts, build_mart
 from cashpay_pipeline.settings import load_settings
 from cashpay_pipeline.sqlfiles import read_sql, sql_folder
-from cashpay_pipeline.warehouse import Warehouse, open_warehouse, publish, read_published
+from cashpay_pipeline.warehouse import Warehouse, read_published
 
 QUERIES = {path.stem: read_sql(path) for path in sorted((sql_folder() / "queries").glob("*.sql"))}
 NOW = at(10)
@@ -22,12 +21,8 @@ NOW = at(10)
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     folder = tmp_path_factory.mktemp("shop")
-    settings = load_settings(data_dir=folder)
-    with open_warehouse(settings) as warehouse:
+    with published(folder) as warehouse:
         fill(warehouse)
-        for mart in all_marts():
-            build_mart(warehouse, mart)
-    publish(settings)
     yield folder
 
 
@@ -155,17 +150,13 @@ def test_a_query_answers_its_question(folder: Path, name: str) -> None:
 
 def test_a_recheck_ends_no_day_and_is_no_night(tmp_path: Path) -> None:
     """It reads open bills only: what was paid and created since the last sync is not known yet."""
-    settings = load_settings(data_dir=tmp_path)
-    with open_warehouse(settings) as warehouse:
+    with published(tmp_path) as warehouse:
         bill(warehouse, "yesterday", "Paid", 500, created_at=at(8), changed_at=at(9), verified_at=at(9))
         history(warehouse, "rechecked", ("Pending", 0, at(9), None), ("Paid", 70, at(11), at(10)), created_at=at(8, 1),
                 verified_at=at(11))  # fmt: skip
         sync_row(warehouse, "sync-0309", "refresh", at(9), "complete")
         sync_row(warehouse, "sync-0310", "refresh", at(10), "failed")
         sync_row(warehouse, "sync-0311", "recheck", at(11), "complete")
-        for mart in all_marts():
-            build_mart(warehouse, mart)
-    publish(settings)
     assert ask(tmp_path, "yesterday_by_gateway") == [("main", date(2026, 3, 8), "Flooz", "XOF", 1, 500, 0, 0)]
     assert ask(tmp_path, "this_month_against_last") == [("main", "XOF", date(2026, 3, 8), 500, 0, 500)]
     assert ask(tmp_path, "changed_last_night") == []
@@ -174,17 +165,13 @@ def test_a_recheck_ends_no_day_and_is_no_night(tmp_path: Path) -> None:
 
 def test_a_bill_that_one_sync_stored_twice_is_one_changed_bill(tmp_path: Path) -> None:
     """The list says Partial without a sum, then the details tell it."""
-    settings = load_settings(data_dir=tmp_path)
-    with open_warehouse(settings) as warehouse:
+    with published(tmp_path) as warehouse:
         history(warehouse, "known", ("Pending", 0, at(9), None), ("Partial", None, at(10), at(9)),
                 ("Partial", 70, at(10), at(10)), created_at=at(8, 1))  # fmt: skip
         history(warehouse, "new", ("Partial", None, at(10), None), ("Paid", 90, at(10), at(10)), created_at=at(9, 20),
                 gateway_name=None)  # fmt: skip
         sync_row(warehouse, "sync-0309", "refresh", at(9), "complete")
         sync_row(warehouse, "sync-0310", "refresh", at(10), "complete")
-        for mart in all_marts():
-            build_mart(warehouse, mart)
-    publish(settings)
     assert ask(tmp_path, "bills_changed_last_night") == [
         ("main", None, "new", None, "Paid", "XOF", 90, "not told"),
         ("main", None, "known", "Pending", "Partial", "XOF", 70, "Flooz"),
@@ -193,30 +180,55 @@ def test_a_bill_that_one_sync_stored_twice_is_one_changed_bill(tmp_path: Path) -
 
 def test_a_bill_of_which_a_night_stored_two_versions_changed_once(tmp_path: Path) -> None:
     """The list showed a state without its sum, and the same sync read the details."""
-    settings = load_settings(data_dir=tmp_path)
-    with open_warehouse(settings) as warehouse:
+    with published(tmp_path) as warehouse:
         unread, read = ("Excess", None, at(3), at(2)), ("Excess", 1500, at(3), at(3))
         history(warehouse, "known", ("Partial", 400, at(2), None), unread, read)
         history(warehouse, "new", unread, read)
         history(warehouse, "not-told", ("Partial", 400, at(2), None), unread)
         sync_row(warehouse, "sync-0303", "refresh", at(3), "complete")
-        build_mart(warehouse, next(mart for mart in all_marts() if mart.name == "sync_health"))
-    publish(settings)
     assert ask(tmp_path, "changed_last_night") == [
         ("main", "XOF", None, "Excess", 1, 1500),
         ("main", "XOF", "Partial", "Excess", 2, 1100),
     ]
 
 
+def test_what_was_told_before_does_not_come_in_again(tmp_path: Path) -> None:
+    """A sum was told, then not for a night, then again. As in marts.daily_collections: 400 came in two nights before,
+    and 800 last night, not 1,200.
+    """
+    with published(tmp_path) as warehouse:
+        told, untold = ("Partial", 400, at(2), None), ("Excess", None, at(3), at(2))
+        history(warehouse, "told-again", told, untold, ("Excess", 1200, at(4), at(3)), created_at=at(1, 20))
+        history(warehouse, "not-told", told, untold, ("Canceled", None, at(4), at(3)), created_at=at(1, 20))
+        history(warehouse, "below-zero", ("Paid", -70, at(3), None), ("Paid", 0, at(4), at(3)), created_at=at(1, 20))
+        sync_row(warehouse, "sync-0304", "refresh", at(4), "complete")
+    days = "select received_date, received_amount from marts.daily_collections order by 1"
+    found = read_published(load_settings(data_dir=tmp_path), days)[1]
+    assert found == [(date(2026, 3, 1), 800), (date(2026, 3, 2), 800)]
+    more = {row[2]: row[6] for row in ask(tmp_path, "bills_changed_last_night")}
+    assert more == {"told-again": 800, "not-told": None, "below-zero": 0}
+    assert ask(tmp_path, "changed_last_night") == [
+        ("main", "XOF", "Excess", "Canceled", 1, None),
+        ("main", "XOF", "Excess", "Excess", 1, 800),
+        ("main", "XOF", "Paid", "Paid", 1, 0),
+    ]
+
+
+def test_a_moment_of_a_bill_is_told_once(tmp_path: Path) -> None:
+    """P12: the bill came twice in one page, and the payment between the two."""
+    with published(tmp_path) as warehouse:
+        history(warehouse, "twice", ("Pending", 0, at(2), None), ("Partial", 400, at(3), at(2)),
+                ("Paid", 1000, at(3), at(3)))  # fmt: skip
+    rows = ask(tmp_path, "bill_over_time")
+    assert [(row[0], row[4], row[7]) for row in rows] == [(at(2), "Pending", 0), (at(3), "Paid", 1000)]
+
+
 def test_a_part_paid_that_is_still_owed_is_owed_once(tmp_path: Path) -> None:
-    settings = load_settings(data_dir=tmp_path)
-    with open_warehouse(settings) as warehouse:
+    with published(tmp_path) as warehouse:
         for number in (1, 2):
             bill(warehouse, f"p{number}", "Partial", 400, merchant_reference="A", created_at=at(number))
         bill(warehouse, "gone", "Partial", 400, missing_since=at(3))
-        for mart in all_marts():
-            build_mart(warehouse, mart)
-    publish(settings)
+    settings = load_settings(data_dir=tmp_path)
     columns, rows = read_published(settings, QUERIES["partial_payments_owed"][1])
     listed = [dict(zip(columns, row, strict=True)) for row in rows]
     assert sum(row["open_amount"] for row in listed if row["is_still_owed"]) == 600
@@ -236,10 +248,7 @@ def test_a_query_never_adds_up_accounts_or_currencies(name: str) -> None:
 
 
 def test_queries_work_on_an_empty_warehouse(tmp_path: Path) -> None:
-    settings = load_settings(data_dir=tmp_path)
-    with open_warehouse(settings) as warehouse:
-        for mart in all_marts():
-            build_mart(warehouse, mart)
-    publish(settings)
+    with published(tmp_path):
+        pass  # nothing is in it
     for name in QUERIES:
         assert ask(tmp_path, name) == []
