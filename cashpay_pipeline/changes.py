@@ -185,10 +185,11 @@ def _adds_up(record: Record) -> bool:
 
 
 def _names_another(known: Any, told: Any) -> bool:
-    """Whether two gateways have references that differ; then the name of the one is not the other's."""
-    if not (isinstance(known, Mapping) and isinstance(told, Mapping) and told.get("reference")):
+    """Whether two gateways have references that differ, or names where one has no reference: nothing is common then."""
+    if not (isinstance(known, Mapping) and isinstance(told, Mapping)):
         return False
-    return known.get("reference") not in (None, told["reference"])
+    by = "libelle" if _is_blank(told.get("reference")) else "reference"
+    return not (_is_blank(told.get(by)) or _is_blank(known.get(by)) or told[by] == known[by])
 
 
 def _is_doubtful(field: str, known: Record, reading: Reading) -> bool:

@@ -158,6 +158,9 @@ def test_Y16_the_name_of_one_gateway_is_not_that_of_another():
     known = KNOWN | {"gateway": {"reference": "R-1", "libelle": "Flooz-Example"}}
     assert laid_over(known, gateway={"reference": "R-2"})["gateway"] == {"reference": "R-2"}
     assert laid_over(known, gateway={"reference": "R-1", "id": 5})["gateway"] == known["gateway"] | {"id": 5}
+    assert laid_over(known, gateway={"libelle": "Other"})["gateway"] == {"libelle": "Other"}, "whose reference that is?"
+    assert laid_over(known, gateway={"libelle": "Flooz-Example"})["gateway"] == known["gateway"]
+    assert laid_over(known, gateway={"libelle": " "})["gateway"]["reference"] == "R-1"
 
 
 def test_one_unknown_state_after_another_says_nothing_about_money():

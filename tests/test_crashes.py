@@ -290,10 +290,7 @@ def test_C8_a_backfill_is_one_run_that_goes_on_where_it_was_stopped(settings, si
     assert pages[0] > 1, "one page of overlap, not the list from its beginning"
 
 
-def test_N10_after_a_line_that_broke_in_the_middle_the_walk_goes_on_before_the_last_page_stored(
-    settings, simulator, monkeypatch
-):
-    monkeypatch.setattr(batch, "BATCH_ROWS", 50)
+def test_N10_after_a_line_that_broke_in_the_middle_the_walk_goes_on_before_the_last_page_stored(settings, simulator):
     simulator.reset(days=10, bills_per_day=100)
     settings = settings.model_copy(update={"page_size": 50})
     simulator.faults([{"path": "/orders", "kind": "close", "after": 10, "times": None}])

@@ -784,6 +784,27 @@ def test_pages_counted_from_zero_are_noticed_until_the_setting_is_right(total, s
     assert stored(settings) == references(simulator)
 
 
+@pytest.mark.parametrize(
+    "fault", [{"status": 503}, {"status": 429, "retry_after": 5}, {"status": 401}, {"kind": "close"}], ids=repr
+)
+def test_one_failure_does_not_stand_for_a_list_without_a_page_0(fault, sync, simulator, settings):
+    simulator.set(paging="zero_based", total="missing")
+    simulator.faults([{"path": "/orders", "page": 0, "times": 1, **fault}])
+    result = sync("refresh")
+    assert result.status == "incomplete" and "counted from 0: set CASHPAY_FIRST_PAGE=0" in result.warnings[-1]
+    assert len(stored(settings)) == 154
+
+
+def test_a_page_0_that_cannot_be_asked_for_leaves_the_walk_open(sync, simulator, settings):
+    simulator.set(total="missing")
+    simulator.faults([{"path": "/orders", "page": 0, "times": None, "status": 503}])
+    for _ in range(2):
+        result = sync("refresh")
+        assert result.status == "incomplete" and "could not be asked" in result.warnings[-1]
+    simulator.faults([])
+    assert state(sync("refresh")) == COMPLETE
+
+
 def test_a_walk_goes_on_where_it_was_interrupted(sync, simulator, settings, monkeypatch):
     monkeypatch.setattr("cashpay_pipeline.sync.batch.BATCH_ROWS", 1)
     simulator.faults([{"path": "/orders", "page": 4, "status": 503, "times": None}])

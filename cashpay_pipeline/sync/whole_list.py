@@ -7,13 +7,22 @@ Nothing is concluded from a walk that did not come to its end.
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
-from cashpay_pipeline.errors import CashpayError, GuardError
+from cashpay_pipeline.errors import (
+    CashpayError,
+    CredentialsRejectedError,
+    GuardError,
+    RateLimitedError,
+    TooManyBadRowsError,
+    UnavailableError,
+)
 from cashpay_pipeline.pagination import BillList, Page
 from cashpay_pipeline.sync.met import count_met, has_met
 from cashpay_pipeline.sync.missing import look_for_missing
 from cashpay_pipeline.sync.session import Session, reference_of
+from cashpay_pipeline.verdicts import MAX_TRIES
 from cashpay_pipeline.warehouse.issues import resolve_unseen_issues
 
+SERVER_ERROR = 500
 FUTURE_TOLERATED = timedelta(minutes=5)
 EARLIEST_SANE = datetime(2000, 1, 1, tzinfo=UTC)
 RESUME_WITHIN = timedelta(days=14)
@@ -90,16 +99,23 @@ def _walk(session: Session, bills: BillList, started: datetime, *, offset: int =
     number = 0
     first: Page | None = None
     lately = max(started, session.now() - RESUME_WITHIN)
-    for number, page in enumerate(bills.walk(offset), start=1):
-        if offset and first is None and not has_met(session, page, lately):
-            return False
-        if offset and first is not None and number == 2 and bills.skips_rows(first, page):
-            return False
-        first = first or page
-        session.take_page(page, save_place)
-        if pages and number == max(pages, 2):  # the first one repeats what was read
+    try:
+        for number, page in enumerate(bills.walk(offset), start=1):
+            if offset and first is None and not has_met(session, page, lately):
+                return False
+            if offset and first is not None and number == 2 and bills.skips_rows(first, page):
+                return False
+            first = first or page
+            session.take_page(page, save_place)
+            if pages and number == max(pages, 2):  # the first one repeats what was read
+                session.save(save_place)
+                break
+    except TooManyBadRowsError:
+        raise
+    except BaseException as error:  # the next run goes on from here (N10), whether CashPay or a signal stopped this one
+        if first is not None and (isinstance(error, CashpayError) or not isinstance(error, Exception)):
             session.save(save_place)
-            break
+        raise
     return number > 0 or not offset
 
 
@@ -191,13 +207,12 @@ def _hides_a_page_before_the_first(session: Session, bills: BillList, started: d
     """A server that counts pages from zero would hide its newest bills from a walk that starts at one."""
     if session.settings.first_page == 0:
         return False
-    fetch = partial(session.fetch_page, tries=1)  # a page that need not be there may be answered with 500
-    before = BillList(fetch, reference_of, session.created_at, lambda: 0, first_page=0)
     try:
-        page = before.ask(0, bills.size)
-    except CashpayError:
-        return False
-    if not page.records or has_met(session, page, started, all_of_it=True):
+        page = _page_zero(session, bills.size)
+    except CashpayError as error:
+        session.record.lacks(f"Whether CashPay's pages are counted from 0 could not be asked: {error.message}")
+        return True
+    if page is None or not page.records or has_met(session, page, started, all_of_it=True):
         return False
     session.take_page(bills.read_page(0))
     if has_met(session, page, started, all_of_it=True):  # what was new there has just come, to the first page too
@@ -206,6 +221,26 @@ def _hides_a_page_before_the_first(session: Session, bills: BillList, started: d
         "CashPay's pages are counted from 0: set CASHPAY_FIRST_PAGE=0 and run again, bills are missing."
     )
     return True
+
+
+def _page_zero(session: Session, size: int) -> Page | None:
+    """The page before the first, or None where the server refuses it, be it with a 500.
+
+    Raises:
+        CashpayError: it cannot be asked, also not at the second attempt.
+    """
+    for tries in (1, MAX_TRIES):  # the first time a 500 is an answer, for which more tries would be in vain
+        fetch = partial(session.fetch_page, tries=tries)
+        try:
+            return BillList(fetch, reference_of, session.created_at, lambda: 0, first_page=0).ask(0, size)
+        except (CredentialsRejectedError, RateLimitedError, UnavailableError) as error:
+            if getattr(error, "status", None) == SERVER_ERROR:
+                return None
+            if tries == MAX_TRIES:
+                raise
+        except CashpayError:
+            return None
+    return None
 
 
 def save_progress(session: Session, started: datetime, *, whole: bool) -> None:
