@@ -26,7 +26,7 @@ from cashpay_pipeline.verdicts import Again, Answer, Call, LoginAgain, judge
 
 # Six tries, 1-4 + 16 + 32 + 64 + 120 seconds apart and some jitter: about 4 minutes, then give up (N1).
 RETRY_POLICY = Retry(total=None, backoff_factor=8, backoff_max=120, backoff_jitter=4)
-TOLERATED_SKEW = timedelta(minutes=2)
+TOLERATED_SKEW, SERVERS_APART = timedelta(minutes=2), timedelta(minutes=10)
 
 log = logging.getLogger("cashpay")
 
@@ -185,14 +185,15 @@ class Attempts:
         return moment + (skew if abs(skew) > TOLERATED_SKEW else timedelta())
 
     def _compare_clocks(self, date: datetime, asked_at: datetime) -> None:
-        """Keep the first measure while it holds: `Date` has whole seconds, and our time must not swing with them.
+        """Keep the first measure while it holds: our time must not swing with whole seconds, nor between two servers.
 
-        An answer is stamped at some time between the asking and its coming. Only where that cannot be are clocks apart.
+        What a walk has met is told by the time. An answer is stamped at some time between the asking and its coming:
+        only where that cannot be are clocks apart.
         """
         arrived_at = self._our_time()
         stamped_at = date - (self.skew or timedelta())
         apart = stamped_at - min(max(stamped_at, asked_at), arrived_at)
-        if self.skew is None or abs(apart) > TOLERATED_SKEW:
+        if self.skew is None or abs(apart) > SERVERS_APART:
             self.skew = (self.skew or timedelta()) + apart
 
     def _pause(self, trouble: Again, policy: Retry, *, last: bool) -> None:

@@ -194,6 +194,22 @@ def test_what_the_budget_does_not_allow_is_left_for_the_next_run(make_settings, 
     assert asked == Counter({f"DUE-{n:03}": 1 for n in range(30)})
 
 
+def test_H9_an_old_open_bill_that_a_walk_did_not_find_is_asked_for_the_night_after(settings, sync, quiet_shop):
+    quiet_shop.set(total="missing")
+    plant(quiet_shop, "OLD", days_old=100)
+    sync(kind="full_refresh")
+    quiet_shop.advance(days=1)
+    quiet_shop.delete_bill("OLD")
+    sync(kind="full_refresh")
+    plant(quiet_shop, "OLD", days_old=101)
+    quiet_shop.advance(hours=23)
+    sync()
+    assert details_asked(quiet_shop)["OLD"] == 1
+    assert query(settings.warehouse_path, "select missing_since from core.bills where order_reference = 'OLD'") == [
+        {"missing_since": None}
+    ]
+
+
 def test_H9_a_bill_that_is_gone_is_marked_and_kept(settings, sync, quiet_shop):
     plant(quiet_shop, "GONE", days_old=3)
     sync()

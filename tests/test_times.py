@@ -6,6 +6,7 @@ import sys
 import time
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from email.utils import format_datetime
 from zoneinfo import ZoneInfo
 
 import duckdb
@@ -500,6 +501,50 @@ def test_T8_the_newest_sync_is_the_one_that_ran_last_whatever_the_clock_said(off
     shop.sync()
     assert newest_is_complete(shop) == {True}
     assert not read_health(shop.settings).is_locked_out
+
+
+def dated(shop, ahead, **rule):
+    """In the next sync, CashPay's answers or some of them have a `Date` that is wrong by so much."""
+    date = format_datetime(shop.simulator.now() + timedelta(minutes=15) + ahead, usegmt=True)
+    shop.simulator.faults([{"kind": "pass", "times": None, "headers": {"Date": date}, **rule}])
+
+
+def test_T8_what_was_read_under_a_date_of_the_future_passes_for_read_until_now_only(shop):
+    for number in range(8):
+        shop.bill(f"OLD-{number}", state="Canceled", date_create=shop.simulator.now() - timedelta(hours=60 + number))
+    shop.bill("OPEN", state="Pending", date_create=shop.simulator.now() - timedelta(days=5))
+    shop.spoil("BAD", set={"amount": "12 000"})
+    shop.bill("BAD")
+    dated(shop, timedelta(days=400))
+    shop.sync("full_refresh")
+    shop.simulator.faults([])
+    shop.simulator.advance(hours=23.75)
+    shop.simulator.delete_bill("OLD-3")
+    shop.bill("OPEN", state="Paid")
+    shop.bill("HIDDEN", date_create=shop.simulator.now() - timedelta(hours=70))
+    hidden = {"references": ["HIDDEN"], "drop": True}
+    shop.simulator.faults([{"path": "/orders", "kind": "mutate", "times": None, "mutate": hidden}])
+    result = shop.sync("full_refresh")
+    assert result.status == "incomplete" and "its list shows" in result.warnings[0], "a walk has met what it has met"
+    assert shop.rows("select state from core.bills where order_reference = 'OPEN'") == [("Paid",)]
+    shop.simulator.faults([])
+    shop.sync("full_refresh")
+    assert shop.rows("select order_reference from core.bills where missing_since is not null") == [("OLD-3",)]
+    latest = "select max(verified_at), max(money_told_at) from core.bills"
+    assert all(moment <= shop.simulator.now() for moment in shop.rows(latest)[0])
+    dated(shop, -timedelta(days=400))
+    shop.sync("recheck")
+    assert shop.rows(latest)[0] > (shop.simulator.now() - timedelta(days=2),), "now it is today's date that is wrong"
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_T8_two_servers_whose_clocks_differ_hide_no_bill_from_a_walk(seed, shop, make_settings):
+    for number in range(60):
+        shop.bill(f"B-{number:02}", state="Canceled")
+    dated(shop, -timedelta(minutes=3), probability=0.5, seed=seed)
+    shop.settings = make_settings(page_size=5)
+    result = shop.sync("full_refresh")
+    assert (result.status, result.requests < 25) == ("complete", True), result.warnings
 
 
 def test_T8_signatures_are_not_made_by_a_clock_that_is_far_off(shop, make_settings):

@@ -717,6 +717,32 @@ def test_P18_a_newest_end_too_long_for_one_night_is_read_on_from_where_it_was_le
     assert set(references(simulator)) <= set(stored(settings))
 
 
+@pytest.mark.long
+@pytest.mark.parametrize("total", ["missing", "low"])
+def test_P18_a_walk_that_has_passed_the_place_of_a_burst_is_not_taken_for_whole(total, sync, simulator, settings):
+    """More bills come in one night than the newest end can be read, while the whole list is read in parts."""
+    settle(simulator, total=total)
+    made = 0
+
+    def come(many):
+        nonlocal made
+        for n in range(many):
+            made += 1
+            moment = simulator.now() - timedelta(hours=20 * (many - n) / many)
+            simulator.put_bill(f"B-{made:03}", state="Paid", date_create=moment)
+
+    come(30)
+    sync("full_refresh", page_size=10)
+    came = {0: 60, 4: 60}
+    for night in range(20):
+        simulator.advance(hours=23.75)
+        come(came.get(night, 3))
+        shown = set(references(simulator))
+        result = sync(page_size=10, request_budget=10, max_in_flight=1)
+        assert result.status == "incomplete" or shown <= set(stored(settings)), night
+    assert shown <= set(stored(settings))
+
+
 @pytest.mark.parametrize(("total", "overlap"), [("low", 48), ("right", 1_000_000)], ids=["forwards", "backwards"])
 def test_P18_an_end_of_an_oldest_first_list_that_is_too_far_leaves_half_of_the_budget(
     total, overlap, sync, simulator, settings

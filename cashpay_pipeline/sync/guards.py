@@ -13,6 +13,23 @@ from cashpay_pipeline.warehouse import Warehouse
 
 PAGES_LOOKED_AT = 10
 SKEW_REFUSED = timedelta(minutes=10)
+FUTURE_TIMES = (
+    """
+    update core.bills set verified_at = $past, money_told_at = if(money_told_at > $past, $past, money_told_at),
+        content_told_at = if(content_told_at > $past, $past, content_told_at), due_at = timestamptz 'epoch'
+    where account = $account and verified_at > $future
+    """,
+    """
+    update core.data_issues set first_seen_at = if(first_seen_at > $past, $past, first_seen_at), last_seen_at = $past
+    where account = $account and last_seen_at > $future
+    """,
+    """
+    update core.accounts set walk_started_at = if(walk_started_at > $past, $past, walk_started_at),
+        full_walk_started_at = if(full_walk_started_at > $past, $past, full_walk_started_at),
+        full_walk_finished_at = if(full_walk_finished_at > $past, $past, full_walk_finished_at)
+    where account = $account and (walk_started_at > $future or full_walk_finished_at > $future)
+    """,
+)
 HOLDS_DATA = """
 select exists (select 1 from core.bills where account = $1)
     or exists (select 1 from core.gateways where account = $1)
@@ -81,6 +98,20 @@ def guard_clock(session: Session) -> None:
         raise GuardError(
             f"This machine's clock is {in_words(skew)} CashPay's.", next_step="Set the clock right, then run again."
         )
+
+
+def correct_future_times(session: Session) -> None:
+    """Whatever was read in the future was read under a wrong `Date`: just now, at the latest (T8).
+
+    Otherwise it would pass for read until that day has come: not asked for again, and met by every walk. The future is
+    what lies ahead by both clocks, for today's `Date` may be the wrong one.
+    """
+    now = session.now()
+    future = max(now, session.record.started_at) + SKEW_REFUSED
+    moments = {"account": session.account, "future": future, "past": now - timedelta(seconds=1)}
+    with session.warehouse.transaction():
+        for statement in FUTURE_TIMES:
+            session.warehouse.execute(statement, moments)
 
 
 def in_words(skew: timedelta) -> str:

@@ -50,7 +50,8 @@ def read_newest_end(session: Session) -> None:
             session.record.lacks("The list has no order and is too long for one run: the next run goes on.")
     elif is_too_far:
         session.record.warn("No bills known before were met at the newest end of the list: the whole of it is read.")
-        _go_on_from_newest_end(session, bills, started)
+        joins = bills.order == "oldest_first" or _is_known(session, page, started)
+        _go_on_from_newest_end(session, bills, started, joins=joins)
         if not _read_half_of_what_is_left(session):
             session.record.lacks("The whole list is too long for one run: the next run goes on.")
     else:
@@ -98,25 +99,31 @@ def _is_known_ground(session: Session, page: Page, started: datetime, horizon: d
     """Whether every row of a page is older than the horizon and was stored before this run."""
     if any((moment := session.created_at(r)) is None or moment >= horizon for r in page.records):
         return False
+    return _is_known(session, page, started)
+
+
+def _is_known(session: Session, page: Page, started: datetime) -> bool:
+    """Whether every row of a page was stored before this run."""
     return count_on(session, page, "first_seen_at < $moment", started) == size_of(page)
 
 
-def _go_on_from_newest_end(session: Session, bills: BillList, started: datetime) -> None:
+def _go_on_from_newest_end(session: Session, bills: BillList, started: datetime, *, joins: bool) -> None:
     """Let the walk of the whole list go on where the newest end was left, if it is not done so already.
 
-    A walk that began before the newest end was last read whole can have passed the place of bills that came since.
+    A walk that began before the newest end was last read whole can have passed the place of bills that came since. So
+    it has where the newest end does not join what was read before: those in between are on no page of either.
     """
     session.save()
     session.warehouse.execute(
         """
         update core.accounts as account set walk_started_at = ?, walk_position = ?, walk_page_size = ?
-        where account.account = ? and (account.walk_started_at is null or exists (
+        where account.account = ? and (account.walk_started_at is null or not ? or exists (
             select 1 from core.syncs as sync
             where sync.account = account.account and sync.kind = 'refresh' and sync.complete
                 and sync.finished_at > account.walk_started_at
         ))
         """,
-        [started, bills.place, bills.usual_size, session.account],
+        [started, bills.place, bills.usual_size, session.account, joins],
     )
 
 

@@ -16,7 +16,7 @@ from cashpay_pipeline.settings import Settings
 from cashpay_pipeline.sync.batch import Batch
 from cashpay_pipeline.sync.drift import note_fields
 from cashpay_pipeline.sync.gateways import read_gateways
-from cashpay_pipeline.sync.guards import guard_account, guard_clock, guard_merchant, in_words
+from cashpay_pipeline.sync.guards import correct_future_times, guard_account, guard_clock, guard_merchant, in_words
 from cashpay_pipeline.sync.newest_end import read_newest_end
 from cashpay_pipeline.sync.recheck import recheck_due_bills
 from cashpay_pipeline.sync.record import Kind, Progress, SyncRecord, SyncResult
@@ -122,6 +122,7 @@ def _begin(session: Session) -> None:
     """The gateways come first: their answer tells whether the login is good and what time CashPay has."""
     read_gateways(session)
     guard_clock(session)
+    correct_future_times(session)
     session.begun = session.now()
 
 

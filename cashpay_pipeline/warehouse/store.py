@@ -267,11 +267,14 @@ def _delete_payments(warehouse: Warehouse, account: str, written: pd.DataFrame) 
 
 
 def mark_missing(warehouse: Warehouse, account: str, gone: Sequence[tuple[str, datetime]]) -> None:
-    """Note bills that CashPay does not know any more, and since when; nothing is deleted."""
+    """Note bills that CashPay does not know any more, and since when; nothing is deleted.
+
+    Each night of the next week they are looked at once more (sync/recheck.py), so they are due at once.
+    """
     if gone:
         warehouse.execute(
             """
-            update core.bills as bill set missing_since = gone.missing_since
+            update core.bills as bill set missing_since = gone.missing_since, due_at = timestamptz 'epoch'
             from gone
             where bill.account = ? and bill.order_reference = gone.order_reference
             """,
