@@ -5,12 +5,10 @@ Masks by value, not by name (S9): a server may echo a key under any name, encode
 
 import base64
 import hashlib
-import html
-import json
 import re
 from collections.abc import Callable, Iterable, Iterator
+from html.entities import codepoint2name
 from threading import Lock
-from urllib.parse import quote, quote_plus
 
 MASK = "***"
 LONGEST_TEXT = 300
@@ -18,8 +16,10 @@ SHORTEST_ANYWHERE = 4  # a shorter secret, such as key id 17, is masked only as 
 
 # Tokens, digests and anything that may be a phone number or an address, whoever they belong to.
 _PRIVATE = re.compile(
-    r"eyJ[\w-]{8,}(?:\.[\w-]*)*|[0-9a-fA-F]{32,}|[^\s<>\"'@]{1,64}@[^\s<>\"'@]{1,255}|\+?\d(?:[ ./()-]{0,2}\d){7,}"
+    r"eyJ[\w-]{8,}(?:\.[\w-]*)*|[0-9a-fA-F]{32,}|[^\s<>\"'@]{1,64}@[^\s<>\"'@]{1,255}"
+    r"|\+?\d(?:[ ./()_\u2010-\u2015-]{0,3}\d){7,}"
 )
+_BACKSLASH = r"(?:\\|%(?:25)*+5c)"
 
 
 class Redactor:
@@ -37,11 +37,18 @@ class Redactor:
             self._forms |= {form for secret in secrets if secret for form in _forms(secret)}
             self._pattern = None
 
+    def mask(self, text: str) -> str:
+        """The text, whole and with its lines, without the secrets."""
+        return self._known().sub(MASK, text)
+
     def clean(self, text: str, limit: int = LONGEST_TEXT) -> str:
-        """The text, masked, on one line, of at most `limit` characters. Masked before it is cut."""
-        masked = _PRIVATE.sub(MASK, self._known().sub(MASK, text[: 50 * LONGEST_TEXT]))
-        shown = "".join(c if c.isprintable() else " " for c in masked)
-        shown = " ".join(shown.split())
+        """The text, masked, on one line, of at most `limit` characters. Masked before it is cut.
+
+        And masked as it is shown: a tab or a hard blank between the digits of a phone becomes a blank first.
+        """
+        masked = self.mask(text[: 50 * LONGEST_TEXT])
+        flat = " ".join("".join(c if c.isprintable() else " " for c in masked).split())
+        shown = _PRIVATE.sub(MASK, self.mask(flat))
         return shown if len(shown) <= limit else shown[:limit] + "…"
 
     def _known(self) -> re.Pattern[str]:
@@ -55,19 +62,28 @@ class Redactor:
 
 
 def _expression(form: str) -> str:
-    escaped = re.escape(form)
-    return escaped if len(form) >= SHORTEST_ANYWHERE else rf"(?<!\w){escaped}(?!\w)"
+    written = "".join(map(_written, re.sub(r"\\+", r"\\", form)))
+    return written if len(form) >= SHORTEST_ANYWHERE else rf"(?<!\w){written}(?!\w)"
+
+
+def _written(sign: str) -> str:
+    """A sign as URLs, HTML and JSON write it, JSON also within itself and the others, or as it is."""
+    if sign.isascii() and sign.isalnum():
+        return sign
+    if sign == "\\":  # of which one expression stands for a whole run
+        return _BACKSLASH + "{1,40}+"
+    number = ord(sign)
+    in_url = "".join(f"%(?:25)*{byte:02x}" for byte in sign.encode()) + (r"|\+" if sign == " " else "")
+    in_html = f"&(?:amp;)*(?:{codepoint2name.get(number, '#')}|#0*{number}|#x0*{number:x});"
+    units = re.findall("....", sign.encode("utf-16-be").hex())
+    in_json = f"u{f'{_BACKSLASH}+u'.join(units)}"
+    return f"{_BACKSLASH}{{0,40}}+(?:{in_url}|{in_html}|{in_json}|{re.escape(sign)})"
 
 
 def _forms(secret: str) -> Iterator[str]:
-    """The ways in which a secret may come back: as it is, quoted, encoded, hashed."""
+    """The ways in which a secret may come back: as it is, encoded, hashed; each may be quoted as well (`_written`)."""
     raw = secret.encode()
     yield secret
-    yield quote(secret)
-    yield quote(secret, safe="")
-    yield quote_plus(secret)
-    yield html.escape(secret)
-    yield json.dumps(secret)[1:-1]
     for encode in (base64.b64encode, base64.urlsafe_b64encode):
         yield encode(raw).decode().rstrip("=")
         if len(raw) >= SHORTEST_ANYWHERE:

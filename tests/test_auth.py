@@ -1,6 +1,7 @@
 import base64
 import hashlib
 import hmac
+import html
 import json
 import logging
 import multiprocessing
@@ -10,6 +11,7 @@ from collections.abc import Callable
 from itertools import pairwise
 from time import perf_counter
 from typing import Any
+from urllib.parse import quote, quote_plus
 
 import jwt
 import pytest
@@ -387,10 +389,40 @@ def test_S7_overlapping_secrets_leave_nothing_standing() -> None:
     assert redactor.clean(text) == "*** *** *** key *** of 2017, mail ***"
 
 
+@pytest.mark.parametrize("secret", ["CANARY/pass/word", "it's d'été/😀", '<a href="x&y=1">', r"\\server\x", "100% + 1"])
+@pytest.mark.parametrize("outer", ["{}", '{{"echo": "{}"}}'])
+def test_S9_no_way_of_quoting_brings_a_secret_back(secret: str, outer: str) -> None:
+    """`/` as `\\/` is PHP's; `&#039;` is its HTML; JSON in JSON, and JSON in an address, double the escapes."""
+
+    def in_json(text: str) -> str:
+        return json.dumps(text)[1:-1]
+
+    php = in_json(secret).replace("/", r"\/")
+    go = in_json(secret).replace("<", r"\u003C").replace("&", r"\u0026").replace("'", r"\u0027")
+    ways = [php, go, json.dumps(secret, ensure_ascii=False)[1:-1], in_json(php), in_json(in_json(php)), quote(php)]
+    ways += [html.escape(secret), html.escape(secret).replace("&#x27;", "&#039;"), in_json(html.escape(secret))]
+    ways += [quote(quote(secret)), quote_plus(secret), repr(secret)[1:-1]]
+    redactor = Redactor([secret])
+    for way in ways:
+        text = outer.format(way)
+        assert redactor.clean(text).replace("\\", "") == outer.format("***"), way
+
+
+@pytest.mark.parametrize("between", ["\u00a0", "\u202f", "\t", "\r\n", "\u200b", "\u2013", " \u2013 ", "_", " - ", "\u2060 "])
+def test_S10_a_phone_is_masked_whatever_stands_between_its_digits(between: str) -> None:
+    """What cannot be printed becomes a blank: as it is shown it must be no phone either."""
+    phone = between.join(["+228", "90", "12", "34", "56"])
+    assert Redactor().clean(f"call {phone} now") == "call *** now"
+
+
+def test_a_text_that_is_only_masked_keeps_its_lines_and_its_phones() -> None:
+    assert Redactor(["CANARY/x"]).mask("a\n\tCANARY\\/x 90123456") == "a\n\t*** 90123456"
+
+
 def test_S9_masking_is_quick_whatever_the_text() -> None:
     redactor = Redactor(SECRETS.values())
     started = perf_counter()
-    for text in ("x" * 50_000, "1 " * 50_000, "a@" * 50_000, "eyJ" * 50_000, "f" * 31 + " ", "\0" * 50_000):
+    for text in ("x" * 50_000, "1 " * 50_000, "a@" * 50_000, "eyJ" * 50_000, "f" * 31 + " ", "\0" * 50_000, "\\" * 50_000):
         assert len(redactor.clean(text)) <= 301
     assert perf_counter() - started < 1
 

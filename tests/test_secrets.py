@@ -6,6 +6,7 @@ a defect in the middle, through Dagster and without it, all logs on. Nothing of 
 
 import base64
 import hashlib
+import html
 import json
 import logging
 import os
@@ -77,6 +78,13 @@ def settings_for(shop, tmp_path):
     return make
 
 
+def in_json(text):
+    """As Python writes it, as other programs do, and as PHP does."""
+    for written in (json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1]):
+        yield written
+        yield written.replace("/", r"\/")
+
+
 def forms(text):
     """Every way in which a text may be written down."""
     raw = text.encode()
@@ -84,7 +92,11 @@ def forms(text):
     yield quote(text, safe="")
     yield quote(text)
     yield quote_plus(text)
-    yield json.dumps(text)[1:-1]
+    yield from in_json(text)
+    for inner in in_json(text):
+        yield from in_json(inner)
+    yield html.escape(text)
+    yield html.escape(text).replace("&#x27;", "&#039;")
     yield raw.hex()
     for encode in (base64.b64encode, base64.urlsafe_b64encode):
         # Inside of something longer, base64 has three alignments; the letters at its ends belong to the neighbours.
