@@ -20,13 +20,12 @@ from urllib.parse import unquote, urlsplit
 from pydantic import SecretStr
 
 from cashpay_pipeline.errors import AlertError
+from cashpay_pipeline.redaction import SHORTEST_ANYWHERE, Redactor
 from cashpay_pipeline.settings import Settings
 
 TIMEOUT_SECONDS = 20
 COMMAND_SECONDS = 60
-MASK = "***"
 NO_CHANNEL = "set CASHPAY_ALERT_WEBHOOK, CASHPAY_ALERT_MAIL_TO or CASHPAY_ALERT_COMMAND."
-SHORTEST_SECRET = 4
 
 
 def has_channel(settings: Settings) -> bool:
@@ -43,7 +42,8 @@ def send(settings: Settings, title: str, text: str) -> list[str]:
     Raises:
         AlertError: no channel took it.
     """
-    title, text = _masked(settings, title), _masked(settings, text)
+    redactor = Redactor(secret for secret in settings.secrets() if len(secret) >= SHORTEST_ANYWHERE)
+    title, text = redactor.mask(title), redactor.mask(text)
     channels: dict[str, tuple[Any, Callable[[Settings, str, str], None]]] = {
         "CASHPAY_ALERT_WEBHOOK": (settings.alert_webhook, _to_webhook),
         "CASHPAY_ALERT_MAIL_TO": (settings.alert_mail_to, _to_mail),
@@ -121,15 +121,8 @@ def _to_command(settings: Settings, title: str, text: str) -> None:
         check=True,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
-        env={name: value for name, value in os.environ.items() if not name.startswith("CASHPAY_")},
+        env={name: value for name, value in os.environ.items() if not name.upper().startswith("CASHPAY_")},
     )
-
-
-def _masked(settings: Settings, text: str) -> str:
-    for secret in settings.secrets():
-        if len(secret) >= SHORTEST_SECRET:
-            text = text.replace(secret, MASK)
-    return text
 
 
 def _secret(value: SecretStr | None) -> str:

@@ -43,6 +43,7 @@ def test_every_channel_gets_the_message(
     hook: Webhook, mails: Mailbox, command: tuple[str, Callable[[], str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CASHPAY_PII_KEY", "canary-environment")
+    monkeypatch.setenv("cashpay_orders", "canary-environment")  # the settings take small letters too
     settings = load_settings(alert_webhook=hook.url, alert_command=command[0], **mail_settings(mails))
     assert alerts.send(settings, "CashPay main: a look", "Line é one\nLine two") == []
     assert hook.posts == [{"text": "*CashPay main: a look*\nLine é one\nLine two"}]
@@ -60,6 +61,12 @@ def test_a_secret_of_the_settings_is_masked(hook: Webhook, mails: Mailbox) -> No
     alerts.send(settings, "canary-pii", f"{PASSWORD} {hook.url}")
     told = hook.texts[0] + mails.mails[0].as_string()
     assert "canary" not in told and "***" in told
+
+
+def test_a_secret_is_masked_however_it_is_written_and_the_lines_stay(hook: Webhook) -> None:
+    settings = load_settings(alert_webhook=hook.url, pii_key="canary/pii+key")
+    alerts.send(settings, "t", "one\n{\"a\": \"canary\\/pii+key\"}\ncanary%2Fpii%2Bkey")
+    assert hook.texts == ['*t*\none\n{"a": "***"}\n***']
 
 
 def test_one_channel_that_fails_does_not_keep_the_others_from_telling(hook: Webhook, mails: Mailbox) -> None:
