@@ -4,6 +4,7 @@ The status table is the documentation's (200 to 500) and its neighbours; errors 
 `{"status": "error", "message"}` or `{"code": <int>, "message"}` [docs copy, 1 public].
 """
 
+import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -26,6 +27,7 @@ from cashpay_pipeline.errors import (
     WrongAddressError,
 )
 from cashpay_pipeline.forms import DuplicateKeys
+from cashpay_pipeline.privacy import PERSONAL_FIELDS, PERSONAL_OBJECTS, Masker
 from cashpay_pipeline.shapes import KEY_FIELDS
 
 MAX_TRIES = 6
@@ -40,6 +42,9 @@ TOOL = f"cashpay_pipeline {version('cashpay_pipeline')}"
 
 Clean = Callable[..., str]
 
+_WITHOUT_CUSTOMERS = Masker("drop", b"")
+_DATA = re.compile(rf"[{{\[]|(?<![^\W_])(?:{'|'.join(PERSONAL_OBJECTS | PERSONAL_FIELDS)})(?![^\W_])", re.IGNORECASE)
+"""Where data begins in a text that should have been JSON: an object, a list, the name of what a customer has."""
 _DEAD_TOKEN = re.compile(r"(expired|invalid) token", re.IGNORECASE)
 
 
@@ -214,7 +219,8 @@ def _decoded(answer: Answer, clean: Clean, warnings: list[str]) -> JSON:
     what = f"{kind}, {len(answer.raw)} bytes"
     if answer.raw.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] in (b"{", b"[", b""):
         raise Again(UnavailableError(f"CashPay's answers arrive cut off ({what})."), tries=TRIES_WHEN_CUT_OFF)
-    begin = clean(answer.raw.decode("utf-8", "replace"), SAFE_CHARACTERS_SHOWN)
+    before_data = _DATA.split(answer.raw.decode("utf-8", "replace"), maxsplit=1)[0]
+    begin = clean(before_data, SAFE_CHARACTERS_SHOWN)
     raise Again(UnexpectedReplyError(f"Expected JSON, got {what}, beginning: {begin}"), tries=TRIES_WHEN_UNCLEAR)
 
 
@@ -250,8 +256,14 @@ def _inner_status(call: Call, body: JSON) -> int | None:
 def _message(body: JSON) -> str:
     if not isinstance(body, dict):
         return ""
-    texts = (body.get(name) for name in ERROR_FIELDS)
-    return "; ".join(str(text) for text in texts if text)
+    return "; ".join(_text(body[name]) for name in ERROR_FIELDS if body.get(name))
+
+
+def _text(said: JSON) -> str:
+    """What an error field says; where it repeats a record, without the customer."""
+    if isinstance(said, dict | list):
+        return json.dumps(_WITHOUT_CUSTOMERS.mask(said), ensure_ascii=False, default=str)
+    return str(said)
 
 
 def _origin(url: str) -> str:

@@ -299,9 +299,42 @@ def test_N9_a_captive_portal_is_tried_three_times_and_then_described() -> None:
             client_of(server).fetch_bills_page(2, 20)
         assert len(server.to("/orders")) == 3
     length = len(HTML.split(b"\r\n\r\n")[1])
-    begin = "<html><body>Log in to the hotel *** [31m</body></html>"
+    begin = "<html><body>Log in to the hotel ***"
     assert caught.value.message == f"Expected JSON, got text/html, {length} bytes, beginning: {begin}"
     assert "page 2" in caught.value.where
+
+
+RECORD = '{"order_reference": "B", "client": {"lastname": "CANARYLAST", "phone": "+22890123456"}}'
+
+
+@pytest.mark.parametrize(
+    ("body", "begin"),
+    [
+        (f"<br /><b>Notice</b>: Undefined index<br />[{RECORD}]", "<br /><b>Notice</b>: Undefined index<br />"),
+        (f")]}}'\n{RECORD}", ")]}'"),
+        (f"callback({RECORD})", "callback("),
+        (f"\u00a0{RECORD}", ""),
+        ("<bill><client><lastname>CANARYLAST</lastname></client></bill>", "<bill><"),
+        ("order_reference;client_lastname\nB;CANARYLAST\n", "order_reference;"),
+        ("reference;nom\nB;CANARYLAST\n", "reference;"),
+    ],
+)
+def test_S10_of_a_reply_that_is_no_json_only_what_stands_before_its_data_is_shown(body: str, begin: str) -> None:
+    page = reply(200, body.encode(), content_type="text/html")
+    with serving([page]) as server, pytest.raises(UnexpectedReplyError) as caught:
+        client_of(server).fetch_bills_page(2, 20)
+    assert caught.value.message.endswith(f", beginning: {begin}")
+
+
+def test_S10_an_error_that_repeats_a_record_is_shown_without_its_customer() -> None:
+    """Quoted as JSON, not as Python: that is how the secrets in it are known."""
+    client = {"lastname": "CANARYLAST", "phone": "+22890123456", "id": 17}
+    errors = [{"client": client, "city": "Canaryville", "amount": 1.5}, "said to " + client["phone"]]
+    refusal = {"message": "é", "errors": errors, "error": {"password": 'made"up\\ / password'}}
+    with serving([reply(422, json.dumps(refusal).encode())]) as server, pytest.raises(CashpayError) as caught:
+        client_of(server, password='made"up\\ / password').fetch_bills_page(2, 20)
+    said = 'é; {"password": "***"}; [{"client": {}, "amount": "1.5"}, "said to ***"]'
+    assert caught.value.message == f"CashPay refuses this request (status 422): {said}"
 
 
 def test_N9_no_more_than_80_characters_are_shown() -> None:
