@@ -115,6 +115,10 @@ class CashpayClient:
         """How many requests may be in flight just now."""
         return self._attempts.pacer.in_flight_limit
 
+    def clean(self, text: str) -> str:
+        """A text of CashPay's as it may be shown: without secrets, phones and addresses, on one short line."""
+        return self._redactor.clean(text)
+
     def now(self) -> datetime:
         """The time in UTC: by CashPay's clock, which stamps the bills, where ours is more than 2 minutes off."""
         return self._attempts.now()

@@ -151,7 +151,7 @@ def _first_page(settings: Settings, client: CashpayClient) -> Finding:
     reply = client.fetch_bills_page(settings.first_page, settings.page_size)
     if reply.body is None:
         return Finding(True, "Bill list: empty.")
-    shape, records, total = find_records(reply.body)
+    shape, records, total = find_records(reply.body, client.clean)
     said = f"CashPay says there are {total:,}" if total is not None else "CashPay gives no total"
     got = f"{len(records)} bills on the first page (asked for {settings.page_size}) as {shape}"
     return Finding(True, f"Bill list: {got}; {said}.")
@@ -177,7 +177,7 @@ def _page_zero(settings: Settings, client: CashpayClient) -> Finding:
 
 def _references(client: CashpayClient, page: int, size: int) -> list[str]:
     reply = client.fetch_bills_page(page, size)
-    records = [] if reply.body is None else find_records(reply.body)[1]
+    records = [] if reply.body is None else find_records(reply.body, client.clean)[1]
     return [str(record.get("order_reference")) for record in records if isinstance(record, dict)]
 
 

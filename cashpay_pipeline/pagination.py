@@ -27,7 +27,8 @@ from cashpay_pipeline.errors import (
     UnavailableError,
     UnexpectedReplyError,
 )
-from cashpay_pipeline.shapes import find_records
+from cashpay_pipeline.redaction import Redactor
+from cashpay_pipeline.shapes import Clean, find_records
 
 FALLBACK_SIZE = 20
 """The largest page size that any public integration is known to use."""
@@ -125,6 +126,7 @@ class BillList:
         page_size: rows to ask for.
         first_page: number of the first page.
         in_flight: how many pages may be asked for at once, where `total` allows it.
+        clean: masks a text of the server's.
 
     Attributes:
         ended: whether a walk has come to the list's end.
@@ -143,6 +145,7 @@ class BillList:
     page_size: int = 100
     first_page: int = 1
     in_flight: int = 1
+    clean: Clean = Redactor().clean
 
     ended: bool = field(default=False, init=False)
     pages: int = field(default=0, init=False)
@@ -358,7 +361,7 @@ class BillList:
             raise
         if reply.status == 204:
             return Page(offset, [], [], None, reply.asked_at, reply.received_at)
-        envelope, records, total = find_records(reply.body, where=f"bill list, page {number}")
+        envelope, records, total = find_records(reply.body, self.clean, where=f"bill list, page {number}")
         if self._envelope is None:
             self._envelope = envelope
         elif envelope != self._envelope:

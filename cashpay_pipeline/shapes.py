@@ -5,7 +5,6 @@ from typing import Any
 
 from cashpay_pipeline.decoding import JSON
 from cashpay_pipeline.errors import BillNotFoundError, UnexpectedReplyError
-from cashpay_pipeline.redaction import Redactor
 
 KEY_FIELDS = ("order_reference", "orderNum")
 """What a bill's key is called; the other name is that of one public adapter (D4)."""
@@ -14,11 +13,15 @@ TOTAL_FIELDS = ("total", "count", "totalRecords", "totalElements", "hydra:totalI
 GATEWAY_ENVELOPES = ("items", "data", "gateways", "results", "records")
 
 Clean = Callable[[str], str]
-_CLEAN = Redactor().clean
 
 
-def find_records(body: Any, *, where: str = "") -> tuple[str, list[Any], int | None]:
+def find_records(body: Any, clean: Clean, *, where: str = "") -> tuple[str, list[Any], int | None]:
     """The rows of a list reply, whatever its envelope: the shape's name, the rows, and the total if it is usable.
+
+    Args:
+        body: the reply.
+        clean: masks a text of the server's.
+        where: the place, for an error.
 
     Raises:
         UnexpectedReplyError: there is no list that we know; never read as an empty one.
@@ -32,7 +35,7 @@ def find_records(body: Any, *, where: str = "") -> tuple[str, list[Any], int | N
                 if isinstance(holder.get(name), list):
                     rows = _rows(holder[name], where)
                     return f"{{{prefix}{name}: [...]}}", rows, _total(body, rows)
-    raise UnexpectedReplyError(f"Expected a list of bills, got {shape(body)}.", where=where)
+    raise UnexpectedReplyError(f"Expected a list of bills, got {shape(body, clean)}.", where=where)
 
 
 def _rows(rows: list[Any], where: str) -> list[Any]:
@@ -96,7 +99,7 @@ def only_list(body: JSON, clean: Clean) -> list[dict[str, Any]]:
     return found
 
 
-def shape(body: JSON, clean: Clean = _CLEAN) -> str:
+def shape(body: JSON, clean: Clean) -> str:
     """What a reply looks like, without its values: an object by its first fields."""
     match body:
         case None:

@@ -65,7 +65,7 @@ def test_a_secret_of_the_settings_is_masked(hook: Webhook, mails: Mailbox) -> No
 
 def test_a_secret_is_masked_however_it_is_written_and_the_lines_stay(hook: Webhook) -> None:
     settings = load_settings(alert_webhook=hook.url, pii_key="canary/pii+key")
-    alerts.send(settings, "t", "one\n{\"a\": \"canary\\/pii+key\"}\ncanary%2Fpii%2Bkey")
+    alerts.send(settings, "t", 'one\n{"a": "canary\\/pii+key"}\ncanary%2Fpii%2Bkey')
     assert hook.texts == ['*t*\none\n{"a": "***"}\n***']
 
 

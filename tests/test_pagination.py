@@ -24,8 +24,10 @@ from cashpay_pipeline.errors import (
     UnexpectedReplyError,
 )
 from cashpay_pipeline.pagination import BillList, OrderWatch, Page
+from cashpay_pipeline.redaction import Redactor
 from cashpay_pipeline.shapes import find_records
 
+CLEAN = Redactor().clean
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 
 
@@ -603,14 +605,14 @@ def test_H2_an_unknown_shape_is_never_an_empty_list(page, body, shape):
 
 def test_S10_bills_by_their_customers_phones_are_no_list_and_the_error_names_no_phone():
     with pytest.raises(UnexpectedReplyError) as caught:
-        find_records({"+22890123456": [{"order_reference": "B"}], "228 90 12 34 57": [], "x\x1b": 1})
+        find_records({"+22890123456": [{"order_reference": "B"}], "228 90 12 34 57": [], "x\x1b": 1}, CLEAN)
     assert caught.value.message == "Expected a list of bills, got an object with ***, ***, x."
 
 
 def test_H2_a_list_of_anything_but_objects_is_no_bill_list():
     with pytest.raises(UnexpectedReplyError, match="Expected bills, got a list of str"):
-        find_records(["a", "b"])
-    assert find_records([{"order_reference": "B"}, None])[1] == [{"order_reference": "B"}, None]
+        find_records(["a", "b"], CLEAN)
+    assert find_records([{"order_reference": "B"}, None], CLEAN)[1] == [{"order_reference": "B"}, None]
 
 
 def test_H2_a_shape_that_changes_during_the_walk_is_an_error():
@@ -646,7 +648,7 @@ ROWS = [{"order_reference": "B1"}, {"order_reference": "B2"}]
     ids=lambda v: "-".join(v) if isinstance(v, dict) else None,
 )
 def test_P11_envelope_and_total(body, found):
-    envelope, rows, total = find_records(body)
+    envelope, rows, total = find_records(body, CLEAN)
     assert ((envelope, total), rows) == (found, ROWS)
 
 

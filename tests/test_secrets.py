@@ -48,6 +48,7 @@ PROXY_PASSWORD = "CANARY-proxy"
 PII_KEY = "CANARY-pii-key"
 SECRETS = [*CREDENTIALS.values(), WRONG, PROXY_PASSWORD, PII_KEY]
 PHONE = "+22800004242"
+CLIENT = {"phone": PHONE, "lastname": "CANARYLAST", "firstname": "Canaryfirst"}
 CUSTOMER = ["CANARYLAST", "Canaryfirst", "22800004242", "00004242", "00 00 42 42"]
 
 
@@ -62,8 +63,7 @@ def canary_process():
 @pytest.fixture
 def shop(canary_process):
     canary_process.reset()
-    client = {"phone": PHONE, "lastname": "CANARYLAST", "firstname": "Canaryfirst"}
-    canary_process.put_bill("HERS", client=client, description="call +228 00 00 42 42", state="Paid")
+    canary_process.put_bill("HERS", client=CLIENT, description="call +228 00 00 42 42", state="Paid")
     return canary_process
 
 
@@ -108,12 +108,16 @@ def forms(text):
 
 
 def echo(settings, start=0):
-    """What a careless server may answer: all that was sent to it, in every form, and the customer."""
+    """What a careless server may answer: the customer, and all that was sent to it, in every form.
+
+    What is shown of it is cut: so there is something of all at the beginning.
+    """
     said = [form for secret in settings.secrets() for form in forms(secret)]
     said = said[start:] + said[:start]
     for secret in settings.secrets():
         said += [base64.b64encode(b"x" * n + secret.encode() + b":yz").decode() for n in range(3)]
-    return {"status": "error", "message": " ".join([PHONE, *said]), "errors": [*said, *CUSTOMER]}
+    sent = {"client": CLIENT, "sent": said[0], "phones": PHONE.replace("+228", "+228\u00a0")}
+    return {"status": "error", "message": sent, "errors": " ".join([PHONE, *said])}
 
 
 def texts_of(folder):
@@ -197,6 +201,18 @@ def test_S2_S3_S6_S9_S10_no_file_output_log_or_error_holds_a_secret_or_a_custome
     assert "cashpay" in caplog.text, "logs are on"
     shown = [("out", output.out), ("err", output.err), ("log", caplog.text), *(("said", text) for text in said)]
     assert leaks([*texts_of(tmp_path), *((name, text.encode()) for name, text in shown)]) == set()
+
+
+@pytest.mark.parametrize("scheme", ["oauth2", "cashpay"])
+def test_S9_the_field_names_of_a_list_of_no_known_shape_hold_no_secret(scheme, settings_for, shop):
+    settings = settings_for(scheme)
+    echoed = {name: {} for name in (*settings.secrets(), PHONE)}
+    shop.faults([{"path": "/orders", "status": 200, "times": None, "body": echoed}])
+    with pytest.raises(CashpayError, match=r"got an object with \*\*\*, \*\*\*") as caught:
+        sync(settings, shop)
+    said = [str(caught.value), *(finding.text for finding in diagnose(settings))]
+    assert sum("got an object with ***, ***" in text for text in said) >= 2
+    assert leaks([("said", text.encode()) for text in said]) == set()
 
 
 @pytest.mark.long

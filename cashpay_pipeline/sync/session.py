@@ -67,6 +67,7 @@ class Session:
             page_size=size or self.list_size or self.settings.page_size,
             first_page=self.settings.first_page,
             in_flight=self.settings.max_in_flight if in_flight is None else in_flight,
+            clean=self.client.clean,
         )
 
     def fetch_page(self, page: int, size: int, tries: int = MAX_TRIES) -> Reply:
