@@ -7,7 +7,7 @@ from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, Field, SecretStr, ValidationError, field_validator, model_validator
@@ -23,6 +23,8 @@ OAUTH2_FIELDS = ("username", "password", "client_id", "client_secret")
 CASHPAY_AUTH_FIELDS = ("login", "api_key", "api_reference")
 KUBERNETES = re.compile(r"_(SERVICE_HOST|SERVICE_PORT|PORT)(_\w+)?$")
 """Ends of the names of variables that Kubernetes itself makes for each service, `cashpay` for example."""
+HOST = re.compile(r"[\w-]{1,63}(\.[\w-]{1,63})*\.?|[0-9a-f]*:[0-9a-f:.]+(%[\w.-]+)?")
+"""A name, or an address of either version: what else urllib takes for a host, no connection is made to."""
 IN_WORDS = {
     "int_parsing": "must be a whole number",
     "int_from_float": "must be a whole number",
@@ -54,12 +56,14 @@ def _is_local(host: str | None) -> bool:
     return host in ("localhost", "127.0.0.1", "::1")
 
 
-def _is_proxy(address: str) -> bool:
+def _parts(address: str) -> SplitResult:
+    """An address taken apart; nothing at all where that cannot be: urllib's error repeats it, with its password."""
     try:
         parts = urlsplit(address)
-        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:  # a port that is no number
-        return False
+        is_whole = parts.port != 0 and HOST.fullmatch(parts.hostname or "")
+    except ValueError:  # such as a port that is no number
+        is_whole = None
+    return parts if is_whole else urlsplit("")
 
 
 def _variable(field: str) -> str:
@@ -140,9 +144,9 @@ class Settings(BaseSettings):
     def _address(cls, value: str | None) -> str | None:
         if value is None:
             return None
-        parts = urlsplit(value.strip())
-        extra = parts.query or parts.fragment or parts.username
-        if parts.scheme not in ("http", "https") or not parts.hostname or extra:
+        parts = _parts(value.strip())
+        extra = parts.query or parts.fragment or "@" in parts.netloc
+        if parts.scheme not in ("http", "https") or extra:
             raise ValueError("not an address such as https://sandbox.semoa-payments.com/api")
         if parts.scheme == "http" and not _is_local(parts.hostname):
             raise ValueError("must be https: credentials would travel in the clear")
@@ -151,14 +155,14 @@ class Settings(BaseSettings):
     @field_validator("proxy")
     @classmethod
     def _proxy(cls, value: SecretStr | None) -> SecretStr | None:
-        if value and not _is_proxy(value.get_secret_value()):
+        if value and _parts(value.get_secret_value()).scheme not in ("http", "https"):
             raise ValueError("not an address such as http://proxy.example.com:3128")
         return value
 
     @field_validator("alert_webhook")
     @classmethod
     def _webhook(cls, value: SecretStr | None) -> SecretStr | None:
-        parts = urlsplit(value.get_secret_value()) if value else None
+        parts = _parts(value.get_secret_value()) if value else None
         if parts and not (parts.hostname and (parts.scheme == "https" or _is_local(parts.hostname))):
             raise ValueError("not an address such as https://hooks.example.com/services/...")
         return value
@@ -166,8 +170,7 @@ class Settings(BaseSettings):
     @field_validator("alert_mail_smtp")
     @classmethod
     def _mail_server(cls, value: SecretStr | None) -> SecretStr | None:
-        parts = urlsplit(value.get_secret_value()) if value else None
-        if parts and (parts.scheme not in ("smtp", "smtps") or not parts.hostname):
+        if value and _parts(value.get_secret_value()).scheme not in ("smtp", "smtps"):
             raise ValueError("not an address such as smtp://user:password@mail.example.com:587 (or smtps://)")
         return value
 
@@ -306,7 +309,9 @@ def _warn_of_names() -> None:
     And of one that `.env` and the environment set differently: a correction in `.env` would have no effect.
     """
     environment, file = EnvSettingsSource(Settings).env_vars, DotEnvSettingsSource(Settings).env_vars
-    for name in sorted(environment.keys() | file.keys()):
+    if None in file.values():
+        _warn_of_no_value()
+    for name in sorted(environment.keys() | {name for name, value in file.items() if value is not None}):
         if name.upper().startswith("CASHPAY_") and not KUBERNETES.search(name.upper()):
             field = name.upper().removeprefix("CASHPAY_").lower()
             _warn_if_unknown(field)
@@ -322,6 +327,12 @@ def _warn_if_unknown(field: str) -> None:
 
 def _nearest(field: str) -> str:
     return "".join(f" Is it {_variable(known)}?" for known in get_close_matches(field, Settings.model_fields, n=1))
+
+
+@cache
+def _warn_of_no_value() -> None:
+    """Without its name, which may be a name and the value together."""
+    log.warning("A line of .env has no = and sets nothing. Write it as NAME=value.")
 
 
 @cache

@@ -101,6 +101,8 @@ def test_the_environment_and_the_env_file_are_read(monkeypatch: pytest.MonkeyPat
 @pytest.mark.parametrize(
     "address",
     ["cashpay.example.test", "ftp://cashpay.example.test", "https://", "https://me:pass@cashpay.example.test/api",
+     "https://:me:pass@cashpay.example.test/api", "https://:@cashpay.example.test", "https://me:pass：1@h.test/api",
+     "https://me:pass@℀.test/api", "https://me:pass@[h.test/api", "https://cashpay..test/api",
      "https://cashpay.example.test/api?x=1", "https://cashpay.example.test/api#x", "http://cashpay.example.test/api"],
 )  # fmt: skip
 def test_an_address_that_would_not_do_is_refused(address: str) -> None:
@@ -108,7 +110,20 @@ def test_an_address_that_would_not_do_is_refused(address: str) -> None:
     assert "CASHPAY_BASE_URL" in text and "me:pass" not in text
 
 
-@pytest.mark.parametrize("address", ["foo", "proxy.example.test:3128", "http://", "http://me:canary@proxy.test:many"])
+@pytest.mark.parametrize(
+    "address",
+    [
+        "foo",
+        "proxy.example.test:3128",
+        "http://",
+        "http://me:canary@proxy.test:many",
+        "http://me:canary@proxy test:1",
+        "http://me:canary@a..b:1",
+        "http://me:canary：1@proxy.test",
+        "http://me:canary@:1",
+        "http://canary y/x",
+    ],
+)
 def test_a_proxy_that_would_not_do_is_refused(address: str) -> None:
     text = message_of(proxy=address)
     assert "CASHPAY_PROXY: not an address such as http://" in text and "canary" not in text and "many" not in text
@@ -165,6 +180,35 @@ def test_a_misspelled_name_is_told_once_with_the_nearest_one(
         "CASHPAY_COLOUR is no setting and changes nothing.",
         "CASHPAY_PAGESIZE is no setting and changes nothing. Is it CASHPAY_PAGE_SIZE?",
     ]
+
+
+def test_a_line_without_a_sign_of_equality_is_told_and_not_repeated(caplog: pytest.LogCaptureFixture) -> None:
+    """It may hold the key itself."""
+    Path(".env").write_text("CASHPAY_API_KEYcanary123\nCASHPAY_API_KEY:canary456\nCASHPAY_PAGE_SIZE=50\n")
+    for _ in range(2):
+        assert load_settings().page_size == 50
+    assert caplog.messages == ["A line of .env has no = and sets nothing. Write it as NAME=value."]
+
+
+@pytest.mark.parametrize(
+    "host", ["proxy.example.test", "10.0.0.1", "[::1]", "proxy_1", "xn--d1acufc.test.", "bücher.test"]
+)
+def test_a_proxy_by_any_name_or_address_will_do(host: str) -> None:
+    assert load_settings(proxy=f"http://me:pass@{host}:3128").proxy is not None
+
+
+@pytest.mark.parametrize(
+    ("name", "address"),
+    [
+        ("alert_webhook", "https://hooks.example.test：canary/x"),
+        ("alert_webhook", "https://me:canary@℀.test/x"),
+        ("alert_mail_smtp", "smtp://me:canary@mail.test：587"),
+        ("alert_mail_smtp", "smtp://me:canary@mail.test:many"),
+    ],
+)
+def test_S1_an_address_that_cannot_be_taken_apart_is_refused_and_not_repeated(name: str, address: str) -> None:
+    text = message_of(**{name: address}, alert_mail_to="a@b.example")
+    assert f"CASHPAY_{name.upper()}: not an address such as" in text and "canary" not in text
 
 
 def test_a_misspelled_name_in_code_is_refused_with_the_nearest_one() -> None:
