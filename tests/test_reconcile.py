@@ -774,6 +774,33 @@ def test_what_was_typed_wrongly_is_told_as_usage(settings: Settings, bills: Bill
         load_mapping(tmp_path / "absent.toml")
 
 
+@pytest.mark.parametrize(
+    ("address", "message"),
+    [
+        ("mysql://shop:canary@db.example.test/shop", "Orders cannot be read from mysql:"),
+        ("postgresql+psycopg2://shop:canary@db/shop", r"Orders cannot be read from postgresql\+psycopg2:"),
+        ("https://shop:canary@shop.example.test/orders.csv", "Orders cannot be read from https:"),
+        ("Postgres://shop:canary@db/shop", "A password has no place"),
+        ("POSTGRESQL:dbname=shop PassWord=canary", "A password has no place"),
+        ("mysql:host=db;password=canary", "The orders cannot be opened"),
+        ("shop:canary@db/shop", "The orders cannot be opened"),
+    ],
+)
+def test_an_address_with_a_password_is_refused_and_not_repeated(
+    settings: Settings, bills: Bills, address: str, message: str
+) -> None:
+    with pytest.raises(SettingsError, match=message) as caught:
+        reconcile(settings, address, Mapping())
+    assert "canary" not in str(caught.value) and "canary" not in repr(vars(caught.value))
+
+
+@pytest.mark.parametrize("path", [r"C:\shop\orders.csv", "C:/shop/orders.csv", "exports/orders-2026.csv", "orders"])
+def test_a_path_is_no_address(settings: Settings, bills: Bills, path: str) -> None:
+    with pytest.raises(SettingsError, match="cannot be opened: No such file") as caught:
+        reconcile(settings, path, Mapping())
+    assert caught.value.where == path
+
+
 def test_an_sqlite_file_is_read_by_table_and_never_written(
     bills: Bills, settings: Settings, found: Found, tmp_path: Path
 ) -> None:

@@ -2,6 +2,7 @@
 
 import hashlib
 import math
+import re
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
@@ -17,9 +18,13 @@ from cashpay_pipeline.warehouse.files import BATCH_ROWS, Batch, read_duckdb, rea
 
 MAGIC = {b"PAR1": "parquet", b"SQLite format 3\x00": "sqlite", b"PK\x03\x04": "excel"}
 DUCKDB_MAGIC, DUCKDB_MAGIC_AT = b"DUCK", 8
-POSTGRES = ("postgres:", "postgresql:")
+POSTGRES = ("postgres", "postgresql")
 LARGEST_EXACT = 2**53
 """From here on floating point leaves whole numbers out."""
+
+_SCHEME = re.compile(r"([A-Za-z][\w+.-]+):/")
+"""Of an address; a single letter is a drive of Windows."""
+_MAY_HOLD_A_SECRET = re.compile(r"[@=?]|(?<!^\w):")
 
 
 @dataclass(frozen=True)
@@ -50,12 +55,19 @@ def open_source(address: str, mapping: options.Mapping, folder: Path) -> Iterato
         SettingsError: there is no such file, or it is not one to be asked for a table.
     """
     with ExitStack() as stack:
-        if address.startswith(POSTGRES):
-            _refuse_password(address)
-            given = address.removeprefix("postgres:") if not address.startswith("postgres://") else address
+        scheme, _, rest = address.partition(":")
+        if (scheme := scheme.casefold()) in POSTGRES and rest:
+            _refuse_password(rest)
+            given = rest if scheme == "postgres" and not rest.startswith("//") else f"{scheme}:{rest}"
             header, found = stack.enter_context(read_postgres(given, folder, mapping.table, mapping.query))
             yield Source("postgres", "row", header, _numbered(found), [])
             return
+        if other := _SCHEME.match(address):
+            raise SettingsError(
+                f"Orders cannot be read from {other[1]}:.",
+                where="the address of the orders",
+                next_step="Export them to CSV or Parquet, and give the file. PostgreSQL is postgres:... or postgres://...",
+            )
         path = Path(address)
         kind = _kind(path)
         if kind in ("csv", "parquet") and (mapping.table or mapping.query):
@@ -109,7 +121,9 @@ def _kind(path: Path) -> str:
             start = handle.read(16)
     except OSError as error:
         raise SettingsError(
-            f"The orders cannot be opened: {error.strerror}.", where=str(path), next_step="Check the path."
+            f"The orders cannot be opened: {error.strerror}.",
+            where="the file of the orders" if _MAY_HOLD_A_SECRET.search(str(path)) else str(path),
+            next_step="Check the path.",
         ) from None
     if start[DUCKDB_MAGIC_AT:].startswith(DUCKDB_MAGIC):
         return "duckdb"
@@ -123,7 +137,7 @@ def _kind(path: Path) -> str:
 
 def _refuse_password(address: str) -> None:
     """What is typed here can end up in a shell's history and in a process list."""
-    if "password" in address or ("@" in address and ":" in address.partition("//")[2].rpartition("@")[0]):
+    if "password" in address.casefold() or ":" in address.partition("//")[2].rpartition("@")[0]:
         raise SettingsError(
             "A password has no place in the address.",
             where="postgres",
