@@ -14,7 +14,7 @@ sync: .venv/ready
 	@.venv/bin/cashpay sync
 
 ui: .venv/ready
-	@mkdir -p "$(DAGSTER_HOME)" && test -e "$(DAGSTER_HOME)/dagster.yaml" || cp deploy/dagster.yaml "$(DAGSTER_HOME)/"
+	@mkdir -p -m 700 "$(DAGSTER_HOME)" && test -e "$(DAGSTER_HOME)/dagster.yaml" || cp deploy/dagster.yaml "$(DAGSTER_HOME)/"
 	@echo "The interface: http://localhost:3000 (Ctrl-C ends it)"
 	@.venv/bin/python -W ignore -m dagster dev --workspace workspace.yaml --log-level warning
 

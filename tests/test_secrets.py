@@ -15,6 +15,7 @@ import sqlite3
 import stat
 import subprocess
 import zlib
+from pathlib import Path
 from urllib.parse import quote, quote_plus
 
 import dagster as dg
@@ -34,6 +35,7 @@ from cashpay_pipeline.sync import run_sync
 from cashpay_pipeline.warehouse import open_warehouse, publish
 from cashpay_pipeline.warehouse.database import wal_path
 
+PROJECT = Path(__file__).parents[1]
 CREDENTIALS = {
     "username": "CANARY.user+one@shop.example.test",
     "password": "CANARY p&ss/w=rd <2>%",
@@ -333,6 +335,22 @@ def test_S13_every_file_is_for_its_owner_alone_and_the_published_copy_is_masked(
             "join core.bill_versions using (account, order_reference) where order_reference = 'HERS'"
         ).fetchall()
     assert phone == "******42" and json.loads(payload)["client"]["lastname"] == "***"
+
+
+@pytest.mark.parametrize("maker", ["launch", "make"])
+def test_S13_what_dagster_writes_lies_in_a_folder_for_its_owner_alone(maker, tmp_path, monkeypatch):
+    """Its databases everybody may read; one that was there before is left as it is."""
+    old, new = tmp_path / "old", tmp_path / "new" / "home"
+    old.mkdir(mode=0o755)
+    for home in (old, new):
+        monkeypatch.setenv("DAGSTER_HOME", str(home))
+        if maker == "launch":
+            assert launch.dagster_home() == home
+        else:
+            rule = (PROJECT / "Makefile").read_text().partition("\nui: ")[2].splitlines()[1].strip().removeprefix("@")
+            subprocess.run(["sh", "-c", rule.replace("$(DAGSTER_HOME)", str(home))], cwd=PROJECT, check=True)
+        assert (home / "dagster.yaml").exists()
+    assert [stat.S_IMODE(home.stat().st_mode) for home in (old, new)] == [0o755, 0o700]
 
 
 def test_S7_overlapping_secrets_leave_nothing_standing_in_what_is_stored(settings_for, shop, tmp_path):

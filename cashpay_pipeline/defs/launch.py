@@ -53,7 +53,7 @@ def dagster_home() -> Path:
     """
     home = Path(os.environ.get("DAGSTER_HOME") or ".dagster").expanduser().resolve()
     try:
-        home.mkdir(parents=True, exist_ok=True)
+        home.mkdir(mode=0o700, parents=True, exist_ok=True)  # what Dagster writes, everybody may read
         if not (home / "dagster.yaml").exists():
             shutil.copyfile(shipped_folder("deploy") / "dagster.yaml", home / "dagster.yaml")
         if not os.access(home, os.W_OK):
