@@ -20,6 +20,7 @@ from cashpay_pipeline.simulator.clock import SimulatedClock
 from cashpay_pipeline.sqlfiles import shipped_folder
 from cashpay_pipeline.sync import batch, run_sync
 from cashpay_pipeline.warehouse import compact, database, open_warehouse, publish, read_published
+from cashpay_pipeline.warehouse.publish import open_published_file
 
 NOBODY = 65534
 SYNC = """
@@ -199,6 +200,48 @@ def test_F3_what_is_spilled_goes_to_a_folder_of_its_own_up_to_a_limit(settings):
             )
         ]
     assert Path(folder) == leftover.parent and limit.split()[1] in ("GiB", "GB") and float(limit.split()[0]) < 5
+
+
+SPILLS_AND_DIES = """
+import os, signal, sys
+from pathlib import Path
+from cashpay_pipeline.settings import load_settings
+from cashpay_pipeline.warehouse.publish import open_published_file
+with open_published_file(load_settings()) as published:
+    (row,) = published.rows("select current_setting('temp_directory') as folder")
+    Path(row["folder"], "duckdb_temp_storage_DEFAULT-0.tmp").write_text("a customer's row")
+    print(row["folder"], oct(Path(row["folder"]).stat().st_mode), flush=True)
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_F3_what_a_reader_spills_is_for_its_user_alone_and_swept_if_it_is_killed(settings):
+    def spills_into(published):
+        (row,) = published.rows("select current_setting('temp_directory') as folder")
+        return Path(row["folder"])
+
+    sync(settings)
+    publish(settings)
+    folder, mode = finished(SPILLS_AND_DIES, settings).stdout.split()
+    assert mode == "0o40700" and Path(folder).parent == settings.data_folder and Path(folder).exists()
+    with open_published_file(settings) as one:
+        assert not Path(folder).exists()
+        with open_published_file(settings) as other:
+            assert spills_into(other) == spills_into(one), "DuckDB wants connections of a process configured alike"
+        assert spills_into(one).is_dir()
+    assert [f.name for f in settings.data_folder.iterdir() if f.is_dir()] == []
+
+
+def test_F3_a_folder_that_cannot_be_written_is_read_without_spilling(settings, monkeypatch):
+    """As an analyst's mount."""
+
+    def refuse(**_):
+        raise PermissionError(13, "Permission denied")
+
+    sync(settings)
+    publish(settings)
+    monkeypatch.setattr("cashpay_pipeline.atomic.tempfile.mkdtemp", refuse)
+    assert read_published(settings, "select count(*) > 0 from core.bills")[1] == [(True,)]
 
 
 def test_F3_work_that_outgrows_memory_and_spill_is_told_in_words(settings, monkeypatch):

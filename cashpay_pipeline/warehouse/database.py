@@ -103,6 +103,7 @@ def open_as_it_is(settings: Settings, *, owner: str = "") -> Iterator[Warehouse]
     path, who = settings.warehouse_path, describe_owner(owner)
     with (
         run_lock(path.with_suffix(".lock"), who, wait_seconds=0, clock=SystemClock()),
+        _files_for_us_alone(),
         _closing(_connect(path, read_only=True), path) as warehouse,
     ):
         yield warehouse

@@ -17,6 +17,7 @@ from cashpay_pipeline.errors import QueryError, WarehouseError
 from cashpay_pipeline.settings import Settings
 from cashpay_pipeline.warehouse.compact import compact, is_mostly_empty
 from cashpay_pipeline.warehouse.database import Warehouse, explained, open_warehouse, refuse_absent, set_up, wal_path
+from cashpay_pipeline.warehouse.spill import spill_folder
 
 READ_ONLY = 0o400
 """To open the copy for writing is refused at once: what DuckDB wrote beside it would be applied to the next copy."""
@@ -138,15 +139,18 @@ def open_published_file(settings: Settings) -> Iterator[Warehouse]:
     if not path.exists():
         raise WarehouseError("Nothing has been published yet.", where=str(path), next_step="Run `cashpay sync` first.")
     try:
-        with duckdb.connect(
-            str(path),
-            read_only=True,
-            config={
-                "memory_limit": "1GB",
-                "temp_directory": str(path.parent),
-                "autoinstall_known_extensions": "false",
-            },
-        ) as connection:
+        with (
+            spill_folder(path.parent) as folder,
+            duckdb.connect(
+                str(path),
+                read_only=True,
+                config={
+                    "memory_limit": "1GB",
+                    "temp_directory": folder,
+                    "autoinstall_known_extensions": "false",
+                },
+            ) as connection,
+        ):
             set_up(connection)
             yield Warehouse(connection)
     except duckdb.Error as error:
