@@ -474,7 +474,7 @@ REFUSED = [
      r"“99\.5” and “1\.500,00” \(line 2\).*line 3"),
     ("cents of francs", "reference;montant;paye\n1;1500,50;oui\n", r"“1500,50” is not whole.*XOF.*line 2"),
     ("no amount", "reference;montant;paye\n1;12;oui\n\n3;gratuit;oui\n",
-     r"“gratuit” is not an amount.*line 4, column “montant”"),
+     r"“…” is not an amount.*line 4, column “montant”"),
     ("bad groups", "reference;montant;paye\n1;12 50;oui\n", r"“12 50” is not an amount"),
     ("a point first", "reference;montant;paye\n1;2,75 EUR;oui\n2;.50 EUR;oui\n",
      r"“\.50 EUR” is not an amount.*line 3"),
@@ -490,7 +490,7 @@ REFUSED = [
     ("unknown words", "reference;montant;paye\n1;5;peut-être\n2;5;oui\n3;5;refunded\n",
      r"“peut etre” \(1 rows\), “refunded” \(1 rows\).*line 2, column “paye”.*--paid-word"),
     ("no word", "reference;montant;paye\n1;5;\n", r"not said whether order 1 is paid.*line 2, column “paye”"),
-    ("date form", HEADER + "1;5;oui;2 mars 2026\n", r"“2 mars 2026” is not a date.*line 2, column “date”"),
+    ("date form", HEADER + "1;5;oui;2 mars 2026\n", r"“…” is not a date.*line 2, column “date”"),
     ("no such day", HEADER + "1;5;oui;31/02/2026\n", r"“31/02/2026” is not a date.*line 2"),
     ("an offset without a time", HEADER + "1;5;oui;2026-03-02 -01:00\n", r"“2026-03-02 -01:00” is not a date.*line 2"),
     ("day or month", HEADER + "1;5;oui;02/03/2026\n", r"two ways.*line 2, column “date”.*--date-order"),
@@ -501,7 +501,10 @@ REFUSED = [
     ("lost reference", "reference;montant;paye\n1,23457E+12;5;oui\n", r"spreadsheet.*line 2, column “reference”"),
     ("repeated", "reference;montant;paye\n1;5;oui\n2;5;oui\n1;6;oui\n",
      r"Reference 1 has 2 rows.*lines 2 and 4.*--repeated"),
-    ("columns", "nom;prix;paye\n1;5;oui\n", r"reference or the amount; the file has “nom”, “prix”, “paye”.*line 1"),
+    ("columns", "nom;prix;statut\n1;5;oui\n",
+     r"reference or the amount; the file has “nom”, “prix”, “statut”.*line 1"),
+    ("unusual columns", "Acheteur;Somme;Cas\nAfi;5;oui\n",
+     r"none of the 3 cells of its first line is a known name.*line 1"),
     ("no paid column", "reference;montant\n1;5\n", r"No column tells whether an order is paid.*--all-paid"),
     ("two amounts", "reference;montant;total;paye\n1;5;5;oui\n", r"could be the amount: “montant”, “total”.*--amount"),
     ("short row", "reference;montant;paye\n1;5;oui\n\n2;5\n", r"2 cells, the header 3.*line 4"),
@@ -512,7 +515,7 @@ REFUSED = [
     ("JSON", '[{"client": "Afi", "tel": "90123456"}]\n', r"its first line has values and no names of columns.*line 1"),
     ("no header", "A-1;1000;oui\n", r"its first line has values and no names of columns.*line 1"),
     ("a day as a number", HEADER + "1;5;oui;46083\n", r"“46083” is not a date.*line 2, column “date”"),
-    ("no date", HEADER + "1;5;oui;2026-03-13\n" * 2 + "2;5;oui;hier\n", r"“hier” is not a date.*line 4, column “date”"),
+    ("no date", HEADER + "1;5;oui;2026-03-13\n" * 2 + "2;5;oui;hier\n", r"“…” is not a date.*line 4, column “date”"),
     ("empty", "", r"The file is empty"),
     ("only a mark", "\ufeff", r"The file is empty"),
     ("blank", "\n \n\n", r"The file is empty"),
@@ -532,6 +535,73 @@ def test_what_cannot_be_read_stops_with_line_and_column_and_changes_nothing(
     assert not settings.published_path.exists()
     assert [path.name for path in tmp_path.iterdir() if path.is_file()] == ["orders.csv"]
     assert not list(settings.data_folder.glob(".cashpay*"))
+
+
+CUSTOMER = "Kossi CANARY 90 12 34 56"
+ORDER = {"reference": "A", "montant": "5", "paye": "oui", "date": "2026-03-02", "devise": "XOF"}
+
+
+@pytest.mark.parametrize(
+    ("column", "cell", "message"),
+    [
+        ("montant", "Kossi CANARY", "“…” is not an amount"),
+        ("montant", CUSTOMER, "“…” is not a currency"),
+        ("montant", "12 34 90123456", r"“12 34 \*{6}56” is not an amount"),
+        ("date", CUSTOMER, "“…” is not a date"),
+        ("date", "90 12 34 56", r"“\*{6}56” is not a date"),
+        ("devise", CUSTOMER, "“…” is not a currency"),
+        ("paye", f"payé par {CUSTOMER} de la maison d'à côté", r"mean paid: “…” \(1 rows\)"),
+        ("paye", "90123456", r"mean paid: “\*{6}56” \(1 rows\)"),
+    ],
+)
+def test_S10_a_customer_in_a_cell_that_cannot_be_read_is_not_repeated(
+    bills: Bills, shop: Shop, column: str, cell: str, message: str
+) -> None:
+    row = ORDER | {column: cell}
+    with pytest.raises(OrdersError, match=f"(?s){message}.*line 2, column “{column}”") as caught:
+        shop(";".join(row) + "\n" + ";".join(row.values()) + "\n")
+    assert "canary" not in str(caught.value).casefold()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "CMD-1;Kossi CANARY;15 000 FCFA;payé\nCMD-2;Afi;5;payé\n",
+        "Kossi CANARY;FCFA;payé\n",
+        "Kossi CANARY\nAfi\n",
+    ],
+)
+@pytest.mark.parametrize("mapping", [Mapping(), Mapping(reference="ref"), Mapping(only="moyen=cashpay", all_paid=True)])
+def test_S10_a_first_line_that_is_an_order_is_not_repeated(
+    bills: Bills, shop: Shop, text: str, mapping: Mapping
+) -> None:
+    with pytest.raises(OrdersError) as caught:
+        shop(text, mapping)
+    assert "canary" not in str(caught.value).casefold()
+
+
+def test_S10_what_a_database_says_of_a_value_is_not_repeated(bills: Bills, settings: Settings, tmp_path: Path) -> None:
+    """A cast in a query or a view that does not fit one row; a text of SQLite's that is no UTF-8."""
+    stored = tmp_path / "shop.duckdb"
+    with duckdb.connect(str(stored)) as connection:
+        connection.execute("create table orders as select 'A' as reference, 'Kossi CANARY' as client, 5 as amount")
+        connection.execute("create view odd as select client::integer as amount, reference from orders")
+        connection.execute("create view small as select (amount * 1000)::utinyint as amount, reference from orders")
+    lite = tmp_path / "shop.sqlite"
+    with sqlite3.connect(lite) as made:
+        made.execute("create table orders (reference text, amount integer, client text)")
+        made.execute("insert into orders values ('A', 5, cast(x'4b6f7373e92043414e415259' as text))")
+    made.close()
+    for path, mapping, message in (
+        (stored, Mapping(table="odd"), r"a value does not fit.*ConversionException.*try_cast"),
+        (stored, Mapping(table="small"), r"a value does not fit.*ConversionException.*try_cast"),
+        (stored, Mapping(query="select client::date as amount from orders"), "a value does not fit"),
+        (stored, Mapping(query="select strptime(client, '%Y') as amount from orders"), "a value does not fit"),
+        (lite, Mapping(), "Could not decode to UTF-8 column 'client'."),
+    ):
+        with pytest.raises(OrdersError, match="(?s)" + message) as caught:
+            reconcile(settings, str(path), mapping.model_copy(update={"all_paid": True}))
+        assert "canary" not in str(caught.value).casefold()
 
 
 def test_messy_files_are_read_and_what_was_assumed_is_said(bills: Bills, shop: Shop, found: Found) -> None:
@@ -831,7 +901,7 @@ def test_an_sqlite_file_is_read_by_table_and_never_written(
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
-        ("('A', '12', 'oui'), ('B', 'gratuit', 'oui')", r"“gratuit” is not an amount.*row 2, column “amount”"),
+        ("('A', '12', 'oui'), ('B', 'gratuit', 'oui')", r"“…” is not an amount.*row 2, column “amount”"),
         ("('A', 12.5, 'oui')", r"“12\.5” is not whole.*row 1, column “amount”"),
         ("('A', null::bigint, 'oui')", r"Order A has no amount.*row 1, column “amount”"),
         ("('A', [12], 'oui')", r"neither a text, a number nor a date.*row 1, column “amount”"),
@@ -1000,7 +1070,7 @@ LARGE = pytest.param(100, marks=pytest.mark.long)
 @pytest.mark.parametrize(
     ("last", "message"),
     [
-        ("last;gratuit;oui;2026-03-02;", "“gratuit” is not an amount."),
+        ("last;gratuit;oui;2026-03-02;", "“…” is not an amount."),
         ("last;5;oui;31/13/2026;", "“31/13/2026” and “2026-03-01” (line 2) are not in the same form."),
         ("last;5;oui", "The row has 3 cells, the header 5."),
     ],

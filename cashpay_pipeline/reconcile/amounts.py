@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from cashpay_pipeline.reconcile.cells import quoted
 from cashpay_pipeline.reconcile.mapping import Mapping
 from cashpay_pipeline.reconcile.sheet import Sheet
 
@@ -33,7 +34,7 @@ def decide_decimal_mark(sheet: Sheet, mapping: Mapping) -> tuple[str, list[str]]
         )
     }
     if bad := kinds.get("unreadable"):
-        sheet.stop(f"“{bad['written']}” is not an amount.", bad["line"], "amount", "Correct it and run again.")
+        sheet.stop(f"{quoted(bad['written'])} is not an amount.", bad["line"], "amount", "Correct it and run again.")
     roles = _proven(sheet, kinds)
     if told := mapping.decimal_mark or ("point" if "amount" in sheet.typed else None):
         _compare(sheet, roles, told)
@@ -47,22 +48,22 @@ def decide_decimal_mark(sheet: Sheet, mapping: Mapping) -> tuple[str, list[str]]
                 written = doubtful["written"]
                 whole, _, decimals = written.strip().partition(SIGNS[mark])
                 sheet.stop(
-                    f"“{written}” can be read as {whole}{decimals} or as {whole} and decimals, and no other amount "
-                    "decides.",
+                    f"{quoted(written)} can be read as {whole}{decimals} or as {whole} and decimals, and no other "
+                    "amount decides.",
                     doubtful["line"],
                     "amount",
                     ASK,
                 )
             roles.setdefault(mark, ("groups", doubtful))
             assumed.append(
-                f"A {mark} in amounts groups thousands: “{doubtful['written']}” ({sheet.unit} {doubtful['line']:,}) "
-                f"has no decimals, because {reason}."
+                f"A {mark} in amounts groups thousands: {quoted(doubtful['written'])} "
+                f"({sheet.unit} {doubtful['line']:,}) has no decimals, because {reason}."
             )
     if {role for role, _ in roles.values()} == {"groups"} and len(roles) == 2:
         _contradiction(sheet, roles["point"][1], roles["comma"][1])
     decimal = next((mark for mark, (role, _) in roles.items() if role == "decimals"), None)
     if decimal:
-        assumed.append(f"A {decimal} in amounts begins the decimals: “{roles[decimal][1]['written']}”.")
+        assumed.append(f"A {decimal} in amounts begins the decimals: {quoted(roles[decimal][1]['written'])}.")
     return SIGNS[decimal] if decimal else "", assumed
 
 
@@ -82,16 +83,16 @@ def _proven(sheet: Sheet, kinds: Kinds) -> Roles:
 def _compare(sheet: Sheet, roles: Roles, told: str) -> None:
     for mark, (role, row) in roles.items():
         if (role == "decimals") != (mark == told):
-            sheet.stop(f"“{row['written']}” does not fit decimal mark {told}.", row["line"], "amount", ASK)
+            sheet.stop(f"{quoted(row['written'])} does not fit decimal mark {told}.", row["line"], "amount", ASK)
 
 
 def _reason_for_groups(sheet: Sheet, kinds: Kinds, roles: Roles, mark: str) -> str | None:
     """Why a mark before exactly three digits groups thousands; None if nothing proves it."""
     if mark in roles:
         proof = roles[mark][1]
-        return f"“{proof['written'].strip()}” ({sheet.unit} {proof['line']:,}) can be read in one way only"
+        return f"{quoted(proof['written'].strip())} ({sheet.unit} {proof['line']:,}) can be read in one way only"
     if OTHER[mark] in roles and roles[OTHER[mark]][0] == "decimals":
-        return f"decimals begin with a {OTHER[mark]} (“{roles[OTHER[mark]][1]['written']}”)"
+        return f"decimals begin with a {OTHER[mark]} ({quoted(roles[OTHER[mark]][1]['written'])})"
     impossible = sheet.first(
         "select line, amount_as_written, currency from priced where amount_kind = ? "
         "and length(rtrim(right(number, 3), '0')) > decimals order by line",
@@ -99,21 +100,22 @@ def _reason_for_groups(sheet: Sheet, kinds: Kinds, roles: Roles, mark: str) -> s
     )
     if impossible:
         return (
-            f"“{impossible['amount_as_written'].strip()}” ({sheet.unit} {impossible['line']:,}) would not be a whole "
-            f"number of the smallest unit of {impossible['currency']}"
+            f"{quoted(impossible['amount_as_written'].strip())} ({sheet.unit} {impossible['line']:,}) would not be a "
+            f"whole number of the smallest unit of {impossible['currency']}"
         )
     short = sheet.first(
         "select line, number from cleaned where amount_kind = 'whole' and length(ltrim(number, '-+0')) in (1, 2, 3)"
     )
     long = sheet.first("select line from cleaned where amount_kind = 'whole' and length(ltrim(number, '-+0')) > 3")
     if short and not long and f"{OTHER[mark]}_either" not in kinds:
-        return f"“{short['number']}” ({sheet.unit} {short['line']:,}) is written without"
+        return f"{quoted(short['number'])} ({sheet.unit} {short['line']:,}) is written without"
     return None
 
 
 def _contradiction(sheet: Sheet, one: dict[str, Any], other: dict[str, Any]) -> None:
     sheet.stop(
-        f"“{other['written']}” and “{one['written']}” ({sheet.unit} {one['line']:,}) are not written in the same way.",
+        f"{quoted(other['written'])} and {quoted(one['written'])} ({sheet.unit} {one['line']:,}) are not written in "
+        "the same way.",
         other["line"],
         "amount",
         "Export the amounts in one form.",

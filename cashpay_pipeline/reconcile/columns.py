@@ -31,6 +31,8 @@ NAMES = {
 }
 """What a column may be called in French and English exports, without accents, capitals and signs."""
 
+_NO_CELLS = frozenset(" ".join(NAMES.values()).split()) - {"paye", "payee", "paid"}
+"""Names that tell a header from an order; what is taken away stands in orders as well."""
 _NO_NAME = re.compile(r"[+-]?\d[\d\s.,:/+-]*|.*[{}\[\]<>\"@].*", re.DOTALL)
 """A number, a date, an address, a piece of JSON or HTML."""
 
@@ -49,21 +51,35 @@ def plain_name(name: str) -> str:
     return re.sub(r"[^a-z0-9]+", "_", letters.casefold()).strip("_")
 
 
-def find_columns(header: Sequence[str], mapping: Mapping, where: str) -> tuple[dict[str, Column], list[str]]:
+def is_of_a_header(name: str) -> bool:
+    """Whether a cell of the first line tells that this is a header, which a message may repeat."""
+    return plain_name(name) in _NO_CELLS
+
+
+def find_columns(
+    header: Sequence[str], mapping: Mapping, where: str, *, of_text: bool
+) -> tuple[dict[str, Column], list[str]]:
     """The column of each role, and what was assumed.
+
+    Args:
+        header: names of the columns.
+        mapping: what was told about them.
+        where: the place, for an error.
+        of_text: the header is the first line of a text, which may be an order instead.
 
     Raises:
         OrdersError: a column is missing, or two would do.
         SettingsError: `only` is not of its form.
     """
     found: dict[str, Column] = {}
+    has = _found(header, of_text=of_text)
     assumed = []
     for role, called in ROLES.items():
         told = getattr(mapping, role)
         if told == NO_COLUMN or (role == "paid" and mapping.all_paid):
             continue
         if told:
-            found[role] = _named(header, told, where)
+            found[role] = _named(header, told, where, has)
             continue
         fitting = [Column(i, name) for i, name in enumerate(header) if plain_name(name) in NAMES[role].split()]
         if len(fitting) > 1:
@@ -75,7 +91,7 @@ def find_columns(header: Sequence[str], mapping: Mapping, where: str) -> tuple[d
         if fitting:
             found[role] = fitting[0]
             assumed.append(f"The {called} is in column “{fitting[0].name}”.")
-    _require(header, found, mapping, where)
+    _require(found, mapping, where, has)
     if mapping.only:
         name, sign, _ = mapping.only.partition("=")
         if not sign:
@@ -84,39 +100,43 @@ def find_columns(header: Sequence[str], mapping: Mapping, where: str) -> tuple[d
                 where="--only",
                 next_step='For example: --only "payment_method=cashpay".',
             )
-        found["only"] = _named(header, name.strip(), where)
+        found["only"] = _named(header, name.strip(), where, has)
     return found, assumed
 
 
-def _require(header: Sequence[str], found: dict[str, Column], mapping: Mapping, where: str) -> None:
+def _require(found: dict[str, Column], mapping: Mapping, where: str, has: str) -> None:
     missing = [role for role in ("reference", "amount") if role not in found]
     if missing:
         raise OrdersError(
-            f"No column is recognised as the {' or the '.join(missing)}; {_found(header)}.",
+            f"No column is recognised as the {' or the '.join(missing)}; {has}.",
             where=where,
             next_step="Name the columns: " + " ".join(f"--{role} COLUMN" for role in missing) + ".",
         )
     if "paid" not in found and not mapping.all_paid:
         raise OrdersError(
-            f"No column tells whether an order is paid; {_found(header)}.",
+            f"No column tells whether an order is paid; {has}.",
             where=where,
             next_step="Name it with --paid COLUMN, or say --all-paid if every order in the file is.",
         )
 
 
-def _named(header: Sequence[str], told: str, where: str) -> Column:
+def _named(header: Sequence[str], told: str, where: str, has: str) -> Column:
     exact = [Column(i, name) for i, name in enumerate(header) if name == told]
     fitting = exact or [Column(i, name) for i, name in enumerate(header) if plain_name(name) == plain_name(told)]
     if len(fitting) != 1:
         many = "There are several columns" if fitting else "There is no column"
-        raise OrdersError(f"{many} “{told}”; {_found(header)}.", where=where)
+        raise OrdersError(f"{many} “{told}”; {has}.", where=where)
     return fitting[0]
 
 
-def _found(header: Sequence[str]) -> str:
+def _found(header: Sequence[str], *, of_text: bool) -> str:
     """What the file has, for a message. Without a header its first line is an order, perhaps with a customer in it."""
     if any(_NO_NAME.fullmatch(name) or hide_phones(name) != name for name in header):
         return "its first line has values and no names of columns"
+    if of_text and not any(map(is_of_a_header, header)):
+        return (
+            f"none of the {len(header)} cells of its first line is a known name of a column: open the file to see them"
+        )
     return f"the file has {_listed(header)}"
 
 

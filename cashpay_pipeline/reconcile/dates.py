@@ -1,5 +1,6 @@
 """How the dates of a column are to be read. 02/03/2026 is in March or in February: the whole column decides."""
 
+from cashpay_pipeline.reconcile.cells import quoted
 from cashpay_pipeline.reconcile.mapping import Mapping
 from cashpay_pipeline.reconcile.sheet import Sheet
 
@@ -23,7 +24,7 @@ def decide_date_order(sheet: Sheet, mapping: Mapping) -> tuple[bool, list[str]]:
     }
     if bad := kinds.get("unreadable"):
         sheet.stop(
-            f"“{bad['written']}” is not a date in a form that is known.",
+            f"{quoted(bad['written'])} is not a date in a form that is known.",
             bad["line"],
             "date",
             f"{KNOWN} Or leave dates out: --date none.",
@@ -37,7 +38,8 @@ def decide_date_order(sheet: Sheet, mapping: Mapping) -> tuple[bool, list[str]]:
     if first := kinds.get("year_first"):
         row, other = sorted((first, last), key=lambda kind: int(kind["line"]))
         sheet.stop(
-            f"“{other['written']}” and “{row['written']}” ({sheet.unit} {row['line']:,}) are not in the same form.",
+            f"{quoted(other['written'])} and {quoted(row['written'])} ({sheet.unit} {row['line']:,}) are not in the "
+            "same form.",
             other["line"],
             "date",
             "Export the dates in one form, or leave them out: --date none.",
@@ -47,14 +49,16 @@ def decide_date_order(sheet: Sheet, mapping: Mapping) -> tuple[bool, list[str]]:
     if day and month:
         line, written = month
         sheet.stop(
-            f"“{written}” and “{day[1]}” ({sheet.unit} {day[0]:,}) are not in the same form: which is the day?",
+            f"{quoted(written)} and {quoted(day[1])} ({sheet.unit} {day[0]:,}) are not in the same form: which is the "
+            "day?",
             line,
             "date",
             "Export the dates in one form, or leave them out: --date none.",
         )
     if mapping.date_order is None and not (day or month):
         sheet.stop(
-            f"“{last['written']}” can be read in two ways, and no other date decides: is the day first or the month?",
+            f"{quoted(last['written'])} can be read in two ways, and no other date decides: is the day first or the "
+            "month?",
             last["line"],
             "date",
             "Say --date-order day or month; --save-mapping keeps it.",
@@ -63,8 +67,8 @@ def decide_date_order(sheet: Sheet, mapping: Mapping) -> tuple[bool, list[str]]:
     is_day_first = day is not None if proof else mapping.date_order == "day"
     if proof:
         if mapping.date_order and (mapping.date_order == "day") != is_day_first:
-            sheet.stop(f"“{proof[1]}” does not fit --date-order.", proof[0], "date", KNOWN)
-        said.append(f"In dates the {'day' if is_day_first else 'month'} comes first: “{proof[1]}”.")
+            sheet.stop(f"{quoted(proof[1])} does not fit --date-order.", proof[0], "date", KNOWN)
+        said.append(f"In dates the {'day' if is_day_first else 'month'} comes first: {quoted(proof[1])}.")
     return is_day_first, said
 
 

@@ -14,6 +14,7 @@ from cashpay_pipeline.clock import BUSINESS_TIMEZONE
 from cashpay_pipeline.errors import OrdersError
 from cashpay_pipeline.privacy import hide_phones
 from cashpay_pipeline.reconcile.amounts import decide_decimal_mark
+from cashpay_pipeline.reconcile.cells import quoted
 from cashpay_pipeline.reconcile.columns import find_columns
 from cashpay_pipeline.reconcile.dates import KNOWN, decide_date_order
 from cashpay_pipeline.reconcile.mapping import Mapping
@@ -72,7 +73,7 @@ def read_orders(address: str, mapping: Mapping, folder: Path) -> Iterator[Orders
     with open_scratch(folder) as scratch:
         with open_source(address, mapping, folder) as source:
             header_at = f"{source.name}, line 1" if source.unit == "line" else source.name
-            columns, assumed = find_columns(source.header, mapping, header_at)
+            columns, assumed = find_columns(source.header, mapping, header_at, of_text=source.unit == "line")
             assumed = [*source.assumed, *assumed]
             sheet = Sheet(scratch, source.name, source.unit, columns, _load(scratch, source, columns))
         assumed += _clean(sheet, mapping)
@@ -168,15 +169,15 @@ def _check_cells(sheet: Sheet) -> None:
     ):
         reason = f"is not whole in the smallest unit of {odd['currency']}" if odd["has_fraction"] else "is too large"
         sheet.stop(
-            f"“{odd['amount_as_written']}” {reason}.", odd["line"], "amount", "Correct it, or see --decimal-mark."
+            f"{quoted(odd['amount_as_written'])} {reason}.", odd["line"], "amount", "Correct it, or see --decimal-mark."
         )
     if odd := sheet.first(
         "select line, date_text from read where ordered_at is null and date_kind != 'empty' order by line"
     ):
-        sheet.stop(f"“{odd['date_text']}” is not a date.", odd["line"], "date", f"{KNOWN} Or: --date none.")
+        sheet.stop(f"{quoted(odd['date_text'])} is not a date.", odd["line"], "date", f"{KNOWN} Or: --date none.")
     if odd := sheet.first(r"select line, reference from read where regexp_matches(reference, '^\d[.,]\d+E\+\d+$')"):
         sheet.stop(
-            f"“{hide_phones(odd['reference'])}” is what a spreadsheet makes of a long number: the reference is lost.",
+            f"{quoted(odd['reference'])} is what a spreadsheet makes of a long number: the reference is lost.",
             odd["line"],
             "reference",
             "Export again and open the file as text only.",

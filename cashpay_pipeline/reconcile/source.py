@@ -163,7 +163,8 @@ def _read_sqlite(path: Path, table: str | None, query: str | None) -> Iterator[t
                 raise OrdersError("The query must be one SELECT.", where=path.name)
             yield [column[0] for column in cursor.description], iter(lambda: cursor.fetchmany(BATCH_ROWS), [])
     except sqlite3.Error as error:
-        raise OrdersError(f"The orders cannot be read: {error}.", where=path.name) from None
+        said = str(error).partition(" with text ")[0]  # "Could not decode to UTF-8 column 'client' with text ..."
+        raise OrdersError(f"The orders cannot be read: {said}.", where=path.name) from None
 
 
 def _whole_table(connection: sqlite3.Connection, table: str | None, name: str) -> str:

@@ -12,15 +12,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from cashpay_pipeline.errors import OrdersError
-from cashpay_pipeline.privacy import hide_phones
-from cashpay_pipeline.reconcile.columns import NAMES, plain_name
+from cashpay_pipeline.reconcile.columns import NAMES, is_of_a_header, plain_name
 
 SEPARATORS = {";": "semicolons", ",": "commas", "\t": "tabs", "|": "bars"}
 SAMPLE_ROWS = 100
 CHUNK_BYTES = 1 << 20
 
-_NAME = re.compile(r"[\w .°#-]{1,60}")
-"""What may be a column's name. Anything else may be a customer's order, and is not repeated."""
 _NOT_WINDOWS = re.compile(rb"[\x81\x8d\x8f\x90\x9d]")
 
 Line = tuple[int, list[str]]
@@ -93,7 +90,7 @@ def _separator(path: Path, encoding: str) -> str:
         if not first:
             raise OrdersError("The file is empty.", where=path.name, next_step="Export the orders again.")
         raise OrdersError(
-            "The file has one column only" + (f": “{hide_phones(first)}”." if _NAME.fullmatch(first) else "."),
+            "The file has one column only" + (f": “{first}”." if is_of_a_header(first) else "."),
             where=f"{path.name}, line 1",
             next_step="Export reference, amount and payment as columns, separated by semicolons, commas, tabs or bars.",
         )

@@ -1,16 +1,13 @@
 """What is paid, and in which currency. A word that is in no list stops the run: it is never guessed at."""
 
-from cashpay_pipeline.privacy import hide_phones
+from cashpay_pipeline.reconcile.cells import UNITS, quoted
 from cashpay_pipeline.reconcile.mapping import Mapping
 from cashpay_pipeline.reconcile.sheet import Sheet
 from cashpay_pipeline.values import CURRENCY_DECIMALS
 
 DEFAULT_CURRENCY = "XOF"
-UNITS = {code: code for code in CURRENCY_DECIMALS} | {
-    **dict.fromkeys(("F", "CFA", "FCFA", "XOFCFA", "FRANC", "FRANCS", "FRANCCFA", "FRANCSCFA"), "XOF"),
-    **dict.fromkeys(("€", "EURO", "EUROS"), "EUR"),
-}
-"""How currencies are written. FCFA is XOF here; the FCFA of Central Africa must be written XAF."""
+LETTERS_OF_A_WORD, LETTERS_OF_A_CURRENCY = 30, 3
+"""A longer text is not repeated in a message."""
 
 PAID = (
     *("paye", "payee", "payes", "payees", "regle", "reglee", "termine", "terminee", "oui", "o", "vrai"),
@@ -42,7 +39,9 @@ def read_words(sheet: Sheet, mapping: Mapping) -> list[tuple[str, bool]]:
         )
         unknown = [row for row in found if row["paid_word"] not in meaning]
         if unknown:
-            listed = ", ".join(f"“{hide_phones(row['paid_word'])}” ({row['many']:,} rows)" for row in unknown[:20])
+            listed = ", ".join(
+                f"{quoted(row['paid_word'], letters=LETTERS_OF_A_WORD)} ({row['many']:,} rows)" for row in unknown[:20]
+            )
             sheet.stop(
                 f"It is not known whether these words mean paid: {listed}"
                 + (f" and {len(unknown) - 20:,} more." if len(unknown) > 20 else "."),
@@ -78,7 +77,7 @@ def read_units(sheet: Sheet) -> list[tuple[str, str, int]]:
             ):
                 if row["unit"] not in UNITS:
                     sheet.stop(
-                        f"“{row['unit']}” is not a currency that is known here.",
+                        f"{quoted(row['unit'], letters=LETTERS_OF_A_CURRENCY)} is not a currency that is known here.",
                         row["line"],
                         role,
                         f"Known are {', '.join(CURRENCY_DECIMALS)} and FCFA.",
@@ -90,7 +89,7 @@ def describe_currencies(sheet: Sheet) -> list[str]:
     """What was taken for which currency, and a stop where column and unit contradict each other."""
     if odd := sheet.first("select line, amount_as_written, currency from priced where is_contradictory order by line"):
         sheet.stop(
-            f"“{odd['amount_as_written']}” is not in {odd['currency']}, the currency of the row.",
+            f"{quoted(odd['amount_as_written'])} is not in {odd['currency']}, the currency of the row.",
             odd["line"],
             "amount",
             "Correct the row and run again.",

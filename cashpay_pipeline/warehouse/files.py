@@ -17,6 +17,11 @@ FULL = ("No space left", "File too large", "Could not write", "failed to offload
 POSTGRES = "the shop's"
 """What an attached PostgreSQL database is called: a name that none of its schemas has."""
 
+TELL_VALUES = (duckdb.ConversionException, duckdb.InvalidInputException, duckdb.OutOfRangeException)
+"""Errors whose text repeats a value of a row."""
+TELL_NAMES = (duckdb.ParserException, duckdb.BinderException, duckdb.CatalogException)
+"""Errors whose text repeats the query; what else comes from PostgreSQL may repeat anything."""
+
 Batch = list[tuple[Any, ...]]
 
 
@@ -129,6 +134,13 @@ def _explained(name: str) -> Iterator[None]:
     try:
         yield
     except duckdb.Error as error:
+        if isinstance(error, TELL_VALUES) or (name == "postgres" and not isinstance(error, TELL_NAMES)):
+            raise OrdersError(
+                f"The orders cannot be read: a value does not fit, or the file is damaged ({type(error).__name__}).",
+                where=name,
+                next_step="Where the query or a view has a cast, write try_cast; else export the orders again. "
+                "What the database says is not repeated: it may name a customer.",
+            ) from None
         raise OrdersError(f"The orders cannot be read: {str(error).splitlines()[0][:300]}", where=name) from None
 
 
