@@ -24,6 +24,7 @@ def workshop(folder: Path) -> Iterator[Path]:
     try:
         with (made / "lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
+            made.mkdir(mode=0o700, exist_ok=True)  # another one's sweep can have come before the lock was taken
             yield made
     finally:
         shutil.rmtree(made, ignore_errors=True)
