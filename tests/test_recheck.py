@@ -526,6 +526,24 @@ def test_a_bill_set_aside_that_cashpay_no_longer_knows_is_asked_for_once(setting
     assert issues_of(settings) == [{"order_reference": "DAMAGED", "reason": "not_a_number", "is_open": False}]
 
 
+def test_a_bill_that_was_never_stored_is_set_aside_no_more_once_the_whole_list_lacks_it(settings, sync, quiet_shop):
+    """Neither as listed nor as its details told it: no re-check asks for it again, which could close the latter."""
+    for reference in ("GONE", "LISTED"):
+        plant(quiet_shop, reference, days_old=20, state="Canceled")
+    bad = {"references": ["GONE", "LISTED"], "set": {"amount": "12 000"}}
+    quiet_shop.faults([{"mutate": bad, "kind": "mutate", "times": None}])
+    sync(kind="full_refresh")
+    quiet_shop.advance(days=1)
+    sync()
+    assert [i["is_open"] for i in issues_of(settings)] == [True] * 4
+    quiet_shop.delete_bill("GONE")
+    sync(kind="full_refresh")
+    assert [(i["order_reference"], i["is_open"]) for i in issues_of(settings)] == [
+        *[("GONE", False)] * 2,
+        *[("LISTED", True)] * 2,
+    ]
+
+
 def test_a_poor_list_is_completed_by_details(settings, sync, quiet_shop):
     quiet_shop.set(list_fields="poor")
     plant(quiet_shop, "PART", days_old=3)

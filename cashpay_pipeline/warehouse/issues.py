@@ -68,11 +68,22 @@ def resolve_issues(warehouse: Warehouse, account: str, references: Iterable[str]
 
 
 def resolve_unseen_issues(warehouse: Warehouse, account: str, walk_started_at: datetime, moment: datetime) -> None:
-    """Close the issues of the list that a walk to its end did not meet again."""
+    """Close the issues that a walk to the list's end did not meet again.
+
+    So does what details told of a bill that is neither stored nor, now, in the list: no re-check asks for it any more.
+    """
     warehouse.execute(
         """
-        update core.data_issues set resolved_at = ?
-        where account = ? and source = 'list' and resolved_at is null and last_seen_at < ?
+        update core.data_issues as issue set resolved_at = $moment
+        where account = $account and resolved_at is null and last_seen_at < $started
+            and (source = 'list' or (source = 'details' and not exists (
+                select 1 from core.bills as bill
+                where bill.account = issue.account and bill.order_reference = issue.order_reference
+            ) and not exists (
+                select 1 from core.data_issues as listed
+                where listed.account = issue.account and listed.order_reference = issue.order_reference
+                    and listed.source = 'list' and listed.last_seen_at >= $started
+            )))
         """,
-        [moment, account, walk_started_at],
+        {"account": account, "started": walk_started_at, "moment": moment},
     )
