@@ -6,9 +6,11 @@ import duckdb
 import pytest
 from truth import query
 
+from cashpay_pipeline.marts import all_marts, build_mart
 from cashpay_pipeline.simulator.clock import SimulatedClock
 from cashpay_pipeline.sync import run_sync
 from cashpay_pipeline.sync.rebuild import rebuild
+from cashpay_pipeline.warehouse import open_warehouse
 
 TABLES = ("bills", "payments", "bill_versions")
 
@@ -89,3 +91,16 @@ def test_bills_as_of_answers_as_was_known_then(three_nights, simulator):
     assert state_at(first["observed_at"] - timedelta(seconds=1)) == []
     assert state_at(just_before) == [{"state": first["state"], "version": 1}]
     assert state_at(second["observed_at"]) == [{"state": second["state"], "version": 2}]
+
+
+def test_rebuild_makes_the_tables_of_the_report_anew_too(three_nights):
+    """`cashpay publish`, which may come next, makes none."""
+    with open_warehouse(three_nights) as warehouse:
+        warehouse.execute("update core.bills set received_amount = 0")
+        for mart in all_marts():
+            build_mart(warehouse, mart)
+    rebuild(three_nights)
+    received = "select sum(received_amount) as received from {}"
+    (truth,) = query(three_nights.warehouse_path, received.format("core.bills"))
+    assert truth["received"] > 0
+    assert query(three_nights.warehouse_path, received.format("marts.bill_states")) == [truth]

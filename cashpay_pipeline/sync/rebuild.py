@@ -11,6 +11,7 @@ from typing import Any
 
 from cashpay_pipeline.clock import Clock
 from cashpay_pipeline.errors import TooManyBadRowsError
+from cashpay_pipeline.marts import all_marts, build_mart
 from cashpay_pipeline.normalize import BILL_DTYPES, PAYMENT_DTYPES, NormalizedBills, normalize_bills
 from cashpay_pipeline.settings import Settings
 from cashpay_pipeline.warehouse import Warehouse, open_warehouse
@@ -41,6 +42,8 @@ where marked.is_paid and marked.version = coalesce(last_unpaid.version, 0) + 1
 def rebuild(settings: Settings, *, clock: Clock | None = None, report: Callable[[int], None] | None = None) -> int:
     """Derive `core.bills`, `core.payments` and the typed columns of `core.bill_versions` from the payloads anew.
 
+    Then every mart from these: no sync need follow, and to publish makes none.
+
     Returns:
         How many versions were read. `report` is told as it goes on.
 
@@ -50,20 +53,27 @@ def rebuild(settings: Settings, *, clock: Clock | None = None, report: Callable[
         WarehouseBusyError: another run is writing.
     """
     refuse_absent(settings, "There is nothing to rebuild yet.")
-    with open_warehouse(settings, owner="rebuild", clock=clock) as warehouse, warehouse.transaction():
-        for table, dtypes in (("bills", BILL_DTYPES), ("payments", PAYMENT_DTYPES)):
-            warehouse.execute(
-                f"create or replace temp table rebuilt_{table} as "  # noqa: S608 - names of ours
-                f"select account, 0::bigint as version, {', '.join(dtypes)} from core.{table} limit 0"
-            )
-        done = 0
-        for keys, normalized in _versions(warehouse, settings):
-            _keep(warehouse, keys, normalized)
-            done += len(keys)
-            if report:
-                report(done)
-        _replace(warehouse)
+    with open_warehouse(settings, owner="rebuild", clock=clock) as warehouse:
+        with warehouse.transaction():
+            done = _derive(warehouse, settings, report or (lambda _: None))
+        for mart in all_marts():
+            build_mart(warehouse, mart)
         return done
+
+
+def _derive(warehouse: Warehouse, settings: Settings, report: Callable[[int], None]) -> int:
+    for table, dtypes in (("bills", BILL_DTYPES), ("payments", PAYMENT_DTYPES)):
+        warehouse.execute(
+            f"create or replace temp table rebuilt_{table} as "  # noqa: S608 - names of ours
+            f"select account, 0::bigint as version, {', '.join(dtypes)} from core.{table} limit 0"
+        )
+    done = 0
+    for keys, normalized in _versions(warehouse, settings):
+        _keep(warehouse, keys, normalized)
+        done += len(keys)
+        report(done)
+    _replace(warehouse)
+    return done
 
 
 def _versions(warehouse: Warehouse, settings: Settings) -> Iterator[tuple[list[dict[str, Any]], NormalizedBills]]:
