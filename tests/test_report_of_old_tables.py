@@ -38,9 +38,13 @@ def by_publish(settings: Settings) -> None:
 
 
 @pytest.mark.parametrize("published", [by_reconcile, by_publish])
-@pytest.mark.parametrize(("brought", "is_old"), [(1, True), (0, False)])
+@pytest.mark.parametrize(
+    ("brought", "read", "is_old"),
+    [(1, 60, True), (0, 60, True), (0, 0, False)],
+    ids=["a bill came", "a bill is missing", "nothing was read"],
+)
 def test_tables_that_a_sync_did_not_reach_are_told(
-    tmp_path: Path, published: Callable[[Settings], None], brought: int, is_old: bool
+    tmp_path: Path, published: Callable[[Settings], None], brought: int, read: int, is_old: bool
 ) -> None:
     """The sync was complete, a check that blocks was red or the disk full, and nobody is to think that nothing came."""
     settings = load_settings(data_dir=tmp_path)
@@ -52,7 +56,9 @@ def test_tables_that_a_sync_did_not_reach_are_told(
         if brought:
             seen = at(3) + timedelta(seconds=1)
             bill(warehouse, "second", "Paid", 1000, created_at=at(2, 12), first_seen_at=seen, changed_at=seen)
-        sync_row(warehouse, "s2", "refresh", at(3), "complete", bills_new=brought, bills_changed=0)
+        elif read:
+            warehouse.execute("update core.bills set missing_since = ?", [at(3)])
+        sync_row(warehouse, "s2", "refresh", at(3), "complete", bills_new=brought, bills_changed=0, rows_read=read)
         warehouse.execute(
             "insert into core.accounts (account, environment, pii_key_check, first_seen_at, full_walk_finished_at) "
             "values ('main', 'example.com/api', 'k', ?, ?)",

@@ -32,11 +32,14 @@ from core.bills where account = ?
 """
 _NOT_IN_MARTS = """
 select count(*) as sync_count from core.syncs
-where account = ? and status != 'running' and bills_new + bills_changed > 0 and not exists (
+where account = ? and status != 'running' and rows_read > 0 and not exists (
     select 1 from marts.sync_health as built where built.sync_id = syncs.sync_id and built.status != 'running'
 )
 """
-"""Syncs that brought something, and after which the marts were not built: a step after them failed, or they did."""
+"""Syncs that read bills, and after which the marts were not built: a step after them failed, or they did.
+
+Also those that found no bill new or changed: they can have marked some as missing, or found them again.
+"""
 _ISSUES = """
 select field, reason, count(*) as issue_count from core.data_issues
 where account = ? and resolved_at is null
@@ -84,7 +87,7 @@ class Facts:
     Attributes:
         latest: the newest sync, after it, if it was a re-check, the newest that reads the list.
         last_day: the last whole day in Africa/Lome that a sync has seen; none when there was no sync.
-        are_marts_old: whether a sync has brought what is in none of the marts.
+        are_marts_old: whether the marts were not built after a sync that read bills.
         collections: all rows of `marts.daily_collections`, whatever their age.
     """
 
