@@ -47,6 +47,8 @@ class Reading(NamedTuple):
         state: our word for its state.
         tells_money: whether it says what the bill has received, even if only by its state.
         tells_content: whether it says both, a state that we know and the money, itself.
+        tells_again: whether it says so also of a bill that was in this state before: of a settled one only a sum does,
+            for money can have gone back meanwhile.
         payload: the record exactly as read, as text.
         digest: fingerprint of that text.
         form: the form it came in, and how many customers in it were given a key: records alike in both have one form.
@@ -60,6 +62,7 @@ class Reading(NamedTuple):
     state: str
     tells_money: bool
     tells_content: bool
+    tells_again: bool
     payload: str
     digest: str
     form: tuple[Form, int]
@@ -86,6 +89,9 @@ def read(
         state,
         tells_money=source != "list" or names_money,
         tells_content=names_money and state != "Unknown",
+        tells_again=source != "list"
+        or state == "Pending"
+        or (_names_sums(record) if state in GIVEN_UP else tells_sums(record)),
         payload=text,
         digest=digest(text),
         form=(form or form_of(record), text.count('"client_key":')),
@@ -147,12 +153,17 @@ def leaves_money_open(known: Record, merged: Record, reading: Reading) -> bool:
         return True
     if reading.state in ("Pending", "Paid") or not _is_another_state(known, merged):
         return False
-    return not tells_sums(reading.record) if known else all(reading.record.get(f) is None for f in PAYMENT_FIELDS)
+    return not (tells_sums(reading.record) if known else _names_sums(reading.record))
 
 
 def tells_sums(record: Record) -> bool:
     """Whether a record names a sum received or a payment."""
     return not all(_is_nothing(record.get(f)) for f in PAYMENT_FIELDS)
+
+
+def _names_sums(record: Record) -> bool:
+    """The same, where nothing received is told, too."""
+    return any(record.get(f) is not None for f in PAYMENT_FIELDS)
 
 
 def _is_another_state(known: Record, merged: Record) -> bool:

@@ -18,18 +18,25 @@ Rows = Callable[[str, Sequence[Any]], list[dict[str, Any]]]
 CLASSES = """
 with bill as (
     select
-        -- a bill whose money is not known was read all the same; one that CashPay does not know is not waited for
-        case when missing_since is null then least(verified_at, money_told_at) end as told_at,
+        money_told_at < verified_at as is_sumless,
         case
             when state not in ('Pending', 'Partial', 'Unknown') then 'settled'
             when ?::timestamptz - coalesce(created_at, first_seen_at) < interval 7 days then 'open, under 7 days'
             when ?::timestamptz - coalesce(created_at, first_seen_at) < interval 90 days then 'open, under 90 days'
             else 'open, older'
-        end as age_class
+        end as age_class,
+        -- a bill whose money is not known was read all the same; one that CashPay does not know is not waited for
+        case
+            when missing_since is not null then null
+            when age_class = 'settled' then verified_at -- their money is promised in a line of its own
+            else least(verified_at, money_told_at)
+        end as told_at
     from core.bills
     where account = ? and (missing_since is null or missing_since > ?::timestamptz - interval 7 days)
 )
-select age_class, count(*) as bills, min(told_at) as oldest from bill group by age_class
+select age_class, count(*) as bills, min(told_at) as oldest, count(*) filter (where is_sumless) as sumless
+from bill
+group by age_class
 """
 
 REPORTED = """
@@ -59,12 +66,14 @@ class AgeClass:
         bills: how many there are now.
         promised: within which time each of them is read again; None where the request budget has nothing left for it.
         oldest: when the one that has waited longest was last read.
+        sumless: of how many the list shows the state and no sum: whether money went back, it does not tell.
     """
 
     name: str
     bills: int
     promised: timedelta | None
     oldest: datetime | None
+    sumless: int = 0
 
 
 @dataclass(frozen=True)
@@ -87,7 +96,8 @@ def coverage(rows: Rows, settings: Settings, now: datetime) -> Coverage:
     left = float(settings.request_budget)
     classes = []
     for name, nights in NIGHTS.items():
-        bills = found.get(name, {"bills": 0})["bills"]
+        held = found.get(name, {"bills": 0, "oldest": None, "sumless": 0})
+        bills = held["bills"]
         wanted = bills / nights
         needed: float = nights
         if name == "settled":  # a week after the last walk through the whole list the next one begins
@@ -96,7 +106,7 @@ def coverage(rows: Rows, settings: Settings, now: datetime) -> Coverage:
             needed = ceil(nights * wanted / left) if left >= 1 else inf
         promised = None if needed == inf else timedelta(days=needed)
         left = max(0.0, left - wanted)
-        classes.append(AgeClass(name, bills, promised, found.get(name, {"oldest": None})["oldest"]))
+        classes.append(AgeClass(name, bills, promised, held["oldest"], held["sumless"]))
     return Coverage(classes, pages, pages / settings.requests_per_second)
 
 
@@ -106,6 +116,11 @@ def coverage_lines(found: Coverage, now: datetime) -> Iterator[str]:
     for each in found.classes:
         seen = "" if each.oldest is None else f", the longest unread for {_hours(now - each.oldest)}"
         yield f"  {each.name}: {_bound(each.promised)} ({each.bills:,} bills{seen})"
+        if each.name == "settled" and each.sumless:
+            yield (
+                f"    of {each.sumless:,} of them the list names no sum: what they have received is read only 1, 7 and "
+                "30 days after they were settled"
+            )
     minutes = found.full_refresh_seconds / 60
     yield (
         f"A full refresh would cost about {found.full_refresh_requests:,} requests, "

@@ -247,6 +247,24 @@ def test_what_a_row_of_the_list_tells_of_the_money(state, told, tells):
 
 
 @pytest.mark.parametrize(
+    ("state", "told", "tells"),
+    [
+        ("Pending", {}, True),
+        ("Paid", {}, False),
+        ("Paid", {"received_amount": 0, "payments": []}, False),
+        ("Paid", {"received_amount": "1500"}, True),
+        ("Canceled", {}, False),
+        ("Canceled", {"received_amount": 0}, True),
+        ("Partial", {}, False),
+        ("Excess", {"payments": [{"amount": 700}]}, True),
+    ],
+)
+def test_what_a_row_of_the_list_tells_of_the_money_of_a_bill_that_was_in_this_state_before(state, told, tells):
+    assert reading(state=state, **told).tells_again is tells
+    assert reading("details", state=state, **told).tells_again
+
+
+@pytest.mark.parametrize(
     ("one", "other"),
     [
         (15, "15"),

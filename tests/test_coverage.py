@@ -22,7 +22,7 @@ def of(counts, reported=None, rows_a_page=None, **settings):
             return [{"reported_total": reported}] if reported else []
         if sql == ROWS_A_PAGE:
             return [{"rows_a_page": rows_a_page}] if rows_a_page else []
-        return [{"age_class": name, "bills": n, "oldest": SEEN} for name, n in counts.items()]
+        return [{"age_class": name, "bills": n, "oldest": SEEN, "sumless": 0} for name, n in counts.items()]
 
     return coverage(rows, load_settings(**CREDENTIALS, **settings), NOW)
 
@@ -96,6 +96,34 @@ def test_a_bill_that_cashpay_does_not_know_counts_while_it_is_asked_for(make_set
         found = coverage(lambda sql, parameters: query(settings.warehouse_path, sql, *parameters), settings, NOW)
         classes.append((found.classes[0].bills, found.classes[0].oldest is not None))
     assert classes == [(3, True), (3, False), (0, False)]
+
+
+def test_settled_bills_whose_sums_the_list_does_not_name_are_promised_no_more_than_is_kept(make_settings, simulator):
+    """Each walk shows their states; what they received is told by their details only, on three days."""
+    settings = make_settings()
+    simulator.reset(days=1, bills_per_day=1, start=NOW.isoformat(), frozen=True)
+    for bill in simulator.truth()["bills"]:
+        simulator.delete_bill(bill["order_reference"])
+    for reference in ("A", "B"):
+        simulator.put_bill(reference, state="Paid", amount=5_000, received_amount=5_000)
+    simulator.set(list_fields="poor")
+    clock = SimulatedClock(settings.base_url)
+
+    def lines():
+        found = coverage(
+            lambda sql, parameters: query(settings.warehouse_path, sql, *parameters), settings, clock.now()
+        )
+        return list(coverage_lines(found, clock.now()))[4:-1]
+
+    run_sync(settings, clock=clock)
+    assert lines() == ["  settled: 7 days (2 bills, the longest unread for 0 hours)"]
+    simulator.advance(minutes=15)
+    run_sync(settings, kind="full_refresh", clock=clock)
+    assert lines() == [
+        "  settled: 7 days (2 bills, the longest unread for 0 hours)",
+        "    of 2 of them the list names no sum: what they have received is read only 1, 7 and 30 days after they were "
+        "settled",
+    ]
 
 
 @pytest.mark.parametrize("bills", [0, 3_000])

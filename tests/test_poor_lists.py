@@ -39,6 +39,25 @@ def test_a_poor_list_is_no_news_of_a_sum_that_grows(poor_shop):
     assert poor_shop.bills(*MONEY)[1] == ("B", "Excess", 22_000, 2), "a settled bill is read again after a day"
 
 
+@pytest.mark.parametrize(("state", "received", "left"), [("Paid", 10_000, 4_000), ("Canceled", 3_000, 0)])
+def test_a_poor_list_is_no_news_of_money_that_goes_back_from_a_settled_bill(state, received, left, poor_shop):
+    """It shows the bill each night, and each week with all others; only its details tell, after a day and a week."""
+    poor_shop.bill("A", amount=10_000, state=state, received_amount=received)
+    poor_shop.sync("refresh")
+    poor_shop.simulator.advance(hours=25)
+    poor_shop.sync("refresh")
+    (told_at,) = poor_shop.bills("money_told_at")[0]
+    poor_shop.bill("A", received_amount=left)
+    for night in range(1, 8):
+        poor_shop.simulator.advance(days=1)
+        poor_shop.sync("full_refresh")
+        poor_shop.sync("refresh")
+        assert poor_shop.bills(*MONEY)[0][:3] == ("A", state, left if night >= 6 else received)
+    changed = "select received_amount, changed_after from core.bill_versions where order_reference = 'A' "
+    changed += "order by version desc limit 1"
+    assert poor_shop.rows(changed) == [(left, told_at)]
+
+
 def test_the_money_of_before_is_known_only_until_it_was_told(poor_shop):
     """What a mart says of the day on which more came in must not go by a row that did not name the sum."""
     poor_shop.bill("A", amount=10_000, state="Partial", received_amount=3_000)

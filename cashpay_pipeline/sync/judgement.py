@@ -66,7 +66,7 @@ class Judgement(NamedTuple):
             return reading.asked_at if reading.tells_money else None
         if known.money_told_at is None and known.state == reading.state and not changes.tells_sums(reading.record):
             return None
-        return reading.asked_at if reading.tells_money else known.money_told_at
+        return reading.asked_at if reading.tells_money and not self._is_sumless_again else known.money_told_at
 
     def _goes_back_behind_the_details(self, before: Content | None, after: Content) -> bool:
         """The details had the last word, and the list takes back what they told, or repeats an old row: it may lag."""
@@ -135,7 +135,12 @@ class Judgement(NamedTuple):
         is_believed = money_told_at == reading.asked_at or (
             reading.state not in changes.MOVING_STATES and not self._is_corrected and not _is_not_filled_in(after[0])
         )
-        return reading.asked_at if is_believed and reading.tells_content else None
+        return reading.asked_at if is_believed and reading.tells_content and not self._is_sumless_again else None
+
+    @property
+    def _is_sumless_again(self) -> bool:
+        """It shows a state that was known, which tells nothing new of the money where no sum is named beside it."""
+        return self.known is not None and self.known.state == self.reading.state and not self.reading.tells_again
 
     @property
     def _is_corrected(self) -> bool:
@@ -150,8 +155,8 @@ class Judgement(NamedTuple):
 
 def same_row(reading: Reading) -> tuple[Any, ...]:
     """Of a reading that is the same as the last one of its source; as in `SEEN_DTYPES`."""
-    money_told_at = reading.asked_at if reading.tells_money else None
-    content_told_at = reading.asked_at if reading.tells_content else None
+    money_told_at = reading.asked_at if reading.tells_money and reading.tells_again else None
+    content_told_at = reading.asked_at if reading.tells_content and reading.tells_again else None
     return reading.order_reference, reading.asked_at, money_told_at, False, content_told_at, *_digests(reading)
 
 
