@@ -262,3 +262,14 @@ def test_details_without_a_sum_and_with_empty_payments_leave_the_sum_of_the_list
     )
     shop.sync("refresh")
     assert shop.bills("received_amount") == [(6_000,)]
+
+
+def test_a_bill_that_its_details_complete_in_the_sync_that_saw_it_first_is_new_and_no_change(poor_shop):
+    for reference in ("A", "B", "C"):
+        poor_shop.bill(reference, amount=10_000, state="Paid", received_amount=10_000)
+    first = poor_shop.sync("refresh")
+    assert (first.bills_new, first.bills_changed) == (3, 0)
+    assert poor_shop.rows("select max(version) from core.bill_versions") == [(2,)]
+    poor_shop.bill("A", state="Excess", received_amount=12_000)
+    second = poor_shop.sync("refresh")
+    assert second.bills_new == 0 and second.bills_changed > 0

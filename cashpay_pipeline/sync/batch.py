@@ -73,6 +73,7 @@ class Batch:
         self._record, self._clock, self._now = record, clock, now
         self._readings: list[Reading] = []
         self._bad: list[BadRow] = []
+        self._begun: datetime | None = None
         self._new_bad = 0
         self._forgotten = store.forgotten_bills(warehouse, settings.account)
         self._recognised: set[str] = set()
@@ -82,6 +83,7 @@ class Batch:
     def add(self, records: Sequence[Any], source: Source, asked_at: datetime, observed_at: datetime) -> None:
         """Take records as they came; set aside at once what has no key or is broken in itself."""
         self._record.rows_read += len(records)
+        self._begun = self._begun or asked_at
         for record in records:
             key, form = None, form_of(record)
             try:
@@ -187,10 +189,13 @@ class Batch:
         good = [*(row[0] for row in seen), *(judged[p].reading.order_reference for p in changed)]
         if good:
             resolve_issues(self._warehouse, account, good, self._now())
-        new = sum(judged[p].known is None for p in changed)
-        self._record.bills_new += new
-        self._record.bills_changed += len(changed) - new
+        self._record.bills_new += sum(judged[p].known is None for p in changed)
+        self._record.bills_changed += sum(self._was_known(judged[p].known) for p in changed)
         self._record.bills_unchanged += len(seen)
+
+    def _was_known(self, known: Known | None) -> bool:
+        """Whether an earlier sync has seen the bill: the details of one that is new are no change of it."""
+        return known is not None and self._begun is not None and known.first_seen_at < self._begun
 
     def _judge(self, reading: Reading, known: Known | None) -> Judgement:
         if known is None or known.payload is None:
