@@ -359,6 +359,8 @@ def test_words_of_the_data_have_texts() -> None:
         assert f"kind_{kind}" in TEXTS
     assert {f"status_{status}" for status in ("complete", "incomplete", "failed", "dead")} <= set(TEXTS)
     assert {f"age_{name}" for name in AGE_CLASSES} <= set(TEXTS)
+    kept = [Texts(language).word("kind_", "kept") for language in LANGUAGES]
+    assert kept == ["Canceled, expired or failed, money kept", "Annulée, expirée ou échouée, somme conservée"]
     assert Texts("fr").word("kind_", "one of later") == "one of later"
 
 

@@ -167,7 +167,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     "kind_partial": ("Paid in part", "Payée en partie"),
     "kind_short": ("Closed as paid, with less", "Soldée pour un montant inférieur"),
     "kind_excess": ("Paid too much", "Trop-perçu"),
-    "kind_kept": ("Canceled or expired, money kept", "Annulée ou expirée, somme conservée"),
+    "kind_kept": ("Canceled, expired or failed, money kept", "Annulée, expirée ou échouée, somme conservée"),
     "kind_paid_twice_bill": ("Bill paid twice", "Facture payée deux fois"),
     "kind_paid_twice_order": ("Order paid twice", "Commande payée deux fois"),
     "newest_differences": ("The newest, at most {count}", "Les plus récents, {count} au plus"),
