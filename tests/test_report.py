@@ -534,6 +534,18 @@ def test_what_a_reader_must_know_first(settings: Settings, warehouse: Warehouse)
     assert "is complete up to" not in text and "Yesterday" not in text
 
 
+@pytest.mark.parametrize(("day", "is_told"), [(16, False), (22, False), (23, True)])
+def test_a_whole_list_not_read_on_a_sunday_is_told_on_the_monday(
+    day: int, is_told: bool, settings: Settings, warehouse: Warehouse
+) -> None:
+    """It was read last on Sunday 15 March, from 03:15 on."""
+    account(warehouse)
+    sync(warehouse)
+    bill(warehouse)
+    found = made(settings, warehouse, now=Morning(datetime(2026, 3, day, 7, 0, tzinfo=UTC)))
+    assert ("The whole list was last read" in found.text) == is_told
+
+
 def test_a_recheck_does_not_make_up_for_a_list_that_lacks_bills(settings: Settings, warehouse: Warehouse) -> None:
     account(warehouse)
     bill(warehouse)

@@ -9,7 +9,7 @@ from cashpay_pipeline.report.texts import Texts
 from cashpay_pipeline.settings import THIS_MACHINE
 
 FULL_WALK_DAYS = 8
-"""A full refresh is due every Sunday; a day late is noticed."""
+"""A full refresh is due every Sunday before dawn; one that is missed is noticed on the Monday."""
 
 
 def is_made_up(facts: Facts, has_credentials: bool) -> bool:
@@ -38,7 +38,7 @@ def reservations(facts: Facts, now: datetime, today: date, texts: Texts, formats
         yield texts("not_complete", kind=kind, status=status)
     if facts.last_day and facts.last_day < today - timedelta(days=1):
         yield texts("stale", day=formats.day(facts.last_day))
-    if facts.full_walk_finished_at and (age := (now - facts.full_walk_finished_at).days) > FULL_WALK_DAYS:
+    if facts.full_walk_finished_at and (age := (now - facts.full_walk_finished_at).days) >= FULL_WALK_DAYS:
         yield texts("full_walk_old", days=formats.count(age))
     if facts.issues:
         yield texts("open_issues", count=formats.count(sum(row["issue_count"] for row in facts.issues)))
