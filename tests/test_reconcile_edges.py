@@ -7,11 +7,12 @@ import pytest
 from rows import at, bill, sync_row
 from truth import query
 
+from cashpay_pipeline.errors import OrdersError
 from cashpay_pipeline.reconcile import Mapping, Reconciliation, reconcile
 from cashpay_pipeline.settings import Settings, load_settings
 from cashpay_pipeline.warehouse import open_warehouse
 
-HUGE = 5 * 10**18
+HUGE = 10**16 - 1
 
 
 @pytest.fixture
@@ -72,6 +73,18 @@ def test_a_bill_of_any_amount_is_paid_twice_from_twice_its_amount_on(
         bill(warehouse, "B", "Paid", received, amount=amount, merchant_reference="A", payment_count=2)
     run(settings, f"A;{amount};oui;2026-03-01")
     assert classes(settings) == {"A": expected}
+
+
+@pytest.mark.parametrize("amount", [str(5 * 10**18), str(HUGE + 1), str(-(2**63)), "100000000000000.00 EUR"])
+def test_M9_orders_of_more_than_sixteen_digits_are_refused_before_anything_is_stored(
+    settings: Settings, amount: str
+) -> None:
+    """Two of the largest in one class have no sum."""
+    with open_warehouse(settings) as warehouse:
+        bill(warehouse, "B", "Paid", 1000, merchant_reference="A")
+    with pytest.raises(OrdersError, match=r"is too large.*\n.*line 2, column “montant”"):
+        run(settings, f"A;{amount};oui;2026-03-01", f"C;{amount};oui;2026-03-01")
+    assert query(settings.warehouse_path, "select count(*) as runs from marts.reconciliation") == [{"runs": 0}]
 
 
 @pytest.mark.parametrize(

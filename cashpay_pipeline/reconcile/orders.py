@@ -28,7 +28,7 @@ from cashpay_pipeline.reconcile.words import (
     read_words,
 )
 from cashpay_pipeline.sqlfiles import read_sql, sql_folder
-from cashpay_pipeline.values import CURRENCY_DECIMALS
+from cashpay_pipeline.values import CURRENCY_DECIMALS, MOST_UNITS
 from cashpay_pipeline.warehouse import Warehouse
 from cashpay_pipeline.warehouse.files import BATCH_ROWS, open_scratch, write_parquet
 
@@ -165,7 +165,8 @@ def _type(sheet: Sheet, mapping: Mapping) -> Iterator[str]:
 def _check_cells(sheet: Sheet) -> None:
     if odd := sheet.first(
         "select line, amount_as_written, currency, has_fraction from read "
-        "where amount is null and amount_kind != 'empty' order by line"
+        "where (amount is null and amount_kind != 'empty') or amount <= ? or amount >= ? order by line",
+        [-MOST_UNITS, MOST_UNITS],  # as of bills: the sums of a class must have room
     ):
         reason = f"is not whole in the smallest unit of {odd['currency']}" if odd["has_fraction"] else "is too large"
         sheet.stop(
