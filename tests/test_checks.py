@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +10,11 @@ import pytest
 from rows import at, history
 from shop import Shop
 
-from cashpay_pipeline.checks import Check, all_checks, run_check
+from cashpay_pipeline.checks import Check, Verdict, all_checks, run_check
 from cashpay_pipeline.marts import all_marts, build_mart
 from cashpay_pipeline.settings import Settings, load_settings
 from cashpay_pipeline.simulator.process import SimulatorProcess
-from cashpay_pipeline.warehouse import open_warehouse
+from cashpay_pipeline.warehouse import Warehouse, open_warehouse
 
 CHECKS = {check.name: check for check in all_checks()}
 IDENTITY = {
@@ -363,6 +364,24 @@ def test_a_conversion_far_from_its_own_past_warns(made_up: Callable[..., Any]) -
     state = "case when n % 10 < 7 and day != date '2026-02-27' then 'Paid' else 'Expired' end"
     (row,) = made_up("true", state)["conversion_as_usual"]
     assert (str(row["business_date"]), row["share_paid"], row["share_paid_before"]) == ("2026-02-27", 0.0, 0.7)
+
+
+def test_of_many_bad_rows_only_the_first_are_fetched(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A check may find every bill of a large file wrong."""
+    sql = "with numbers as (from range(300000) as t (n))\nselect n from numbers -- all"
+    many = replace(CHECKS["bills_key_present"], sql=sql)
+    fetched = []
+    rows = Warehouse.rows
+
+    def counted(self: Warehouse, sql: str) -> list[dict[str, Any]]:
+        found = rows(self, sql)
+        fetched.append(len(found))
+        return found
+
+    monkeypatch.setattr(Warehouse, "rows", counted)
+    with open_warehouse(settings) as warehouse:
+        assert run_check(warehouse, many) == Verdict(300_000, [{"n": n} for n in range(10)])
+    assert max(fetched) == 10
 
 
 def test_the_sql_of_a_check_names_its_file_in_the_interface() -> None:
