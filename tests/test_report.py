@@ -234,6 +234,26 @@ def made_html(settings: Settings, warehouse: Warehouse | None, language: str = "
     return target.read_text(encoding="utf-8")
 
 
+@pytest.mark.parametrize(
+    ("language", "told"),
+    [
+        (
+            "en",
+            "Bills in a state that is not known here (Refunded, Settled): 2, with 1,500 XOF received, counted nowhere.",
+        ),
+        ("fr", "Factures dans un état inconnu ici (Refunded, Settled) : 2, avec 1 500 XOF reçus, comptées nulle part."),
+    ],
+)
+def test_money_in_a_state_that_is_not_known_is_told(
+    settings: Settings, warehouse: Warehouse, language: str, told: str
+) -> None:
+    a_shop(warehouse)
+    bill(warehouse, "U-1", state="Unknown", state_raw="Refunded", received_amount=1500)
+    bill(warehouse, "U-2", state="Unknown", state_raw="Settled", received_amount=None)
+    text = " ".join(made_html(settings, warehouse, language).replace("\u202f", " ").replace("\xa0", " ").split())
+    assert told in text
+
+
 def test_every_figure_in_english(settings: Settings, warehouse: Warehouse) -> None:
     a_shop(warehouse)
     found = made(settings, warehouse)

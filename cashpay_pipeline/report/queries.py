@@ -30,6 +30,13 @@ select count(*) as bill_count,
         as unknown_received_count
 from core.bills where account = ?
 """
+_UNKNOWN_STATES = """
+select currency, count(*) as bill_count, cast(sum(greatest(coalesce(received_amount, 0), 0)) as bigint)
+        as received_amount,
+    string_agg(distinct state_raw, ', ' order by state_raw) as words
+from core.bills where account = ? and state = 'Unknown'
+group by currency order by currency
+"""
 _NOT_IN_MARTS = """
 select count(*) as sync_count from core.syncs
 where account = ? and status != 'running' and rows_read > 0 and not exists (
@@ -87,6 +94,7 @@ class Facts:
     Attributes:
         latest: the newest sync, after it, if it was a re-check, the newest that reads the list.
         last_day: the last whole day in Africa/Lome that a sync has seen; none when there was no sync.
+        unknown_states: by currency, the bills whose state is a word that we do not know, and what they have received.
         are_marts_old: whether the marts were not built after a sync that read bills.
         collections: all rows of `marts.daily_collections`, whatever their age.
     """
@@ -97,6 +105,7 @@ class Facts:
     latest: list[Row]
     last_day: date | None
     bills: Row
+    unknown_states: list[Row]
     issues: list[Row]
     has_marts: bool
     are_marts_old: bool = False
@@ -128,6 +137,7 @@ def read_facts(settings: Settings) -> Facts:
             latest=latest,
             last_day=last_day,
             bills=bills,
+            unknown_states=_rows(query, _UNKNOWN_STATES, account),
             issues=_rows(query, _ISSUES, account),
             has_marts=has_marts,
         )

@@ -47,6 +47,10 @@ TEXTS: dict[str, tuple[str, str]] = {
         "Records set aside and counted nowhere: {count}.",
         "Enregistrements mis de côté, comptés nulle part : {count}.",
     ),
+    "unknown_states": (
+        "Bills in a state that is not known here ({words}): {count}, with {received} received, counted nowhere.",
+        "Factures dans un état inconnu ici ({words}) : {count}, avec {received} reçus, comptées nulle part.",
+    ),
     "unknown_received": (
         "Bills paid at least in part of which CashPay has not told the sum: {count}. They count only as far as CashPay "
         "has told.",

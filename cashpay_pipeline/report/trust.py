@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from datetime import date, datetime, timedelta
 
-from cashpay_pipeline.report.formats import Formats
+from cashpay_pipeline.report.formats import Formats, plain
 from cashpay_pipeline.report.queries import Facts
 from cashpay_pipeline.report.texts import Texts
 from cashpay_pipeline.settings import THIS_MACHINE
@@ -42,5 +42,12 @@ def reservations(facts: Facts, now: datetime, today: date, texts: Texts, formats
         yield texts("full_walk_old", days=formats.count(age))
     if facts.issues:
         yield texts("open_issues", count=formats.count(sum(row["issue_count"] for row in facts.issues)))
+    for row in facts.unknown_states:
+        yield texts(
+            "unknown_states",
+            count=formats.count(row["bill_count"]),
+            words=plain(row["words"] or "–"),
+            received=formats.money(row["received_amount"], row["currency"]),
+        )
     if facts.bills["unknown_received_count"]:
         yield texts("unknown_received", count=formats.count(facts.bills["unknown_received_count"]))
