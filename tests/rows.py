@@ -1,5 +1,6 @@
 """Literal rows for the core tables: made-up bills with their history, payments and syncs."""
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -58,10 +59,12 @@ def version(
     warehouse: Warehouse, reference: str, number: int, state: str, received: int | None, observed_at: datetime,
     changed_after: datetime | None, account: str = "main",
 ) -> None:  # fmt: skip
+    """What is read on one day is read by one sync; a sum is one that CashPay has named."""
     insert(
         warehouse, "core.bill_versions", account=account, order_reference=reference, version=number, state=state,
         received_amount=received, observed_at=observed_at, changed_after=changed_after, source="list",
-        sync_id=f"sync-{observed_at:%m%d}", amount=1000, digest="d", payload="{}",
+        sync_id=f"sync-{observed_at:%m%d}", amount=1000, digest="d",
+        payload=json.dumps({} if received is None else {"received_amount": received}),
     )  # fmt: skip
 
 

@@ -168,6 +168,55 @@ def test_daily_collections_keeps_what_was_told_last_of_a_sum_that_is_no_longer_t
     assert columns(warehouse, "bill_states", "received_amount", "unknown_received_count") == [(0, 1)]
 
 
+MONEY_OF_DAYS = ("received_date", "received_amount", "received_with_uncertain_day", "withdrawn_count", "net_amount")
+
+
+def test_what_one_sync_says_and_takes_back_never_came_in(warehouse: Warehouse) -> None:
+    """A list says Paid and no sum, which is taken for all of it; a minute later the details tell less."""
+    unpaid, paid = ("Pending", 0, at(1), None), ("Paid", 1000, at(3), at(2))
+    history(warehouse, "at-once", ("Paid", 1000, at(2), None), ("Paid", 980, at(2, 2, 16), at(2)), created_at=at(1))
+    history(warehouse, "known-before", unpaid, paid, ("Paid", 900, at(3, 2, 16), at(3)))
+    history(warehouse, "in-two-steps", unpaid, paid, ("Paid", 60, at(3, 2, 16), at(3)), ("Paid", 50, at(3, 3), at(3)))
+    history(warehouse, "not-at-all", unpaid, paid, ("Canceled", 0, at(3, 2, 16), at(3)))
+    history(warehouse, "more", ("Paid", 1000, at(4), None), ("Excess", 1007, at(5, 2, 16), at(5)), created_at=at(4))
+    assert columns(warehouse, "daily_collections", *MONEY_OF_DAYS) == [
+        (date(2026, 3, 1), 980, 0, 0, 980), (date(2026, 3, 2), 950, 0, 0, 950), (date(2026, 3, 4), 1000, 0, 0, 1000),
+        (date(2026, 3, 5), 7, 0, 0, 7),
+    ]  # fmt: skip
+
+
+def test_what_one_sync_finds_after_another_is_a_change(warehouse: Warehouse) -> None:
+    """A refund that comes with another change, and what is paid while a sync is under way."""
+    paid = ("Paid", 1000, at(2), None)
+    history(warehouse, "back", paid, ("Paid", 1000, at(4), at(3)), ("Paid", 400, at(4, 2, 16), at(4)), created_at=at(2))
+    history(warehouse, "paid-now", ("Pending", 0, at(4), None), ("Paid", 50, at(4, 7), at(4, 2)), created_at=at(1))
+    assert columns(warehouse, "daily_collections", *MONEY_OF_DAYS) == [
+        (date(2026, 3, 2), 1000, 0, 0, 1000), (date(2026, 3, 4), 50, 0, 1, -550)
+    ]  # fmt: skip
+
+
+def test_a_sum_that_nobody_named_gives_way_to_the_first_that_is(warehouse: Warehouse) -> None:
+    """Of a bill that is Paid without a sum the details tell less, a night later: no refund. What follows is one."""
+    unpaid, all_of_it = ("Pending", 0, at(1), None), ("Paid", 1000, at(2), at(1))
+    same = ("Paid", 1000, at(3), at(2))
+    history(warehouse, "less", unpaid, all_of_it, same, ("Paid", 900, at(5), at(4)), ("Paid", 700, at(7), at(6)))
+    history(warehouse, "canceled", unpaid, all_of_it, ("Canceled", 0, at(3), at(2)))
+    history(warehouse, "by-payments", unpaid, all_of_it, ("Paid", 0, at(3), at(2)))
+    history(warehouse, "half-a-letter", unpaid, all_of_it, ("Paid", 0, at(3), at(2)))
+    payloads = {
+        "less": '{"received_amount":null,"payments":[]}', "canceled": "{}",
+        "by-payments": '{"payments":[{"amount":1000}]}', "half-a-letter": r'{"description":"\ud800"}',
+    }  # fmt: skip
+    for reference, payload in payloads.items():
+        warehouse.execute(
+            "update core.bill_versions set payload = ? where order_reference = ? and received_amount = 1000",
+            [payload, reference],
+        )
+    assert columns(warehouse, "daily_collections", *MONEY_OF_DAYS) == [
+        (date(2026, 3, 1), 3900, 0, 0, 3900), (date(2026, 3, 2), 0, 0, 3, -3000), (date(2026, 3, 6), 0, 0, 1, -200)
+    ]  # fmt: skip
+
+
 def test_a_gateway_of_no_list_has_one_name_the_newest(warehouse: Warehouse) -> None:
     bill(warehouse, "now", "Paid", 100, gateway_name="Mixx by Yas", changed_at=at(3))
     bill(warehouse, "then", "Paid", 30, gateway_name="T-Money", changed_at=at(2))

@@ -5,6 +5,9 @@ from unittest.mock import ANY
 import pytest
 from shop import Shop
 
+from cashpay_pipeline.marts import all_marts, build_mart
+from cashpay_pipeline.warehouse import open_warehouse
+
 
 @pytest.fixture
 def shop(simulator, settings):
@@ -70,6 +73,24 @@ def test_the_money_of_before_is_known_only_until_it_was_told(poor_shop):
     assert poor_shop.rows(f"{versions} order by version") == [(3_000, ANY), (7_000, told_at)]
     ((verified_at, again_at),) = poor_shop.bills("verified_at", "money_told_at")
     assert verified_at == again_at > told_at
+
+
+def test_a_poor_list_that_says_paid_makes_no_refund_of_what_the_details_tell(poor_shop):
+    """Settled with less than was billed, be it by fees: not all of it came in first."""
+    poor_shop.bill("A", amount=10_000, state="Paid", received_amount=9_800)
+    poor_shop.bill("B", amount=10_000)
+    poor_shop.sync("refresh")
+    poor_shop.bill("B", state="Paid", received_amount=9_000)
+    poor_shop.spoil("B", path="/orders/{ref}", delete=["received_amount", "payments"])
+    poor_shop.sync("refresh")
+    poor_shop.spoil()
+    poor_shop.simulator.advance(hours=25)
+    poor_shop.sync("recheck")
+    assert poor_shop.bills(*MONEY) == [("A", "Paid", 9_800, 1), ("B", "Paid", 9_000, 1)]
+    with open_warehouse(poor_shop.settings) as warehouse:
+        build_mart(warehouse, next(mart for mart in all_marts() if mart.name == "daily_collections"))
+    sums = "cast(sum(received_amount) as bigint), cast(sum(withdrawn_amount) as bigint)"
+    assert poor_shop.rows(f"select {sums} from marts.daily_collections") == [(18_800, 0)]
 
 
 def test_a_poor_list_shows_a_bill_given_up_and_its_details_what_it_had_received(poor_shop):

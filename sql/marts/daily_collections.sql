@@ -13,6 +13,9 @@
 -- is canceled, expires, fails or gets an unknown state, the money leaves again, in withdrawn_amount, on the day on
 -- which it was last seen counted. What such a bill keeps may go back to the customer: see payment_differences.
 --
+-- What one sync says and takes back, as when the list says Paid and the details tell less, never came in. Paid without
+-- a sum counts as all that was billed; when a smaller sum is told later, that is no refund: it takes the other's place.
+--
 -- A bill with payments through several gateways is split by payment, in the order of CashPay's list, if its payments
 -- add up to what it received by now, or to the most it ever had (before a refund); otherwise, and always with one
 -- gateway, all goes to the gateway of the bill.
@@ -91,7 +94,9 @@ readings as (
     select
         other_bills.bill_number,
         versions.version,
+        versions.sync_id,
         versions.observed_at,
+        versions.state = 'Paid' as is_paid,
         case
             when versions.state not in ('Paid', 'Excess', 'Partial') then 0
             when versions.received_amount >= 0 then versions.received_amount
@@ -110,10 +115,14 @@ known_readings as (
 
     select
         bill_number,
+        version,
+        sync_id,
         observed_at,
         counted_amount,
         lag(counted_amount, 1, 0) over of_bill as counted_before,
         lag(last_read_at) over of_bill as last_read_before,
+        lag(version) over of_bill as version_before,
+        is_paid and lag(is_paid) over of_bill as stays_paid,
         row_number() over of_bill = 1 as is_first_reading
     from readings
     where counted_amount is not null
@@ -121,27 +130,110 @@ known_readings as (
 
 ),
 
+steps as (
+
+    select
+        bill_number,
+        version,
+        sync_id,
+        observed_at,
+        counted_amount,
+        counted_before,
+        last_read_before,
+        version_before,
+        stays_paid,
+        is_first_reading,
+        lag(sync_id) over (partition by bill_number order by version) as sync_before
+    from known_readings
+    where counted_amount != counted_before
+
+),
+
+-- Money that was never there: a sum that the same sync took back, or that nobody had named. Paid without a sum counts
+-- as all of it, until a sum is told. The JSON is read only where one fell while its bill stayed Paid.
+corrections as (
+
+    select
+        steps.bill_number,
+        steps.version
+    from steps
+    inner join other_bills on steps.bill_number = other_bills.bill_number
+    inner join core.bill_versions as earlier
+        on
+            other_bills.account = earlier.account
+            and other_bills.order_reference = earlier.order_reference
+            and steps.version_before = earlier.version
+    where
+        steps.counted_amount < steps.counted_before
+        and case
+            when steps.sync_id = steps.sync_before then true
+            when steps.stays_paid and json_valid(earlier.payload)
+                then
+                    json_extract_string(earlier.payload, '$.received_amount') is null
+                    and json_extract_string(earlier.payload, '$.payments[0].amount') is null
+        end
+
+),
+
+numbered_steps as (
+
+    select
+        steps.bill_number,
+        steps.version,
+        steps.observed_at,
+        steps.counted_amount,
+        steps.counted_before,
+        steps.last_read_before,
+        steps.is_first_reading,
+        corrections.version is not null as is_correction,
+        count(*) filter (where corrections.version is null) over (
+            partition by steps.bill_number order by steps.version
+        ) as step_number
+    from steps
+    left join corrections on steps.bill_number = corrections.bill_number and steps.version = corrections.version
+
+),
+
+-- Each with its corrections, as if the right sum had been told at once.
+corrected_steps as (
+
+    select
+        bill_number,
+        observed_at,
+        counted_before,
+        last_read_before,
+        is_first_reading,
+        last_value(counted_amount) over (
+            partition by bill_number, step_number
+            order by version
+            rows between unbounded preceding and unbounded following
+        ) as counted_amount
+    from numbered_steps
+    qualify not is_correction
+
+),
+
 movements as (
 
     select
-        known_readings.bill_number,
+        corrected_steps.bill_number,
         other_bills.account,
         other_bills.order_reference,
         other_bills.gateway_reference,
         other_bills.gateway_name,
         other_bills.currency,
         case
-            when known_readings.is_first_reading then other_bills.created_at
-            else known_readings.last_read_before
+            when corrected_steps.is_first_reading then other_bills.created_at
+            else corrected_steps.last_read_before
         end as received_after,
-        known_readings.observed_at as received_before,
-        known_readings.is_first_reading,
-        known_readings.counted_amount > known_readings.counted_before as is_received,
-        least(known_readings.counted_amount, known_readings.counted_before) as moved_from,
-        greatest(known_readings.counted_amount, known_readings.counted_before) as moved_to
-    from known_readings
-    inner join other_bills on known_readings.bill_number = other_bills.bill_number
-    where known_readings.counted_amount != known_readings.counted_before
+        corrected_steps.observed_at as received_before,
+        corrected_steps.is_first_reading,
+        corrected_steps.counted_amount > corrected_steps.counted_before as is_received,
+        least(corrected_steps.counted_amount, corrected_steps.counted_before) as moved_from,
+        greatest(corrected_steps.counted_amount, corrected_steps.counted_before) as moved_to
+    from corrected_steps
+    inner join other_bills on corrected_steps.bill_number = other_bills.bill_number
+    where corrected_steps.counted_amount != corrected_steps.counted_before
 
 ),
 
