@@ -350,13 +350,55 @@ def test_a_day_without_bills_between_days_with_many_warns(made_up: Callable[...,
     assert "no_day_without_bills" not in made_up("true")
     holes = made_up("day not in (date '2026-02-12', date '2026-03-01')")["no_day_without_bills"]
     assert [str(row["business_date"]) for row in holes] == ["2026-02-12", "2026-03-01"]
-    assert "no_day_without_bills" not in made_up("n < 2 and day != date '2026-02-12'")
+    assert [(row["bills_a_week_before"], row["bills_two_weeks_before"]) for row in holes] == [(40, 40)] * 2
 
 
-def test_a_day_without_bills_is_looked_for_in_thirty_days(made_up: Callable[..., Any]) -> None:
-    """The newest sync is of 2 March; the oldest of the days has a whole week before it."""
-    holes = made_up("day not in (date '2026-01-30', date '2026-01-31')")["no_day_without_bills"]
-    assert [(str(row["business_date"]), row["bills_a_day_before"]) for row in holes] == [("2026-01-31", 34.3)]
+@pytest.mark.parametrize(
+    ("where", "days", "first", "last_with_bills"),
+    [
+        ("day not between date '2026-02-05' and date '2026-02-20'", 16, "2026-02-05", "2026-02-04"),
+        ("day < date '2026-02-20'", 10, "2026-02-20", "2026-02-19"),
+        ("day < date '2026-02-10' and isodow(day) != 7", 17, "2026-02-10", "2026-02-09"),
+        ("day not in (date '2026-01-30', date '2026-01-31', date '2026-02-03')", 1, "2026-02-03", "2026-02-02"),
+        ("n < case when isodow(day) = 1 then 4 else 5 end and day < date '2026-02-23'", 6, "2026-02-24", "2026-02-22"),
+    ],
+    ids=["long", "to the end", "closed on Sundays, then for good", "new shop", "few on Mondays"],
+)
+def test_a_hole_is_measured_by_what_was_before_it(
+    made_up: Callable[..., Any], settings: Settings, where: str, days: int, first: str, last_with_bills: str
+) -> None:
+    """Of 30 days: the newest sync is of 2 March."""
+    holes = made_up(where)["no_day_without_bills"]
+    assert (str(holes[0]["business_date"]), str(holes[0]["last_date_with_bills"])) == (first, last_with_bills)
+    with open_warehouse(settings) as warehouse:
+        assert run_check(warehouse, CHECKS["no_day_without_bills"]).bad_rows == days
+
+
+@pytest.mark.parametrize(
+    "where",
+    [
+        "isodow(day) != 7",
+        "isodow(day) != 7 or day = date '2026-02-08'",
+        "n < 2 and day != date '2026-02-12'",
+        "n < 1 and dayofyear(day) % 2 = 0",
+        "day < date '2025-01-01'",
+        "day not in (date '2026-01-29', date '2026-01-30')",
+    ],
+    ids=["Sundays", "one Sunday open", "few bills", "one in two days", "no bills", "longer ago"],
+)
+def test_a_day_that_usually_has_no_or_few_bills_is_no_hole(made_up: Callable[..., Any], where: str) -> None:
+    assert "no_day_without_bills" not in made_up(where)
+
+
+def test_days_after_the_newest_complete_sync_are_no_hole(made_up: Callable[..., Any], settings: Settings) -> None:
+    made_up("day < date '2026-02-20'")
+    damage(settings, "update core.syncs set started_at = timestamptz '2026-02-20 02:15:00+00'")
+    damage(
+        settings,
+        "insert into core.syncs select * replace (timestamptz '2026-03-02' as started_at, false as complete, "
+        "'failed' as status) from core.syncs",
+    )
+    assert "no_day_without_bills" not in red(settings)
 
 
 def test_a_conversion_far_from_its_own_past_warns(made_up: Callable[..., Any]) -> None:

@@ -1,5 +1,7 @@
--- In the 30 days before the newest sync there is no day without any bill where the week before it and the week after it
--- had five a day or more. Such a hole is either a closed shop, or bills that were not read.
+-- In the 30 days before the newest complete sync there is no day without any bill whose weekday had five or more in
+-- both of the last two weeks before the hole. Such a hole is either a closed shop, or bills that were not read. It is
+-- measured by what was before it, however long it is, and though no bill has come since; weekdays on which the shop is
+-- always closed are none.
 -- asset: core/bills
 -- severity: warn
 -- blocking: false
@@ -14,7 +16,7 @@ newest as (
     from core.syncs
     where
         kind != 'recheck'
-        and status != 'running'
+        and complete
     group by account
 
 ),
@@ -23,8 +25,7 @@ calendar as (
 
     select
         account,
-        last_date,
-        cast(unnest(generate_series(last_date - interval 37 days, last_date - interval 1 day, interval 1 day)) as date)
+        cast(unnest(generate_series(last_date - interval 30 days, last_date - interval 1 day, interval 1 day)) as date)
             as business_date
     from newest
 
@@ -33,49 +34,59 @@ calendar as (
 daily as (
 
     select
-        calendar.account,
-        calendar.last_date,
-        calendar.business_date,
-        count(bills.order_reference) as bill_count
-    from calendar
-    left join core.bills as bills
-        on
-            calendar.account = bills.account
-            and calendar.business_date = bills.business_date
-    group by calendar.account, calendar.last_date, calendar.business_date
+        account,
+        business_date,
+        count(*) as bill_count
+    from core.bills
+    where business_date is not null
+    group by account, business_date
 
 ),
 
-around as (
+holes as (
+
+    select
+        calendar.account,
+        calendar.business_date,
+        max(daily.business_date) as last_date_with_bills
+    from calendar
+    inner join daily
+        on
+            calendar.account = daily.account
+            and calendar.business_date >= daily.business_date
+    group by calendar.account, calendar.business_date
+    having max(daily.business_date) < calendar.business_date
+
+),
+
+dated as (
 
     select
         account,
-        last_date,
         business_date,
-        bill_count,
-        avg(bill_count) over (
-            partition by account
-            order by business_date
-            rows between 7 preceding and 1 preceding
-        ) as bills_a_day_before,
-        avg(bill_count) over (
-            partition by account
-            order by business_date
-            rows between 1 following and 7 following
-        ) as bills_a_day_after
-    from daily
+        last_date_with_bills,
+        -- the same weekday in the week that ends with the last day before the hole
+        business_date - cast((business_date - last_date_with_bills + 6) // 7 * 7 as integer) as date_before
+    from holes
 
 )
 
 select
-    account,
-    business_date,
-    round(bills_a_day_before, 1) as bills_a_day_before,
-    round(bills_a_day_after, 1) as bills_a_day_after
-from around
+    dated.account,
+    dated.business_date,
+    dated.last_date_with_bills,
+    week_before.bill_count as bills_a_week_before,
+    two_weeks_before.bill_count as bills_two_weeks_before
+from dated
+inner join daily as week_before
+    on
+        dated.account = week_before.account
+        and dated.date_before = week_before.business_date
+inner join daily as two_weeks_before
+    on
+        dated.account = two_weeks_before.account
+        and dated.date_before - 7 = two_weeks_before.business_date
 where
-    bill_count = 0
-    -- The week before these is only there for comparison.
-    and business_date >= last_date - 30
-    and bills_a_day_before >= 5
-    and coalesce(bills_a_day_after, bills_a_day_before) >= 5
+    week_before.bill_count >= 5
+    and two_weeks_before.bill_count >= 5
+order by dated.account, dated.business_date
