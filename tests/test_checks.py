@@ -323,7 +323,12 @@ def test_Y14_half_a_letter_in_one_bill_hides_the_fields_of_no_other(shop: Shop) 
 def made_up(settings: Settings) -> Callable[[str], dict[str, list[dict[str, Any]]]]:
     """The checks on bills made by SQL: 40 days up to the newest sync, whose day is 2026-03-02."""
 
-    def make(where: str, state: str = "case when n % 10 < 7 then 'Paid' else 'Expired' end") -> dict[str, Any]:
+    def make(
+        where: str,
+        state: str = "case when n % 10 < 7 then 'Paid' else 'Expired' end",
+        paid_before: str = "case when state = 'Paid' then created_at end",
+        first_seen_at: str = "created_at",
+    ) -> dict[str, Any]:
         damage(
             settings,
             f"""
@@ -336,7 +341,8 @@ def made_up(settings: Settings) -> Callable[[str], dict[str, list[dict[str, Any]
             insert into core.bills by name select 'main' as account, format('{{}}-{{}}', day, n) as order_reference,
                 {state} as state, 100 as amount, 100 as received_amount, 'XOF' as currency,
                 day::timestamptz as created_at, day::date as business_date, 0 as payment_count, 1 as version,
-                created_at as first_seen_at, created_at as changed_at, created_at as verified_at
+                {first_seen_at} as first_seen_at, created_at as changed_at, created_at as verified_at,
+                {paid_before} as paid_before
             from generate_series(date '2026-01-20', date '2026-03-01', interval 1 day) as d(day), range(40) as r(n)
             where {where}
             """,
@@ -424,6 +430,27 @@ def test_of_many_bad_rows_only_the_first_are_fetched(settings: Settings, monkeyp
     with open_warehouse(settings) as warehouse:
         assert run_check(warehouse, many) == Verdict(300_000, [{"n": n} for n in range(10)])
     assert max(fetched) == 10
+
+
+SLOW = "case when n < 16 or (n < 32 and day < date '2026-02-24') then 'Paid' else 'Pending' end"
+"""Of 40 bills a day 16 are paid at once, and as many on the sixth day."""
+
+
+def test_customers_who_take_their_time_are_no_change_of_conversion(made_up: Callable[..., Any]) -> None:
+    paid_before = "case when state = 'Paid' then created_at + case when n < 16 then interval 1 day else {} end end"
+    assert "conversion_as_usual" not in made_up("true", SLOW, paid_before.format("interval 6 days"))
+    (row,) = made_up("true", SLOW, paid_before.format("interval 3 days"))["conversion_as_usual"]
+    assert (row["share_paid"], row["share_paid_before"]) == (0.4, 0.757)
+
+
+def test_what_the_first_sync_finds_paid_long_ago_is_no_measure_of_conversion(made_up: Callable[..., Any]) -> None:
+    read = "greatest(created_at, timestamptz '2026-02-25 02:15:00+00')"
+    paid_before = f"case when state = 'Paid' then {read} end"
+    usual = "case when n < 28 then 'Paid' else 'Expired' end"
+    assert "conversion_as_usual" not in made_up("true", usual, paid_before, read)
+    none = "case when n < 28 and day != date '2026-02-27' then 'Paid' else 'Expired' end"
+    (row,) = made_up("true", none, paid_before, read)["conversion_as_usual"]
+    assert (row["share_paid"], row["share_paid_before"]) == (0.0, 0.7)
 
 
 def test_the_sql_of_a_check_names_its_file_in_the_interface() -> None:

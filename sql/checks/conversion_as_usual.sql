@@ -1,5 +1,6 @@
--- Of the bills of the third day before the newest sync about as many were paid as is usual: within four standard
--- deviations, and 15 points, of the four weeks before that day. Days with fewer than 30 bills are not judged.
+-- Of the bills of the third day before the newest sync about as many were seen paid by now as is usual within three
+-- days: within four standard deviations, and 15 points, of the four weeks before that day. Bills that were first read
+-- later, as by the first sync, tell nothing about that. Days with fewer than 30 bills are not judged.
 -- asset: core/bills
 -- severity: warn
 -- blocking: false
@@ -19,21 +20,36 @@ newest as (
 
 ),
 
-conversions as (
+judged as (
 
     select
         bills.account,
-        newest.last_date - 3 as business_date,
-        count(*) filter (where bills.business_date = newest.last_date - 3) as bill_count,
-        avg(cast(bills.state in ('Paid', 'Excess') as integer))
-        filter (where bills.business_date = newest.last_date - 3) as share_paid,
-        count(*) filter (where bills.business_date < newest.last_date - 3) as bill_count_before,
-        avg(cast(bills.state in ('Paid', 'Excess') as integer))
-        filter (where bills.business_date < newest.last_date - 3) as share_paid_before
+        bills.business_date,
+        newest.last_date - 3 as judged_date,
+        coalesce(
+            bills.state in ('Paid', 'Excess')
+            and cast(timezone('Africa/Lome', bills.paid_before) as date) <= bills.business_date + 3,
+            false
+        ) as is_paid
     from core.bills as bills
     inner join newest on bills.account = newest.account
-    where bills.business_date between newest.last_date - 31 and newest.last_date - 3
-    group by bills.account, newest.last_date
+    where
+        bills.business_date between newest.last_date - 31 and newest.last_date - 3
+        and cast(timezone('Africa/Lome', bills.first_seen_at) as date) <= bills.business_date + 3
+
+),
+
+conversions as (
+
+    select
+        account,
+        judged_date as business_date,
+        count(*) filter (where business_date = judged_date) as bill_count,
+        avg(cast(is_paid as integer)) filter (where business_date = judged_date) as share_paid,
+        count(*) filter (where business_date < judged_date) as bill_count_before,
+        avg(cast(is_paid as integer)) filter (where business_date < judged_date) as share_paid_before
+    from judged
+    group by account, judged_date
 
 )
 
