@@ -154,8 +154,8 @@ def test_a_sum_that_is_no_longer_told_is_no_break_in_the_history(shop: Shop) -> 
         (
             "received_fits_state",
             [("Pending", 700, at(1), None)],
-            "Money on a Pending bill is in the sums of bills (bill_states, customers, gateway_performance, orders), "
-            "not in those of days (daily_collections, monthly_summary).",
+            "Money on a Pending bill is told as long as it is there: it is in the sums of bills (bill_states, "
+            "customers, gateway_performance, orders), not in those of days (daily_collections, monthly_summary).",
             0,
             700,
         ),
@@ -227,6 +227,7 @@ def test_a_record_set_aside_is_red(shop: Shop) -> None:
         ({"state": "Paid", "received_amount": 500}, {"state": "Pending", "received_amount": 0}, "state_went_back"),
         ({"state": "Expired"}, {"state": "Paid", "received_amount": 500}, "paid_after_closing"),
         ({"state": "Pending"}, {"state": "Pending", "amount": 700}, "amount_unchanged"),
+        ({"state": "Paid", "received_amount": 500}, {"state": "Paid", "received_amount": 300}, "received_fits_state"),
     ],
 )
 def test_an_odd_change_warns_in_the_night_that_saw_it_and_no_longer(
@@ -242,6 +243,14 @@ def test_an_odd_change_warns_in_the_night_that_saw_it_and_no_longer(
     assert expected in red(shop.settings)
     shop.sync()
     assert expected not in red(shop.settings)
+
+
+def test_money_on_a_pending_bill_warns_as_long_as_it_is_there(shop: Shop) -> None:
+    """It is in no sum of days, and nothing else tells of it."""
+    shop.bill("SANDBOX-30", amount=500, state="Pending", received_amount=200)
+    for _ in range(2):
+        shop.sync()
+        assert [row["order_reference"] for row in red(shop.settings)["received_fits_state"]] == ["SANDBOX-30"]
 
 
 def test_a_bill_that_cashpay_no_longer_knows_warns(shop: Shop) -> None:
