@@ -1,7 +1,8 @@
 -- Open bills (Pending, Partial) and what is still owed on them, by age. Made of unpaid_bills, which has each of them.
 -- Ages are counted up to the newest reading of any bill of the account (as_of), not to the present moment.
 -- Still owed is what is open on bills that CashPay still shows and whose order no other bill has settled, and of
--- several open bills of one order on one only: that with the most still open, the newest of equals, in its age class.
+-- several open bills of one order on one only, in its age class: one that money came in on before others, then that
+-- with the most still open, then the newest.
 -- grain: one row per account, currency and age class
 --
 -- account: Label of the merchant account.

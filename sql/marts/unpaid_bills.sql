@@ -30,8 +30,9 @@
 -- is_order_paid: Whether another bill of the same merchant_reference and currency is Paid or Excess. One of which all
 --     was refunded settles nothing.
 -- is_still_owed: Whether open_amount counts in what is still owed: CashPay shows the bill, no other bill has settled
---     its order, and of the order's open bills that CashPay shows it has the most still open (the newest of equals). A
---     bill without a merchant_reference is an order of its own.
+--     its order, and of the order's open bills that CashPay shows it is the one that counts: one that money came in on
+--     before others, then that with the most still open, then the newest. A bill without a merchant_reference is an
+--     order of its own.
 -- client_key: Keyed hash of the customer's phone; empty when CashPay has not told who it is.
 -- client_phone_masked: The customer's phone, with all but its last two digits hidden unless CASHPAY_PII is keep.
 -- customer_paid_since: Whether the same customer has paid a bill, in any currency, since this one was created: yes, no,
@@ -112,7 +113,7 @@ settled_orders as (
 
 ),
 
--- The one attempt that stands for the debt of its order.
+-- The one attempt that stands for the debt of its order: what came in on it is not owed again on another.
 owed_attempts as (
 
     select
@@ -123,7 +124,11 @@ owed_attempts as (
     qualify
         row_number() over (
             partition by account, attempt_key, currency
-            order by open_amount desc, created_at desc nulls last, order_reference desc
+            order by
+                coalesce(received_amount, 0) > 0 desc,
+                open_amount desc,
+                created_at desc nulls last,
+                order_reference desc
         ) = 1
 
 ),
