@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from rows import at, history
+from rows import at, history, sync_row
 from shop import Shop
 
 from cashpay_pipeline.checks import Check, Verdict, all_checks, run_check
@@ -243,6 +243,40 @@ def test_an_odd_change_warns_in_the_night_that_saw_it_and_no_longer(
     assert expected in red(shop.settings)
     shop.sync()
     assert expected not in red(shop.settings)
+
+
+@pytest.mark.parametrize(
+    ("readings", "payload", "is_red"),
+    [
+        ([("Partial", 400), ("Pending", 0)], None, True),
+        ([("Partial", 400), ("Partial", 100)], None, True),
+        ([("Partial", 400), ("Excess", None), ("Excess", 300)], None, True),
+        ([("Paid", 1000), ("Paid", 980)], None, True),
+        ([("Paid", 1000), ("Paid", 980)], '{"payments":[{"amount":1000}]}', True),
+        ([("Paid", 1000), ("Paid", 980)], '{"received_amount":null,"payments":[]}', False),
+        ([("Paid", 1000), ("Unknown", None), ("Paid", 980)], "{}", False),
+        ([("Paid", 1000), ("Pending", 0)], "{}", True),
+        ([("Paid", 1000), ("Paid", 980)], r'{"description":"\ud800"}', True),
+        ([("Partial", 400), ("Canceled", None)], None, False),
+        ([("Partial", 400), ("Expired", 400)], None, False),
+    ],
+)
+def test_money_that_shrinks_warns_once_unless_nobody_had_named_the_sum(
+    tmp_path: Path, readings: list[tuple[str, int | None]], payload: str | None, is_red: bool
+) -> None:
+    check = CHECKS["state_went_back"]
+    with open_warehouse(load_settings(data_dir=tmp_path)) as warehouse:
+        *_, last = days = range(1, len(readings) + 1)
+        seen = (
+            (*reading, at(day), at(day - 1) if day > 1 else None) for day, reading in zip(days, readings, strict=True)
+        )
+        history(warehouse, "A", *seen)
+        if payload is not None:
+            warehouse.execute("update core.bill_versions set payload = ? where version = 1", [payload])
+        sync_row(warehouse, "s1", "refresh", at(last), "complete")
+        assert [row["order_reference"] for row in run_check(warehouse, check).sample] == ["A"] * is_red
+        sync_row(warehouse, "s2", "refresh", at(last + 1), "complete")
+        assert run_check(warehouse, check).bad_rows == 0
 
 
 def test_money_on_a_pending_bill_warns_as_long_as_it_is_there(shop: Shop) -> None:

@@ -2,6 +2,7 @@
 
 import ast
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -241,9 +242,12 @@ def test_lock_files_name_exact_versions_and_no_registry() -> None:
 
 
 def test_every_check_names_a_table_and_leaves_personal_data_out() -> None:
+    """Of what CashPay sent it may ask for a sum."""
+    asks_for_a_sum = re.compile(r"json_valid\(\w+\.payload\)|json_extract_string\(\w+\.payload, '[^']*amount'\)")
     for check in all_checks():
         assert check.table in catalog().tables, check.name
-        assert not [word for word in ("client_", "payload", "description", "select *") if word in check.sql], check.name
+        sql = asks_for_a_sum.sub("", check.sql)
+        assert not [word for word in ("client_", "payload", "description", "select *") if word in sql], check.name
 
 
 def test_a_check_without_a_proper_header_is_an_error(tmp_path: Path) -> None:
