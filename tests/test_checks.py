@@ -111,6 +111,7 @@ def test_a_check_is_described_in_a_sentence(check: Check) -> None:
         ("received_fits_state", "update core.bills set state = 'Pending'"),
         ("received_fits_state", "update core.bills set state = 'Partial', received_amount = 0"),
         ("no_negative_amounts", "update core.bills set received_amount = -1000"),
+        ("no_negative_amounts", "update core.payments set amount = -300"),
         ("created_dates_plausible", "update core.bills set created_at = timestamptz '1970-01-01 00:00:00+00'"),
     ],
 )  # fmt: skip
