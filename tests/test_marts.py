@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from rows import FLOOZ, MIXX, at, bill, history, insert, payments, sync_row
+from rows import FLOOZ, MIXX, at, bill, history, insert, payments, sync_row, version
 
 from cashpay_pipeline.catalog import catalog
 from cashpay_pipeline.errors import WarehouseError
@@ -166,6 +166,17 @@ def test_daily_collections_keeps_what_was_told_last_of_a_sum_that_is_no_longer_t
     history(warehouse, "a", ("Partial", 400, at(1), None), ("Excess", None, at(3), at(2)))
     assert columns(warehouse, "daily_collections", "received_date", "net_amount") == [(date(2026, 3, 1), 400)]
     assert columns(warehouse, "bill_states", "received_amount", "unknown_received_count") == [(0, 1)]
+
+
+def test_daily_collections_moves_money_to_the_day_of_creation_when_that_is_told_later(warehouse: Warehouse) -> None:
+    """As its comment says: of the money that was there at the first reading, which counts on that day until then."""
+    history(warehouse, "a", ("Paid", 1000, at(3), None), created_at=None)
+    chosen = "received_date", "received_amount", "received_with_uncertain_day", "received_with_assumed_day"
+    assert columns(warehouse, "daily_collections", *chosen) == [(date(2026, 3, 3), 1000, 1000, 0)]
+    version(warehouse, "a", 2, "Paid", 1000, at(5), at(4))
+    warehouse.execute("update core.bills set version = 2, created_at = ?, changed_at = ?", [at(20, month=2), at(5)])
+    assert columns(warehouse, "daily_collections", *chosen) == [(date(2026, 2, 20), 1000, 0, 1000)]
+    assert MARTS["daily_collections"].description.count("the money moves to the day of creation") == 1
 
 
 MONEY_OF_DAYS = ("received_date", "received_amount", "received_with_uncertain_day", "withdrawn_count", "net_amount")

@@ -1,9 +1,11 @@
 -- Money received, by day and gateway.
 --
--- What is counted on a day stays there; a day can only gain what is found late. By gateway a day can change: when
--- CashPay tells other payments, another gateway or another sum of a bill than before. Only what came in counts, never
--- what was billed. Each increase of a bill's received amount that we saw counts once: what a Partial bill received
--- stays on its day when the rest comes in later.
+-- What is counted on a day stays there, and a day gains what is found late, with two exceptions: when CashPay tells a
+-- bill's time of creation later than its money, the money moves to the day of creation; and a sum that was only taken
+-- to be all of it can become smaller (see below). By gateway a day can change: when CashPay tells other payments,
+-- another gateway or another sum of a bill than before. Only what came in counts, never what was billed. Each increase
+-- of a bill's received amount that we saw counts once: what a Partial bill received stays on its day when the rest
+-- comes in later.
 --
 -- CashPay does not tell when money came in. It counts on the Africa/Lome day on which it was last seen missing, or, if
 -- it was there when the bill was first read, on the day of the bill's creation. With a refresh every night that is the
