@@ -5,7 +5,13 @@ import pytest
 from pydantic import SecretStr
 from truth import expected_bill, expected_payments, query
 
-from cashpay_pipeline.errors import CashpayError, CredentialsRejectedError, GuardError, WrongAddressError
+from cashpay_pipeline.errors import (
+    CashpayError,
+    CredentialsRejectedError,
+    GuardError,
+    RequestRefusedError,
+    WrongAddressError,
+)
 from cashpay_pipeline.simulator.clock import SimulatedClock
 from cashpay_pipeline.simulator.credentials import credentials_for
 from cashpay_pipeline.sync import run_sync
@@ -166,6 +172,32 @@ def test_A14_two_accounts_with_the_same_references_share_a_file(two_accounts, si
     publish(main)
     _, counted = read_published(main, "select account, count(*) from core.bills group by all order by all")
     assert counted == [(a, len(simulator.truth(a)["bills"])) for a in ("b", "main")]
+
+
+@pytest.mark.parametrize("kind", ["refresh", "full_refresh", "recheck"])
+def test_A14_one_merchant_under_two_labels_is_refused(kind, settings, make_settings, simulator):
+    """A label that was renamed would load every bill once more, and double each sum."""
+    sync(settings, simulator)
+    before = everything(settings)
+    simulator.clear_log()
+    with pytest.raises(GuardError, match="login of boutique is that of main, whose bills this file holds") as caught:
+        sync(make_settings(account="boutique"), simulator, kind=kind)
+    assert "CASHPAY_ACCOUNT back to main" in caught.value.next_step and "CASHPAY_DATA_DIR" in caught.value.next_step
+    assert everything(settings) == before and simulator.log() == []
+    assert sync(settings, simulator).warnings == []
+
+
+def test_A14_a_label_that_holds_no_bills_yet_may_be_renamed(settings, make_settings, simulator):
+    simulator.faults([{"path": "/orders", "status": 404, "times": 1}])
+    with pytest.raises(WrongAddressError):
+        sync(settings, simulator)
+    renamed = make_settings(account="boutique", page_size=20)
+    simulator.faults([{"path": "/orders", "page": 3, "status": 418, "times": 1}])
+    with pytest.raises(RequestRefusedError):
+        sync(renamed, simulator)
+    assert sync(renamed, simulator).status == "complete"
+    with pytest.raises(GuardError, match="login of main is that of boutique"):
+        sync(settings, simulator)
 
 
 def test_A14_a_fault_of_one_account_leaves_the_other_as_it_was(two_accounts, simulator):

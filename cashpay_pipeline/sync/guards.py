@@ -38,11 +38,15 @@ select exists (select 1 from core.bills where account = $1)
 
 
 def guard_account(warehouse: Warehouse, settings: Settings, masker: Masker, client: CashpayClient) -> None:
-    """One file holds one environment, and one key for customers; anything else would mix what cannot be told apart.
+    """One file holds one environment, one key for customers, and each merchant once.
 
-    An account that holds nothing yet holds no environment either.
+    Anything else would mix what cannot be told apart, or count it twice. An account that holds nothing yet holds no
+    environment either.
+
+    Raises:
+        GuardError: the settings do not fit to what the file holds; nothing was asked for, and nothing noted.
     """
-    rows = warehouse.rows("select account, environment, pii_key_check from core.accounts")
+    rows = warehouse.rows("select account, environment, pii_key_check, merchant_check from core.accounts")
     elsewhere = [row for row in rows if row["environment"] != settings.environment]
     if other := next((row for row in elsewhere if _holds_data(warehouse, row["account"])), None):
         raise GuardError(
@@ -57,6 +61,17 @@ def guard_account(warehouse: Warehouse, settings: Settings, masker: Masker, clie
             where=str(settings.warehouse_path),
             next_step="Put back the former CASHPAY_PII_KEY or the file pii.key of the data folder.",
         )
+    check = masker.check_of(*settings.merchant)
+    if not _holds_bills(warehouse, settings.account):
+        same = [row["account"] for row in rows if row["merchant_check"] == check]
+        if other := next((account for account in same if _holds_bills(warehouse, account)), None):
+            raise GuardError(
+                f"The login of {settings.account} is that of {other}, whose bills this file holds: they would count "
+                "twice.",
+                where=str(settings.warehouse_path),
+                next_step=f"Set CASHPAY_ACCOUNT back to {other}; to load the bills under the new name, set "
+                "CASHPAY_DATA_DIR to another folder.",
+            )
     if settings.account not in [row["account"] for row in rows if row not in elsewhere]:
         with warehouse.transaction():
             # No data came from an address noted before, so it was a slip; nothing else noted of it holds here.
@@ -118,6 +133,10 @@ def in_words(skew: timedelta) -> str:
     """By how much this machine's clock is wrong: "3 minutes ahead of"."""
     minutes = round(abs(skew).total_seconds() / 60)
     return f"{minutes} minutes {'behind' if skew > timedelta(0) else 'ahead of'}"
+
+
+def _holds_bills(warehouse: Warehouse, account: str) -> bool:
+    return bool(warehouse.rows("select 1 from core.bills where account = ? limit 1", [account]))
 
 
 def _holds_data(warehouse: Warehouse, account: str) -> bool:
