@@ -141,10 +141,43 @@ def test_a_new_backup_is_not_taken_for_the_oldest_after_a_clock_that_was_ahead_i
         ahead.append(backup(settings, clock=clock))
     simulator.set_time(simulator.now() - timedelta(days=32))
     made = [backup(settings, clock=clock)]
-    assert sorted(made[0].parent.iterdir()) == [*made, *ahead]
+    assert sorted(made[0].parent.iterdir()) == [*made, ahead[1]]
     simulator.advance(days=1)
     made.append(backup(settings, clock=clock))
-    assert sorted(made[0].parent.iterdir()) == [made[-1], *ahead]
+    assert sorted(made[0].parent.iterdir()) == made
+    assert restore(settings, clock=clock)[0] == made[1]
+
+
+def test_R12_which_backup_is_the_newest_is_not_guessed_where_one_is_named_for_a_time_to_come(
+    settings: Settings, simulator: SimulatorProcess
+) -> None:
+    clock = SimulatedClock(simulator.base_url)
+    run_sync(settings, clock=clock)
+    simulator.advance(days=1000)
+    ahead = backup(settings, clock=clock)
+    simulator.set_time(simulator.now() - timedelta(days=999))
+    run_sync(settings, clock=clock)
+    made, kept = backup(settings, clock=clock), bills(settings)
+    with pytest.raises(WarehouseError, match=f"{ahead.name} is named for a time to come") as caught:
+        restore(settings, clock=clock)
+    assert "name the backup" in caught.value.next_step
+    assert bills(settings) == kept and sorted(made.parent.iterdir()) == [made, ahead]
+    assert restore(settings, ahead, clock=clock)[0] == ahead
+
+
+def test_what_the_newest_restore_replaced_is_kept_by_a_clock_that_was_ahead(
+    settings: Settings, simulator: SimulatorProcess
+) -> None:
+    clock = SimulatedClock(simulator.base_url)
+    run_sync(settings, clock=clock)
+    made = backup(settings, clock=clock)
+    simulator.advance(days=30)
+    replaced = [restore(settings, made, clock=clock)[1]]
+    simulator.set_time(simulator.now() - timedelta(days=30))
+    for _ in range(2):
+        simulator.advance(days=1)
+        replaced.append(restore(settings, made, clock=clock)[1])
+    assert sorted(made.parent.iterdir()) == [made, *replaced[1:]]
 
 
 def test_a_backup_that_is_stopped_half_way_is_none(

@@ -7,6 +7,7 @@ Nothing else is needed: how far the reading has come lies in the database, and t
 import itertools
 import os
 import shutil
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -77,7 +78,7 @@ def backup(settings: Settings, *, folder: Path | None = None, keep: int = KEPT, 
     refuse_absent(settings, "There is nothing to back up yet.")
     clock = clock or SystemClock()
     folder = folder or settings.data_folder / "backups"
-    target = folder / f"{clock.now():%Y%m%dT%H%M%SZ}"
+    target = folder / _name(clock)
     try:
         with workshop(folder) as making:
             made = making / target.name
@@ -96,9 +97,8 @@ def backup(settings: Settings, *, folder: Path | None = None, keep: int = KEPT, 
             where=str(target),
             next_step="Free some space, or name another folder with --to.",
         ) from None
-    for old in _backups(folder)[:-keep]:
-        if old != target:  # by a clock that was set back, the newest looks old
-            shutil.rmtree(old)
+    for old in _oldest_first(_backups(folder), newest=target.name)[:-keep]:
+        shutil.rmtree(old)
     return target
 
 
@@ -115,14 +115,15 @@ def restore(settings: Settings, source: Path | None = None, *, clock: Clock | No
         The backup, and where the files that it replaced were put, if there were any.
 
     Raises:
-        WarehouseError: there is no backup, or it cannot be read whole; nothing was changed then.
+        WarehouseError: there is no backup, none that is surely the newest, or it cannot be read whole; nothing was
+            changed then.
         WarehouseBusyError: another run is writing.
     """
     clock = clock or SystemClock()
     if source is None or source.resolve() == settings.data_folder.resolve():
         source = settings.data_folder / "backups"
     if not (source / DATABASE).exists():
-        source = next(reversed(_backups(source)), source)
+        source = _newest(source, clock)
     if not (source / DATABASE).exists():
         raise WarehouseError(
             "There is no backup here.",
@@ -133,7 +134,7 @@ def restore(settings: Settings, source: Path | None = None, *, clock: Clock | No
     path = settings.warehouse_path
     path.parent.mkdir(parents=True, exist_ok=True)
     with run_lock(path.with_suffix(".lock"), describe_owner("cashpay restore"), wait_seconds=60, clock=clock):
-        former = _unused(settings.data_folder / "backups" / f"before-restore-{clock.now():%Y%m%dT%H%M%SZ}")
+        former = _unused(settings.data_folder / "backups" / f"before-restore-{_name(clock)}")
         _copy_with_wal(source / DATABASE, fresh_path(path))
         # From here to the end nobody else opens the working file: a part of it, or another's .wal, is not the whole.
         put_in_place(fresh_path(path), restored_path(path))
@@ -142,8 +143,8 @@ def restore(settings: Settings, source: Path | None = None, *, clock: Clock | No
         if (source / KEY).exists():
             _copy(source / KEY, path.parent / KEY)
         put_in_place(restored_path(path), path)
-    for old in sorted(former.parent.glob("before-restore-*"))[:-KEPT]:
-        if old != former and not old.samefile(source):  # by a clock that was set back, the newest looks old
+    for old in _oldest_first(former.parent.glob("before-restore-*"), newest=former.name)[:-KEPT]:
+        if not old.samefile(source):
             shutil.rmtree(old)
     return source, former if moved else None
 
@@ -171,8 +172,30 @@ def _raise_if_damaged(path: Path) -> None:
         )
 
 
+def _name(clock: Clock) -> str:
+    return f"{clock.now():%Y%m%dT%H%M%SZ}"
+
+
 def _backups(folder: Path) -> list[Path]:
     return sorted(path for path in folder.glob("[0-9]*T*Z") if path.is_dir())
+
+
+def _newest(folder: Path, clock: Clock) -> Path:
+    """The newest backup of a folder; the folder itself, if there is none."""
+    backups = _backups(folder)
+    if backups and backups[-1].name > _name(clock):
+        raise WarehouseError(
+            f"The backup {backups[-1].name} is named for a time to come: a clock was wrong then, or is now. "
+            "Which backup is the newest cannot be told.",
+            where=str(folder),
+            next_step="Set this machine's clock right if it is behind, or name the backup to be restored.",
+        )
+    return backups[-1] if backups else folder
+
+
+def _oldest_first(folders: Iterable[Path], *, newest: str) -> list[Path]:
+    """By their names, which tell when; those that seem newer than the one just made are of a clock that was ahead."""
+    return sorted(folders, key=lambda folder: (folder.name <= newest, folder.name))
 
 
 def _copy(source: Path, target: Path) -> None:
