@@ -90,6 +90,21 @@ def test_D8_the_two_newest_backups_are_kept(stored, steps):
     assert backups(stored) == ["warehouse.before-9003.backup", "warehouse.before-9004.backup"]
 
 
+def test_D8_the_backup_of_an_old_file_stays_beside_those_of_later_steps(stored, steps):
+    """Somebody who went back to an older file has one of its earlier steps made once more."""
+    old = stored.warehouse_path.read_bytes()
+    for number in range(9001, 9004):
+        (steps / f"{number}_later.sql").write_text(f"-- Later.\ncreate table core.t{number} (a bigint);\n")
+        with open_warehouse(stored):
+            pass
+    stored.warehouse_path.write_bytes(old)
+    before = query(stored.warehouse_path, "select * from core.bills order by all")
+    with open_warehouse(stored):
+        pass
+    assert backups(stored) == ["warehouse.before-9001.backup", "warehouse.before-9003.backup"]
+    assert query(stored.data_folder / backups(stored)[0], "select * from core.bills order by all") == before
+
+
 def test_D8_after_an_upgrade_nothing_is_left_in_the_wal(stored, steps):
     (steps / "9001_later.sql").write_text(GOOD)
     with open_warehouse(stored):

@@ -353,10 +353,12 @@ def _number(step: Path) -> int:
 
 
 def _back_up(path: Path, step: Path) -> None:
-    """Keep the file as it is before a step; the two newest backups are kept (D8)."""
+    """Keep the file as it is before a step; that backup is kept, and those of the latest steps, two in all (D8)."""
+    made = path.with_suffix(f".before-{_number(step):04}.backup")
     shutil.copyfile(path, _half_backup(path))
-    _half_backup(path).replace(path.with_suffix(f".before-{_number(step):04}.backup"))
-    for old in sorted(path.parent.glob(f"{path.stem}.before-*.backup"))[:-BACKUPS]:
+    _half_backup(path).replace(made)
+    others = sorted(other for other in path.parent.glob(f"{path.stem}.before-*.backup") if other != made)
+    for old in others[: 1 - BACKUPS]:
         old.unlink()
 
 
