@@ -158,8 +158,8 @@ class CashpayClient:
         ends_list = page > self._settings.first_page
         return self._attempts.call(Call("GET", "/orders", params=params, page=page, ends_list=ends_list, tries=tries))
 
-    def fetch_gateways(self) -> list[dict[str, Any]]:
-        """Every payment gateway of the account: a bare array [5 public], or one in a known envelope."""
+    def fetch_gateways(self) -> tuple[list[dict[str, Any]], int | None]:
+        """The payment gateways of the account, and how many there are, if CashPay says so."""
         call = Call("GET", "/gateways")
         body = self._attempts.call(call).body
         with self._attempts.placing(call):

@@ -144,7 +144,10 @@ def _ping(settings: Settings, client: CashpayClient) -> Finding:
 
 
 def _gateways(settings: Settings, client: CashpayClient) -> Finding:
-    return Finding(True, f"Gateways: {len(client.fetch_gateways())}.")
+    gateways, total = client.fetch_gateways()
+    if total is not None and total > len(gateways):
+        return Finding(False, f"Gateways: {len(gateways)}, though CashPay says there are {total}.")
+    return Finding(True, f"Gateways: {len(gateways)}.")
 
 
 def _first_page(settings: Settings, client: CashpayClient) -> Finding:

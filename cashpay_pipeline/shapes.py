@@ -87,8 +87,12 @@ def only_bill(
     return body
 
 
-def only_list(body: JSON, clean: Clean) -> list[dict[str, Any]]:
-    """The objects of a bare array [5 public] or of a known envelope; an unknown shape is never an empty list (H2)."""
+def only_list(body: JSON, clean: Clean) -> tuple[list[dict[str, Any]], int | None]:
+    """The objects of a bare array [5 public] or of a known envelope, and the total that it names, if it is usable.
+
+    Raises:
+        UnexpectedReplyError: an unknown shape, which is never an empty list (H2).
+    """
     found = body
     if isinstance(body, dict):
         found = next((body[name] for name in GATEWAY_ENVELOPES if isinstance(body.get(name), list)), body)
@@ -96,7 +100,7 @@ def only_list(body: JSON, clean: Clean) -> list[dict[str, Any]]:
         found = []
     if not isinstance(found, list) or not all(isinstance(record, dict) for record in found):
         raise UnexpectedReplyError(f"Expected a list of payment gateways, got {shape(body, clean)}.")
-    return found
+    return found, _total(body, found) if isinstance(body, dict) else None
 
 
 def shape(body: JSON, clean: Clean) -> str:

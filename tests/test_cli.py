@@ -331,6 +331,13 @@ def test_check_of_a_wrong_path_says_once_what_is_wrong(make_settings: Callable[.
     assert len(problems) == 1 and "[wrong_address]" in problems[0]
 
 
+def test_check_tells_that_gateways_are_lacking(settings: Settings, simulator: SimulatorProcess) -> None:
+    shortened = {"items": simulator.truth()["gateways"][:2], "total": 6}
+    simulator.faults([{"path": "/gateways", "kind": "reply", "status": 200, "times": None, "body": shortened}])
+    problems = [finding.text for finding in diagnose(settings) if not finding.ok and "Clock" not in finding.text]
+    assert problems == ["Gateways: 2, though CashPay says there are 6."]
+
+
 def test_check_says_once_that_the_list_has_an_unknown_shape(settings: Settings, simulator: SimulatorProcess) -> None:
     rule = {"path": "/orders", "kind": "reply", "status": 200, "times": None, "body": {"odd": {"x": 1}}}
     simulator.faults([rule])

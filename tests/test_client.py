@@ -625,7 +625,7 @@ def test_all_six_resources_of_the_simulator(simulator: SimulatorProcess, auth: s
         assert page.body["items"][0]["order_reference"] == created["order_reference"]
         assert client.fetch_bill(created["order_reference"])["amount"] == "500"
         assert client.fetch_bill_status(created["order_reference"])["state"] == "Pending"
-        assert len(client.fetch_gateways()) > 2
+        assert len(client.fetch_gateways()[0]) > 2
         with pytest.raises(BillNotFoundError):
             client.fetch_bill("SANDBOX-NOWHERE")
         simulator.forget_tokens()

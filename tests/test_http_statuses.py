@@ -110,7 +110,7 @@ def test_H4_204_has_no_body() -> None:
     with serving([reply(204)]) as server:
         page = client_of(server).fetch_bills_page(2, 20)
         assert (page.status, page.body, page.warnings) == (204, None, ())
-        assert client_of(server).fetch_gateways() == []
+        assert client_of(server).fetch_gateways() == ([], None)
         with pytest.raises(UnexpectedReplyError):
             client_of(server).fetch_bill("SANDBOX-EX0001")
 
@@ -349,7 +349,7 @@ def test_Y19_gateways_are_a_bare_list_or_in_a_known_envelope(name: str | None) -
     gateways = [{"id": 1, "reference": "6513270e-269e-4d37-b2a7-4de452e6b438", "libelle": "Flooz-Example"}]
     body: Any = gateways if name is None else {name: gateways, "total": 1}
     with serving([reply(200, body)]) as server:
-        assert client_of(server).fetch_gateways() == gateways
+        assert client_of(server).fetch_gateways() == (gateways, None if name is None else 1)
 
 
 def test_server_clock_counts_where_ours_is_wrong() -> None:

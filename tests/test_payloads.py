@@ -251,6 +251,21 @@ def test_H4_an_answer_without_gateways_marks_none_as_gone(fault, shop):
     assert shop.rows("select count(*) from core.gateways where missing_since is not null") == [(0,)]
 
 
+@pytest.mark.parametrize("total", [{"total": 6}, {"meta": {"total": "6"}}], ids=["number", "text"])
+def test_Y16_a_part_of_the_gateways_marks_none_as_gone(total, shop):
+    shop.sync()
+    before = shop.rows("select * from core.gateways order by all")
+    some = shop.simulator.truth()["gateways"][:2]
+    shop.simulator.faults([{"path": "/gateways", "status": 200, "times": 1, "body": {"items": some, **total}}])
+    result = shop.sync()
+    assert (result.status, result.warnings) == (
+        "incomplete",
+        [f"CashPay shows 2 gateways and says there are 6; {len(before)} were known: they were kept as they are."],
+    )
+    assert shop.rows("select * from core.gateways order by all") == before
+    assert shop.sync().status == "complete"
+
+
 def test_Y16_a_gateway_listed_twice_is_one(shop):
     (first, *rest) = shop.simulator.truth()["gateways"]
     shop.simulator.faults([{"path": "/gateways", "status": 200, "times": None, "body": [first, *rest, first]}])
