@@ -76,15 +76,25 @@ _current: ContextVar[Deadline] = ContextVar("deadline")
 
 
 class _Connection(HTTPConnection):
+    def _tunnel(self) -> None:
+        """Ask the proxy for a way through: its answer may drip, too.
+
+        Raises:
+            ConnectionAbortedError: the time was up; http.client takes an answer that was cut off for a whole one.
+        """
+        deadline = _current.get()
+        deadline.watch(self.sock)
+        super()._tunnel()
+        if deadline.passed:
+            raise ConnectionAbortedError
+
     def getresponse(self) -> HTTPResponse:  # type: ignore[override]
         _current.get().watch(self.sock)
         return super().getresponse()
 
 
-class _SecureConnection(HTTPSConnection):
-    def getresponse(self) -> HTTPResponse:  # type: ignore[override]
-        _current.get().watch(self.sock)
-        return super().getresponse()
+class _SecureConnection(_Connection, HTTPSConnection):
+    pass
 
 
 class _Pool(HTTPConnectionPool):

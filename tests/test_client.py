@@ -136,6 +136,42 @@ def test_N3_for_ever_is_unavailable(short_timeouts: None, monkeypatch: pytest.Mo
         assert len(server.to("/orders")) == 6
 
 
+CONNECTED = b"HTTP/1.1 200 Connection established\r\nX-Long: " + b"x" * 100 + b"\r\n\r\n"
+
+
+def through(proxy: WireServer) -> CashpayClient:
+    """A client that asks this proxy for a tunnel."""
+    settings = settings_for("https://127.0.0.1:9/api", proxy=proxy.url.removesuffix("/api"))
+    return CashpayClient(settings, clock=proxy.clock)
+
+
+def test_N3_a_proxy_that_drips_ends_at_the_deadline(short_timeouts: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client_module, "TOTAL_SECONDS", 0.1)
+    with serving() as proxy:
+        proxy.data = [drip(proxy, CONNECTED, 20)]
+        started = time.monotonic()
+        with pytest.raises(UnavailableError, match=r"took more than 0\.1 seconds"):
+            through(proxy).ping()
+        assert time.monotonic() - started < 3
+        assert [request.method for request in proxy.requests] == ["CONNECT"] * 6
+
+
+def test_R8_a_proxy_that_drips_is_cut_off_by_the_end_of_the_run() -> None:
+    with serving() as proxy:
+        client = through(proxy)
+        dripping = drip(proxy, CONNECTED, 20)
+
+        def step(connection: socket.socket) -> None:
+            threading.Timer(0.2, client.stop).start()
+            dripping(connection)
+
+        proxy.data = [step]
+        started = time.monotonic()
+        with pytest.raises(UnavailableError, match="told to stop"):
+            client.ping()
+        assert time.monotonic() - started < 2
+
+
 def test_N4_a_body_shorter_than_its_length_is_retried() -> None:
     short = reply(200, PAGE)[:-5]
     with serving([short, reply(200, PAGE)]) as server:
