@@ -5,6 +5,7 @@ byte a second keeps a reader for ever, in the headers as in the body (N3). Here 
 deadline which socket it reads from, and a timer shuts that socket down.
 """
 
+import http.client
 import socket
 import ssl
 from collections.abc import Iterator
@@ -75,7 +76,18 @@ class Deadline:
 _current: ContextVar[Deadline] = ContextVar("deadline")
 
 
+class _LastAnswer(http.client.HTTPResponse):
+    """Passes over what only announces an answer, such as 103; of these http.client knows 100 alone (H18)."""
+
+    def _read_status(self) -> tuple[str, int, str]:
+        protocol, status, text = super()._read_status()  # type: ignore[misc]  # private, and so unknown to typeshed
+        announces = 100 <= status < 200 and status != http.HTTPStatus.SWITCHING_PROTOCOLS
+        return protocol, http.HTTPStatus.CONTINUE if announces else status, text
+
+
 class _Connection(HTTPConnection):
+    response_class = _LastAnswer
+
     def _tunnel(self) -> None:
         """Ask the proxy for a way through: its answer may drip, too.
 

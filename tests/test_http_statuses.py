@@ -352,6 +352,21 @@ def test_Y19_gateways_are_a_bare_list_or_in_a_known_envelope(name: str | None) -
         assert client_of(server).fetch_gateways() == (gateways, None if name is None else 1)
 
 
+@pytest.mark.parametrize("status", [100, 102, 103])
+def test_H18_what_only_announces_an_answer_is_passed_over(status: int) -> None:
+    early = f"HTTP/1.1 {status} Early\r\nLink: </style.css>\r\n\r\n".encode()
+    with serving([early + early + reply(200, PAGE)]) as server:
+        assert client_of(server).fetch_bills_page(1, 20).body == PAGE
+        assert len(server.to("/orders")) == 1
+
+
+def test_H18_another_protocol_is_no_answer() -> None:
+    with serving([b"HTTP/1.1 101 Switching Protocols\r\n\r\n"]) as server:
+        with pytest.raises(UnexpectedReplyError, match="HTTP 101"):
+            client_of(server).fetch_bills_page(1, 20)
+        assert len(server.to("/orders")) == 1
+
+
 def test_server_clock_counts_where_ours_is_wrong() -> None:
     for date, seconds in (("Tue, 24 Nov 2026 09:01:30 GMT", 0), ("Tue, 24 Nov 2026 11:00:00 GMT", 7200), ("junk", 0)):
         with serving([reply(200, PAGE, headers={"Date": date})]) as server:
