@@ -22,7 +22,7 @@ from cashpay_pipeline.errors import AccessDeniedError, CashpayError, Unavailable
 from cashpay_pipeline.pacing import LONGEST_WAIT_SECONDS, Pacer
 from cashpay_pipeline.redaction import Redactor
 from cashpay_pipeline.settings import Settings
-from cashpay_pipeline.verdicts import Again, Answer, Call, LoginAgain, judge
+from cashpay_pipeline.verdicts import LONGEST_CREDIBLE_PAUSE_SECONDS, Again, Answer, Call, LoginAgain, judge
 
 # Six tries, 1-4 + 16 + 32 + 64 + 120 seconds apart and some jitter: about 4 minutes, then give up (N1).
 RETRY_POLICY = Retry(total=None, backoff_factor=8, backoff_max=120, backoff_jitter=4)
@@ -105,6 +105,15 @@ class Attempts:
     def now(self) -> datetime:
         """The time in UTC: by CashPay's clock, which stamps the bills, where ours is more than 2 minutes off."""
         return self._by_cashpay(self._our_time())
+
+    def pause_until(self, moment: datetime) -> None:
+        """Keep a pause that an earlier run was asked for (H14), unless a clock was wrong: none is that long (H15)."""
+        seconds = (moment - self._clock.now()).total_seconds()
+        if 0 < seconds <= LONGEST_CREDIBLE_PAUSE_SECONDS:
+            self.pacer.hold(seconds)
+            self.stats.waited_seconds = self.pacer.waited_seconds
+            if seconds <= LONGEST_WAIT_SECONDS:
+                self._on_wait(seconds, "CashPay has asked for a pause.")
 
     def call(self, call: Call) -> Reply:
         """Try until there is an answer, or a reason to stop."""

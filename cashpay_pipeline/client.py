@@ -119,6 +119,15 @@ class CashpayClient:
         """A text of CashPay's as it may be shown: without secrets, phones and addresses, on one short line."""
         return self._redactor.clean(text)
 
+    @property
+    def resume_at(self) -> datetime | None:
+        """Until when CashPay wants no request, by our clock, if that is longer than a run may wait."""
+        return self._attempts.pacer.resume_at
+
+    def pause_until(self, moment: datetime) -> None:
+        """Send nothing before the `resume_at` of an earlier client: wait, or raise where that is too long (H14)."""
+        self._attempts.pause_until(moment)
+
     def now(self) -> datetime:
         """The time in UTC: by CashPay's clock, which stamps the bills, where ours is more than 2 minutes off."""
         return self._attempts.now()

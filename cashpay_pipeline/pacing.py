@@ -29,6 +29,10 @@ class Pacer:
         now: the server's idea of the time, for telling when to come back.
         per_second: at most so many requests start in a second; fewer after CashPay was overloaded.
         max_in_flight: at most so many at once; halved when CashPay is overloaded, and slowly raised again.
+
+    Attributes:
+        waited_seconds: in all.
+        resume_at: the end of a pause that is longer than a run may wait, by our clock, which the next run has, too.
     """
 
     def __init__(self, clock: Clock, now: Callable[[], datetime], *, per_second: float, max_in_flight: int) -> None:
@@ -41,6 +45,7 @@ class Pacer:
         self._most_in_flight = self.in_flight_limit = max_in_flight
         self._in_flight = self._successes = self._successes_at_this_pace = 0
         self.waited_seconds = 0.0
+        self.resume_at: datetime | None = None
         self._stopped = False
 
     def stop(self) -> None:
@@ -117,7 +122,8 @@ class Pacer:
         return self.waited_seconds + seconds <= LONGEST_WAITING_SECONDS
 
     def too_long(self, seconds: float) -> RateLimitedError:
-        """The error that says when to come back."""
+        """The error that says when to come back; later runs are told by `resume_at`."""
+        self.resume_at = self._clock.now() + timedelta(seconds=seconds)
         return RateLimitedError(
             f"CashPay asks for a pause of {seconds / 60:.0f} minutes.",
             resume_at=self._now() + timedelta(seconds=seconds),

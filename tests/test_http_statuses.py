@@ -1,5 +1,6 @@
 """Every status of the documented table and its neighbours (H), one call at a time."""
 
+import re
 import socket
 from datetime import timedelta
 from email.utils import format_datetime
@@ -8,6 +9,7 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
+from truth import query
 from wire import SECRETS, Step, client_of, reply, serving
 
 from cashpay_pipeline.errors import (
@@ -21,6 +23,11 @@ from cashpay_pipeline.errors import (
     UnexpectedReplyError,
     WrongAddressError,
 )
+from cashpay_pipeline.settings import Settings
+from cashpay_pipeline.simulator.clock import SimulatedClock
+from cashpay_pipeline.simulator.process import SimulatorProcess
+from cashpay_pipeline.sync import Kind, SyncResult, run_sync
+from cashpay_pipeline.warehouse import open_warehouse
 
 PAGE = {"items": [{"order_reference": "SANDBOX-EX0001", "code": "404"}], "total": 1}
 BILL = {"order_reference": "SANDBOX-EX0001", "state": "Paid", "amount": "1500"}
@@ -214,6 +221,48 @@ def test_H14_a_longer_pause_stops_with_the_time_to_come_back(value: str) -> None
         assert abs((caught.value.resume_at - server.clock.now()).total_seconds() - expected) < 1
         assert f"{caught.value.resume_at:%Y-%m-%d %H:%M}" in str(caught.value)
         assert client.stats.waited_seconds == 0
+
+
+def test_H14_a_longer_pause_holds_for_later_runs(settings: Settings, simulator: SimulatorProcess) -> None:
+    """The next run is that of a schedule, a quarter of an hour later."""
+
+    def run(kind: Kind) -> SyncResult:
+        return run_sync(settings, kind=kind, clock=SimulatedClock(simulator.base_url))
+
+    simulator.faults([{"path": "/orders", "status": 429, "retry_after": 3600, "times": 1}])
+    begun = simulator.now()
+    with pytest.raises(RateLimitedError, match="a pause of 60 minutes"):
+        run("refresh")
+    simulator.clear_log()
+    kinds: list[Kind] = ["recheck", "full_refresh"]
+    for kind in kinds:
+        simulator.advance(minutes=15)
+        with pytest.raises(RateLimitedError, match=r"a pause of (45|30) minutes") as caught:
+            run(kind)
+        assert caught.value.resume_at is not None
+        assert abs(caught.value.resume_at - begun - timedelta(hours=1)) < timedelta(seconds=10)
+    assert simulator.log() == []
+    ended = query(settings.warehouse_path, "select status, error_code, requests from core.syncs order by rowid")
+    assert [tuple(row.values()) for row in ended[1:]] == [("failed", "rate_limited", 0)] * 2
+    simulator.advance(minutes=20)
+    waiting: list[str] = []
+    clock = SimulatedClock(simulator.base_url)
+    assert run_sync(settings, clock=clock, progress=lambda p: waiting.append(p.waiting)).status == "complete"
+    assert [text for text in waiting if re.fullmatch(r"CashPay has asked for a pause, (59\d|600) s", text)]
+    assert simulator.now() - begun >= timedelta(hours=1)
+
+
+@pytest.mark.parametrize("ahead", [timedelta(hours=25), timedelta(days=3650), -timedelta(seconds=1)])
+def test_H15_a_pause_that_cannot_be_meant_holds_up_no_later_run(
+    ahead: timedelta, settings: Settings, simulator: SimulatorProcess
+) -> None:
+    """It is no wish of CashPay's, but of a clock that was wrong then, or is now; or it is over."""
+    clock = SimulatedClock(simulator.base_url)
+    run_sync(settings, clock=clock)
+    with open_warehouse(settings) as warehouse:
+        warehouse.execute("update core.accounts set resume_at = ?", [simulator.now() + ahead])
+    result = run_sync(settings, clock=clock)
+    assert (result.status, result.waited_seconds) == ("complete", 0)
 
 
 @pytest.mark.parametrize(

@@ -41,12 +41,12 @@ def guard_account(warehouse: Warehouse, settings: Settings, masker: Masker, clie
     """One file holds one environment, one key for customers, and each merchant once.
 
     Anything else would mix what cannot be told apart, or count it twice. An account that holds nothing yet holds no
-    environment either.
+    environment either. A pause that CashPay asked the account's earlier runs for is kept by this one.
 
     Raises:
         GuardError: the settings do not fit to what the file holds; nothing was asked for, and nothing noted.
     """
-    rows = warehouse.rows("select account, environment, pii_key_check, merchant_check from core.accounts")
+    rows = warehouse.rows("select * from core.accounts")
     elsewhere = [row for row in rows if row["environment"] != settings.environment]
     if other := next((row for row in elsewhere if _holds_data(warehouse, row["account"])), None):
         raise GuardError(
@@ -72,7 +72,8 @@ def guard_account(warehouse: Warehouse, settings: Settings, masker: Masker, clie
                 next_step=f"Set CASHPAY_ACCOUNT back to {other}; to load the bills under the new name, set "
                 "CASHPAY_DATA_DIR to another folder.",
             )
-    if settings.account not in [row["account"] for row in rows if row not in elsewhere]:
+    own = next((row for row in rows if row["account"] == settings.account and row not in elsewhere), None)
+    if own is None:
         with warehouse.transaction():
             # No data came from an address noted before, so it was a slip; nothing else noted of it holds here.
             warehouse.execute("delete from core.accounts where account = ?", [settings.account])
@@ -80,6 +81,8 @@ def guard_account(warehouse: Warehouse, settings: Settings, masker: Masker, clie
                 "insert into core.accounts (account, environment, pii_key_check, first_seen_at) values (?, ?, ?, ?)",
                 [settings.account, settings.environment, masker.fingerprint, client.now()],
             )
+    elif own["resume_at"]:
+        client.pause_until(own["resume_at"])
 
 
 def guard_merchant(session: Session, check: str) -> None:

@@ -103,10 +103,12 @@ class Session:
         return max(0, self.settings.request_budget - self.client.stats.requests)
 
     def note_requests(self) -> None:
-        """Bring the record's view of the client up to date."""
+        """Bring the record's view of the client up to date, and keep what CashPay asks of later runs."""
         stats = self.client.stats
         self.record.requests, self.record.retries = stats.requests, stats.retries
         self.record.waited_seconds = round(stats.waited_seconds, 3)
+        if moment := self.client.resume_at:
+            self.warehouse.execute("update core.accounts set resume_at = ? where account = ?", [moment, self.account])
 
     def tell(self) -> None:
         """Report where the sync stands."""
