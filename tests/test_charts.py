@@ -105,9 +105,9 @@ def test_each_picture_is_drawn_from_these_rows(warehouse: Warehouse, drawn: list
         {"week": "16\u00a0Mar", "share": 0.25, "opacity": 0.25},
     ]
     assert values(conversion) == [weeks]
-    euros = [("0 to 1", 0, "0.00"), ("1 to 7", 0, "0.00"), ("8 to 30", 0, "0.00"), ("31 to 90", 0, "0.00"),
+    euros = [("under 1", 0, "0.00"), ("1 to 7", 0, "0.00"), ("8 to 30", 0, "0.00"), ("31 to 90", 0, "0.00"),
              ("over 90", 123.45, "123.45")]  # fmt: skip
-    francs = [("0 to 1", 2000, "2,000"), ("1 to 7", 0, "0"), ("8 to 30", 0, "0"), ("31 to 90", 20_000, "20,000"),
+    francs = [("under 1", 2000, "2,000"), ("1 to 7", 0, "0"), ("8 to 30", 0, "0"), ("31 to 90", 20_000, "20,000"),
               ("over 90", 0, "0")]  # fmt: skip
     assert [[tuple(row.values()) for row in shown] for shown in values(aging)] == [euros, francs]
     assert [chart["title"]["text"] for chart in aging["vconcat"]] == [

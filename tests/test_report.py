@@ -31,6 +31,7 @@ from cashpay_pipeline.report.formats import Formats
 from cashpay_pipeline.report.page import write_report
 from cashpay_pipeline.report.texts import LANGUAGES, TEXTS, Texts
 from cashpay_pipeline.settings import Settings, load_settings
+from cashpay_pipeline.sync.details import REFUSED, UNREADABLE
 from cashpay_pipeline.warehouse import Warehouse, open_published, open_warehouse, publish
 
 CHROMIUM = Path("/usr/bin/chromium")
@@ -304,7 +305,7 @@ def test_every_figure_in_english(settings: Settings, warehouse: Warehouse) -> No
     ]
     assert found.tables["Unpaid bills, by age / XOF"] == [
         ["Age in days", "Bills", "Open", "Still owed"],
-        ["0 to 1", "2", "1,500", "1,000"],
+        ["under 1", "2", "1,500", "1,000"],
         ["1 to 7", "0", "0", "0"],
         ["8 to 30", "0", "0", "0"],
         ["31 to 90", "1", "20,000", "19,500"],
@@ -369,7 +370,7 @@ def test_every_text_that_is_used_exists_and_every_text_is_used() -> None:
     code = template + "".join(inspect.getsource(module) for module in (page, trust, figures))
     used = set(re.findall(r"\b(?:t|texts)\(\s*[\"']([\w]+)[\"']", code)) | {"section_day", "section_last_day"}
     assert used <= set(TEXTS)
-    prefixes = ("kind_", "status_", "age_", "XOF", "XAF", "EUR")
+    prefixes = ("kind_", "status_", "age_", "reason_", "XOF", "XAF", "EUR")
     assert {key for key in TEXTS if key not in used and not key.startswith(prefixes)} == set()
 
 
@@ -379,6 +380,12 @@ def test_words_of_the_data_have_texts() -> None:
         assert f"kind_{kind}" in TEXTS
     assert {f"status_{status}" for status in ("complete", "incomplete", "failed", "dead")} <= set(TEXTS)
     assert {f"age_{name}" for name in AGE_CLASSES} <= set(TEXTS)
+    package = Path(page.__file__).parent.parent
+    code = "".join(path.read_text(encoding="utf-8") for path in [*package.glob("*.py"), *package.glob("sync/*.py")])
+    reasons = set(re.findall(r'BadRecordError\([^()]*"([a-z_]+)"\)', code)) | {"missing", REFUSED, UNREADABLE}
+    reasons |= set(re.findall(r'self\.defect = "(\w+)"', code))
+    assert len(reasons) > 10 and {f"reason_{reason}" for reason in reasons} <= set(TEXTS)
+    assert Formats("fr").short_day(date(2026, 3, 1)) == "1er\xa0mars\xa02026"
     kept = [Texts(language).word("kind_", "kept") for language in LANGUAGES]
     assert kept == ["Canceled, expired or failed, money kept", "Annulée, expirée ou échouée, somme conservée"]
     assert Texts("fr").word("kind_", "one of later") == "one of later"
@@ -545,7 +552,7 @@ def test_what_a_reader_must_know_first(settings: Settings, warehouse: Warehouse)
         "The whole list was last read 10 days ago",
         "Records set aside and counted nowhere: 2.",
         "Bills paid at least in part of which CashPay has not told the sum: 1.",
-        "amount: not_a_number (2)",
+        "amount: not a number (2)",
         "CashPay counts 9 bills, its list shows 8.",
         "Bills that CashPay no longer shows1",
         "The last whole day, Monday 16 March 2026",

@@ -61,8 +61,7 @@ class Formats:
 
     def day(self, day: date) -> str:
         """Monday 2 March 2026."""
-        number = "1er" if self.language == "fr" and day.day == 1 else day.day
-        return f"{WEEKDAYS[self.language][day.weekday()]} {number} {MONTHS[self.language][day.month - 1]} {day.year}"
+        return f"{WEEKDAYS[self.language][day.weekday()]} {self._number(day)} {self.month(day)}"
 
     def short_day(self, day: date) -> str:
         """2 Mar 2026."""
@@ -70,7 +69,10 @@ class Formats:
 
     def day_and_month(self, day: date) -> str:
         """2 Mar, where the year is plain."""
-        return f"{day.day}\u00a0{SHORT_MONTHS[self.language][day.month - 1]}"
+        return f"{self._number(day)}\u00a0{SHORT_MONTHS[self.language][day.month - 1]}"
+
+    def _number(self, day: date) -> str:
+        return "1er" if self.language == "fr" and day.day == 1 else str(day.day)
 
     def month(self, day: date) -> str:
         """March 2026."""
