@@ -27,9 +27,11 @@ from cashpay_pipeline.errors import (
     UnexpectedReplyError,
     WrongAddressError,
 )
+from cashpay_pipeline.pagination import USUAL_SIZES
 from cashpay_pipeline.settings import CASHPAY_AUTH_FIELDS, OAUTH2_FIELDS, Settings
 from cashpay_pipeline.shapes import find_records
 from cashpay_pipeline.simulator.credentials import DEMO_CREDENTIALS
+from cashpay_pipeline.sync.session import reference_of
 
 ENOUGH_BYTES = 1_000_000_000
 SHORTEST_SEARCHED_FOR, LARGEST_SEARCHED = 12, 1_000_000
@@ -60,9 +62,10 @@ def diagnose(
     with CashpayClient(settings, clock=clock, on_wait=on_wait, max_tries=TRIES) as client:
         yield Finding(True, f"Address: {settings.environment}, account {settings.account}, scheme {settings.scheme}.")
         said = set()
-        for look in (_ping, _gateways, _first_page, _page_zero, _clock):
+        for look in (_ping, _gateways, _first_page, _pages, _clock):
             try:
-                yield look(settings, client)
+                if finding := look(settings, client):
+                    yield finding
             except CashpayError as error:
                 error.next_step = _next_step(settings, error)
                 if str(error) not in said:
@@ -151,21 +154,32 @@ def _gateways(settings: Settings, client: CashpayClient) -> Finding:
 
 
 def _first_page(settings: Settings, client: CashpayClient) -> Finding:
-    reply = client.fetch_bills_page(settings.first_page, settings.page_size)
+    size = settings.page_size
+    reply = client.fetch_bills_page(settings.first_page, size)
     if reply.body is None:
         return Finding(True, "Bill list: empty.")
     shape, records, total = find_records(reply.body, client.clean)
     said = f"CashPay says there are {total:,}" if total is not None else "CashPay gives no total"
-    got = f"{len(records)} bills on the first page (asked for {settings.page_size}) as {shape}"
-    return Finding(True, f"Bill list: {got}; {said}.")
+    seen = f"Bill list: {len(records)} bills on the first page (asked for {size}) as {shape}; {said}."
+    # A server may cap the size; one that heeds it all the same gives fewer where fewer are asked for.
+    if 1 < len(records) != size and len(records) < (total or 0):
+        _, fewer, _ = find_records(client.fetch_bills_page(settings.first_page, len(records) - 1).body, client.clean)
+        if len(fewer) >= len(records):
+            return Finding(False, f"{seen} {_not_its_name('CASHPAY_SIZE_PARAM')}")
+    return Finding(True, seen)
 
 
-def _page_zero(settings: Settings, client: CashpayClient) -> Finding:
-    """Where the pages are numbered from 0 and we begin with 1, the newest bills would never be read."""
-    try:
-        zero, one = (_references(client, number, settings.page_size) for number in (0, 1))
-    except (RequestRefusedError, WrongAddressError):  # the latter is what a 404 on the first page means
-        zero, one = [], []
+def _pages(settings: Settings, client: CashpayClient) -> Finding | None:
+    """Whether there are pages, and where they begin: numbered from 0 and read from 1, the newest bills are missed.
+
+    None where no page could be read.
+    """
+    (zero, _), (one, total), (two, _) = (_read(client, number, settings.page_size) for number in (0, 1, 2))
+    if not zero and not one:
+        return None
+    is_a_part = len(one) in (settings.page_size, *USUAL_SIZES) if total is None else len(one) < total
+    if is_a_part and zero == one == two:
+        return Finding(False, f"Pages: 0, 1 and 2 are the same {len(one)} bills. {_not_its_name('CASHPAY_PAGE_PARAM')}")
     if not zero or zero == one:
         return Finding(
             settings.first_page == 1,
@@ -178,10 +192,18 @@ def _page_zero(settings: Settings, client: CashpayClient) -> Finding:
     )
 
 
-def _references(client: CashpayClient, page: int, size: int) -> list[str]:
-    reply = client.fetch_bills_page(page, size)
-    records = [] if reply.body is None else find_records(reply.body, client.clean)[1]
-    return [str(record.get("order_reference")) for record in records if isinstance(record, dict)]
+def _read(client: CashpayClient, page: int, size: int) -> tuple[list[str], int | None]:
+    """The keys on a page and the total; none where there is no such page, a 404 on the first is a wrong address."""
+    try:
+        body = client.fetch_bills_page(page, size).body
+    except (RequestRefusedError, WrongAddressError):
+        return [], None
+    _, records, total = ("", [], None) if body is None else find_records(body, client.clean)
+    return [key for record in records if (key := reference_of(record))], total
+
+
+def _not_its_name(variable: str) -> str:
+    return f"{variable} is not what CashPay calls it: look the name up in CashPay's documentation, or ask CashPay."
 
 
 def _clock(settings: Settings, client: CashpayClient) -> Finding:

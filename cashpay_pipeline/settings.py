@@ -181,6 +181,12 @@ class Settings(BaseSettings):
         return self
 
     @model_validator(mode="after")
+    def _two_parameters(self) -> Self:
+        if self.page_param == self.size_param:
+            raise ValueError("CASHPAY_PAGE_PARAM and CASHPAY_SIZE_PARAM are the same name: only one would be sent")
+        return self
+
+    @model_validator(mode="after")
     def _complete(self) -> Self:
         given = {f for f in (*OAUTH2_FIELDS, *CASHPAY_AUTH_FIELDS) if getattr(self, f) is not None}
         if not given and self.base_url is None and self.auth is None:

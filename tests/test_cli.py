@@ -19,7 +19,7 @@ from listeners import webhook
 from processes import finished, started
 from rows import FLOOZ, MIXX, at, bill, history, insert, payments, sync_row
 from typer.testing import CliRunner
-from wire import FakeClock
+from wire import FakeClock, reply, serving, settings_for
 
 from cashpay_pipeline import summary
 from cashpay_pipeline.cli import app
@@ -343,6 +343,48 @@ def test_check_says_once_that_the_list_has_an_unknown_shape(settings: Settings, 
     simulator.faults([rule])
     problems = [finding.text for finding in diagnose(settings) if not finding.ok and "Clock" not in finding.text]
     assert len(problems) == 1 and "[unexpected_reply]" in problems[0]
+
+
+def problems_with(settings: Settings, thing: str) -> list[str]:
+    return [f.text for f in diagnose(settings) if not f.ok and f.text.startswith(f"{thing}:")]
+
+
+@pytest.mark.parametrize("total", ["right", "missing"])
+def test_check_tells_that_cashpay_does_not_know_the_page_parameter(
+    make_settings: Callable[..., Settings], simulator: SimulatorProcess, total: str
+) -> None:
+    simulator.set(total=total)
+    (problem,) = problems_with(make_settings(page_param="p"), "Pages")
+    assert "the same 100 bills" in problem and "CASHPAY_PAGE_PARAM is not what CashPay calls it" in problem
+    assert problems_with(make_settings(), "Pages") == []
+
+
+@pytest.mark.parametrize("size", [10, 100])
+def test_check_tells_that_cashpay_does_not_know_the_size_parameter(
+    make_settings: Callable[..., Settings], simulator: SimulatorProcess, size: int
+) -> None:
+    (problem,) = problems_with(make_settings(size_param="rows", page_size=size), "Bill list")
+    assert f"20 bills on the first page (asked for {size})" in problem
+    assert "CASHPAY_SIZE_PARAM is not what CashPay calls it" in problem
+    simulator.set(page_cap=20)
+    assert problems_with(make_settings(), "Bill list") == [], "a server that caps the size is no mistake of theirs"
+
+
+def test_check_has_no_fault_to_find_with_a_list_without_pages(settings: Settings, simulator: SimulatorProcess) -> None:
+    simulator.set(paging="ignored")
+    assert [finding.text for finding in diagnose(settings) if not finding.ok and "Clock" not in finding.text] == []
+
+
+def test_check_tells_pages_apart_by_either_name_of_the_key() -> None:
+    zero, one, two = (reply(200, {"items": [{"orderNum": f"{n}"}], "total": 3}) for n in range(3))
+    with serving([reply(200, {}), reply(200, []), one, zero, one, two]) as server:
+        problem = problems_with(settings_for(server.url, page_size=1), "Pages")
+    assert problem == ["Pages: page 0 differs from page 1, so they are numbered from 0: set CASHPAY_FIRST_PAGE=0."]
+
+
+def test_check_says_nothing_of_pages_that_it_could_not_read(settings: Settings, simulator: SimulatorProcess) -> None:
+    simulator.faults([{"path": "/orders", "kind": "reply", "status": 405, "times": None, "body": {}}])
+    assert [finding.text for finding in diagnose(settings) if finding.text.startswith("Pages")] == []
 
 
 def test_check_stops_at_a_refused_login(environment: Settings, monkeypatch: pytest.MonkeyPatch) -> None:

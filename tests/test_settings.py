@@ -146,6 +146,11 @@ def test_a_value_that_will_not_do_is_told_in_plain_words(name: str, value: str, 
     assert message_of(**{name: value}).splitlines()[0] == f"Wrong: CASHPAY_{name.upper()}: {problem} [settings]"
 
 
+def test_two_parameters_of_one_name_are_refused() -> None:
+    """One of the two would never be sent, and each page be the first one."""
+    assert "CASHPAY_PAGE_PARAM and CASHPAY_SIZE_PARAM are the same name" in message_of(page_param="limit")
+
+
 def test_an_env_file_with_the_mark_of_notepad_is_read() -> None:
     Path(".env").write_bytes(b"\xef\xbb\xbfCASHPAY_PAGE_SIZE=50\r\n")
     assert load_settings().page_size == 50
