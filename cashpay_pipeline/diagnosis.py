@@ -71,7 +71,7 @@ def diagnose(
                 if str(error) not in said:
                     yield Finding(False, str(error))
                 said.add(str(error))
-                if isinstance(error, ENDS_IT):
+                if isinstance(error, ENDS_IT) or f"{settings.base_url}/auth" in error.where:
                     return
 
 

@@ -176,7 +176,9 @@ def _verdict(call: Call, answer: Answer, status: int, message: str) -> Exception
         return _passing(answer, status, said)
     if 300 <= status < 400:
         return WrongAddressError(f"{_origin(answer.url)} sends on to {_target(answer)}; not followed.")
-    if status == 404 or (status == 410 and call.bill is not None):
+    # A web server that has files only answers 405 to any POST; these two are the first requests of the two schemes.
+    is_elsewhere = status == 405 and (call.is_login or call.path == "/ping")
+    if status == 404 or is_elsewhere or (status == 410 and call.bill is not None):
         return _not_found(call, answer, status)
     if status in (405, 415):
         return RequestRefusedError(
@@ -207,7 +209,7 @@ def _not_found(call: Call, answer: Answer, status: int) -> CashpayError:
     if call.ends_list:
         return RequestRefusedError(f"CashPay has no page {call.page} (status 404).", status=404)
     address = f"{_origin(answer.url)}{urlsplit(answer.url).path}"
-    return WrongAddressError(f"CashPay's API is not at {address} (status 404): wrong base URL or version.")
+    return WrongAddressError(f"CashPay's API is not at {address} (status {status}): wrong base URL or version.")
 
 
 def _decoded(answer: Answer, clean: Clean, warnings: list[str]) -> JSON:

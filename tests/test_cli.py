@@ -338,6 +338,14 @@ def test_check_tells_that_gateways_are_lacking(settings: Settings, simulator: Si
     assert problems == ["Gateways: 2, though CashPay says there are 6."]
 
 
+@pytest.mark.parametrize(("status", "code"), [(405, "wrong_address"), (423, "request_refused")])
+def test_check_does_not_repeat_a_login_that_is_refused_in_whatever_way(status: int, code: str) -> None:
+    with serving([reply(200, [])], auth=[reply(status, b"<html>", content_type="text/html")]) as server:
+        problems = [finding.text for finding in diagnose(settings_for(server.url)) if not finding.ok]
+        assert len(server.to("/auth")) == len(problems) == 1
+    assert f"[{code}]" in problems[0] and "a defect in this tool" not in problems[0]
+
+
 def test_check_says_once_that_the_list_has_an_unknown_shape(settings: Settings, simulator: SimulatorProcess) -> None:
     rule = {"path": "/orders", "kind": "reply", "status": 200, "times": None, "body": {"odd": {"x": 1}}}
     simulator.faults([rule])

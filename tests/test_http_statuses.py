@@ -161,8 +161,13 @@ def test_H8_404_on_the_list_is_a_wrong_address_with_the_url() -> None:
                 call()
 
 
-def test_H8_404_at_the_login_is_a_wrong_address() -> None:
-    with serving(auth=[reply(404, {"message": "URL not found"})]) as server, pytest.raises(WrongAddressError):
+@pytest.mark.parametrize("status", [404, 405])
+def test_H8_404_at_the_login_is_a_wrong_address(status: int) -> None:
+    """So is 405, with which a web server that has files only answers any POST."""
+    refusal = reply(status, {"message": "URL not found"})
+    with serving(auth=[refusal]) as server, pytest.raises(WrongAddressError, match=f"status {status}"):
+        client_of(server).ping()
+    with serving([refusal]) as server, pytest.raises(WrongAddressError, match=f"status {status}"):
         client_of(server).ping()
 
 
