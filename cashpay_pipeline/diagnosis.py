@@ -23,11 +23,14 @@ from cashpay_pipeline.errors import (
     CredentialsRejectedError,
     RateLimitedError,
     RequestRefusedError,
+    SettingsError,
     UnavailableError,
     UnexpectedReplyError,
     WrongAddressError,
 )
 from cashpay_pipeline.pagination import USUAL_SIZES
+from cashpay_pipeline.reconcile.mapping import load_mapping
+from cashpay_pipeline.reconcile.source import POSTGRES
 from cashpay_pipeline.settings import CASHPAY_AUTH_FIELDS, OAUTH2_FIELDS, Settings
 from cashpay_pipeline.shapes import find_records
 from cashpay_pipeline.simulator.credentials import DEMO_CREDENTIALS
@@ -58,6 +61,7 @@ def diagnose(
     versions = ", ".join(f"{package} {version(package)}" for package in PACKAGES)
     yield Finding(True, f"Versions: {versions}, Python {platform.python_version()}.")
     yield _disk(settings)
+    yield from _orders(settings)
     yield from _tracked_secrets(settings)
     with CashpayClient(settings, clock=clock, on_wait=on_wait, max_tries=TRIES) as client:
         yield Finding(True, f"Address: {settings.environment}, account {settings.account}, scheme {settings.scheme}.")
@@ -110,6 +114,8 @@ def _next_step(settings: Settings, error: CashpayError) -> str:
 
 def _disk(settings: Settings) -> Finding:
     folder = next(p for p in (settings.data_folder.resolve(), *settings.data_folder.resolve().parents) if p.exists())
+    if not folder.is_dir():
+        return Finding(False, f"Disk: {folder} is a file: set CASHPAY_DATA_DIR to a folder.")
     if not os.access(folder, os.W_OK):
         return Finding(
             False,
@@ -121,6 +127,26 @@ def _disk(settings: Settings) -> Finding:
     if free < ENOUGH_BYTES:
         return Finding(False, f"{seen}; {ENOUGH_BYTES // 10**6:,} MB are wanted: free some space.")
     return Finding(True, f"{seen}.")
+
+
+def _orders(settings: Settings) -> Iterator[Finding]:
+    """Whether the file of the shop's orders is there, and its mapping can be read; the orders are for a run to read."""
+    if settings.orders and not settings.orders.startswith(POSTGRES):
+        path = Path(settings.orders).absolute()
+        try:
+            path.open("rb").close()
+            yield Finding(True, f"Orders: {path} is there.")
+        except OSError as error:
+            missing = SettingsError(f"CASHPAY_ORDERS: {error.strerror}.", where=str(path), next_step="Correct it.")
+            yield Finding(False, str(missing))
+    if settings.orders_mapping:
+        path = settings.orders_mapping.absolute()
+        try:
+            load_mapping(path)
+            yield Finding(True, f"Mapping of the orders: {path} can be read.")
+        except SettingsError as error:
+            error.message, error.where = f"CASHPAY_ORDERS_MAPPING: {error.message}", str(path)
+            yield Finding(False, str(error))
 
 
 def _tracked_secrets(settings: Settings) -> Iterator[Finding]:

@@ -395,6 +395,43 @@ def test_check_says_nothing_of_pages_that_it_could_not_read(settings: Settings, 
     assert [finding.text for finding in diagnose(settings) if finding.text.startswith("Pages")] == []
 
 
+def test_check_looks_at_the_shops_orders_and_their_mapping(
+    make_settings: Callable[..., Settings], tmp_path: Path
+) -> None:
+    """By name where they are set; a run would only stop at them at night."""
+    orders, mapping = tmp_path / "orders.csv", tmp_path / "orders.toml"
+
+    def findings(**names: Any) -> list[Any]:
+        found = list(diagnose(make_settings(**names)))
+        return [finding for finding in found if "orders" in finding.text.lower() or "mapping" in finding.text]
+
+    assert findings() == []
+    missing = findings(orders=str(orders), orders_mapping=Path("orders.toml"))
+    assert [finding.ok for finding in missing] == [False, False]
+    assert f"CASHPAY_ORDERS: No such file or directory. [settings]\nWhere: {orders}\n" in missing[0].text
+    assert "CASHPAY_ORDERS_MAPPING: The mapping cannot be read: " in missing[1].text
+    assert f"\nWhere: {mapping}\n" in missing[1].text
+
+    orders.write_text("never read here")
+    mapping.write_text('amuont = "Total"')
+    (wrong,) = [finding.text for finding in findings(orders=str(orders), orders_mapping=mapping) if not finding.ok]
+    assert wrong.startswith("CASHPAY_ORDERS_MAPPING: The mapping does not fit: amuont")
+
+    mapping.write_text('amount = "Total"')
+    assert [f.text for f in findings(orders=str(orders), orders_mapping=mapping)] == [
+        f"Orders: {orders} is there.",
+        f"Mapping of the orders: {mapping} can be read.",
+    ]
+    assert findings(orders="postgres:dbname=shop") == [], "to ask the shop's database is no small thing"
+
+
+def test_check_tells_that_the_data_folder_is_a_file(make_settings: Callable[..., Settings], tmp_path: Path) -> None:
+    file = tmp_path / "data"
+    file.write_text("")
+    (problem,) = problems_with(make_settings(data_dir=Path("data")), "Disk")
+    assert problem == f"Disk: {file} is a file: set CASHPAY_DATA_DIR to a folder."
+
+
 def test_check_stops_at_a_refused_login(environment: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CASHPAY_PASSWORD", "canary-wrong-password")
     result = cashpay("check")
