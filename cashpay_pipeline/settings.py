@@ -1,6 +1,7 @@
 """Everything a user can set, from the environment or `.env`, validated once. Secrets are typed as secrets."""
 
 import logging
+import os
 import re
 from collections.abc import Iterator
 from difflib import get_close_matches
@@ -173,6 +174,13 @@ class Settings(BaseSettings):
         if value and _parts(value.get_secret_value()).scheme not in ("smtp", "smtps"):
             raise ValueError("not an address such as smtp://user:password@mail.example.com:587 (or smtps://)")
         return value
+
+    @field_validator("data_dir", "orders", "orders_mapping", mode="before")
+    @classmethod
+    def _home(cls, value: Any) -> Any:
+        """In `.env` no shell puts the home folder in place of a `~`, and nobody wants a folder of that name."""
+        is_text = isinstance(value, str | Path)
+        return os.path.expanduser(value) if is_text else value  # noqa: PTH111 - a Path would spoil postgres://
 
     @model_validator(mode="after")
     def _mail(self) -> Self:

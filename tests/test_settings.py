@@ -151,6 +151,16 @@ def test_two_parameters_of_one_name_are_refused() -> None:
     assert "CASHPAY_PAGE_PARAM and CASHPAY_SIZE_PARAM are the same name" in message_of(page_param="limit")
 
 
+def test_a_path_in_the_home_folder_is_meant_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """In .env no shell puts the folder in place of the ~, and a folder `~` is nobody's wish."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    Path(".env").write_text("CASHPAY_DATA_DIR=~/data\nCASHPAY_ORDERS=~/o.csv\nCASHPAY_ORDERS_MAPPING=~/o.toml\n")
+    settings = load_settings()
+    assert (settings.data_dir, settings.orders) == (tmp_path / "data", str(tmp_path / "o.csv"))
+    assert settings.orders_mapping == tmp_path / "o.toml"
+    assert load_settings(orders="postgres:dbname=shop").orders == "postgres:dbname=shop"
+
+
 def test_an_env_file_with_the_mark_of_notepad_is_read() -> None:
     Path(".env").write_bytes(b"\xef\xbb\xbfCASHPAY_PAGE_SIZE=50\r\n")
     assert load_settings().page_size == 50
