@@ -3,7 +3,7 @@
 import logging
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
@@ -11,8 +11,15 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 from urllib.parse import SplitResult, urlsplit
 from zoneinfo import ZoneInfo
 
+from dotenv.parser import parse_stream
 from pydantic import AfterValidator, Field, SecretStr, ValidationError, field_validator, model_validator
-from pydantic_settings import BaseSettings, DotEnvSettingsSource, EnvSettingsSource, SettingsConfigDict
+from pydantic_settings import (
+    BaseSettings,
+    DotEnvSettingsSource,
+    EnvSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
 
 from cashpay_pipeline.clock import BUSINESS_TIMEZONE
 from cashpay_pipeline.errors import SettingsError
@@ -71,6 +78,25 @@ def _variable(field: str) -> str:
     return f"CASHPAY_{field.upper()}"
 
 
+class EnvFile(DotEnvSettingsSource):
+    """`.env` as it stands: a password may hold `${...}`, in whose place python-dotenv would put a variable's value."""
+
+    def _read_env_file(self, file_path: Path) -> Mapping[str, str | None]:
+        with file_path.open(encoding=self.env_file_encoding) as stream:
+            lines = list(parse_stream(stream))
+        for line in lines:
+            is_yaml = ":" in (line.key or "")
+            if line.error or is_yaml or (line.key and line.value is None):  # passed over, it would not be missed
+                text, number = line.original
+                number += text[: -len(text.lstrip())].count("\n")
+                raise SettingsError(
+                    f"The file .env is not of the form NAME=value: see line {number}.",
+                    where=str(file_path.absolute()),
+                    next_step="Correct the line, then run again.",
+                )
+        return {line.key.lower(): line.value for line in lines if line.key and line.value}
+
+
 class Settings(BaseSettings):
     """One merchant account, where its data lies, and how politely to read it.
 
@@ -124,6 +150,19 @@ class Settings(BaseSettings):
     alert_mail_from: str | None = None
     alert_mail_smtp: SecretStr | None = None  # its address may hold a password
     alert_command: str | None = None
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """What is read, the first that has a value wins; `.env` by ourselves."""
+        assert isinstance(dotenv_settings, DotEnvSettingsSource)
+        return init_settings, env_settings, EnvFile(settings_cls, dotenv_settings.env_file)
 
     @field_validator(*OAUTH2_FIELDS, *CASHPAY_AUTH_FIELDS, mode="before")
     @classmethod
@@ -322,10 +361,8 @@ def _warn_of_names() -> None:
 
     And of one that `.env` and the environment set differently: a correction in `.env` would have no effect.
     """
-    environment, file = EnvSettingsSource(Settings).env_vars, DotEnvSettingsSource(Settings).env_vars
-    if None in file.values():
-        _warn_of_no_value()
-    for name in sorted(environment.keys() | {name for name, value in file.items() if value is not None}):
+    environment, file = EnvSettingsSource(Settings).env_vars, EnvFile(Settings).env_vars
+    for name in sorted(environment.keys() | file.keys()):
         if name.upper().startswith("CASHPAY_") and not KUBERNETES.search(name.upper()):
             field = name.upper().removeprefix("CASHPAY_").lower()
             _warn_if_unknown(field)
@@ -341,12 +378,6 @@ def _warn_if_unknown(field: str) -> None:
 
 def _nearest(field: str) -> str:
     return "".join(f" Is it {_variable(known)}?" for known in get_close_matches(field, Settings.model_fields, n=1))
-
-
-@cache
-def _warn_of_no_value() -> None:
-    """Without its name, which may be a name and the value together."""
-    log.warning("A line of .env has no = and sets nothing. Write it as NAME=value.")
 
 
 @cache

@@ -177,9 +177,35 @@ def test_an_env_file_that_may_not_be_read_is_told(monkeypatch: pytest.MonkeyPatc
         raise PermissionError(13, "Permission denied")
 
     Path(".env").write_text("CASHPAY_PAGE_SIZE=50")
-    monkeypatch.setattr("dotenv.main.open", refuse, raising=False)
+    monkeypatch.setattr(Path, "open", refuse)
     text = message_of()
     assert ".env cannot be read: Permission denied." in text and str(Path(".env").absolute()) in text
+
+
+@pytest.mark.parametrize("quote", ["", "'", '"'])
+def test_a_value_in_the_env_file_is_taken_as_it_stands(monkeypatch: pytest.MonkeyPatch, quote: str) -> None:
+    """A password may hold what a shell would put a variable's value in place of."""
+    monkeypatch.setenv("CASHPAY_PII_KEY", "another")
+    Path(".env").write_text(f"CASHPAY_PASSWORD={quote}p$1${{CASHPAY_PII_KEY}}${{x:-y}}{quote}")
+    password = load_settings(base_url=URL, **{name: OAUTH2[name] for name in OAUTH2 if name != "password"}).password
+    assert password is not None and password.get_secret_value() == "p$1${CASHPAY_PII_KEY}${x:-y}"
+
+
+@pytest.mark.parametrize(
+    "text", ["# Ours\n\nCASHPAY_PASSWORD: canary\n", "\n\nCASHPAY_PASSWORD:canary", "A=1\n\nCASHPAY_PASSWORD='canary"]
+)
+def test_an_env_file_of_another_form_is_told_with_the_line(text: str, caplog: pytest.LogCaptureFixture) -> None:
+    """Passed over, it would make a shop of its own into a made-up one."""
+    Path(".env").write_text(text)
+    told = message_of()
+    assert ".env is not of the form NAME=value: see line 3." in told and str(Path(".env").absolute()) in told
+    assert "canary" not in f"{told}{caplog.text}".lower()
+
+
+def test_a_folder_of_that_name_is_no_env_file() -> None:
+    """As virtual environments are called here and there."""
+    Path(".env").mkdir()
+    assert not load_settings().has_credentials
 
 
 def test_a_misspelled_name_is_told_once_with_the_nearest_one(
@@ -197,12 +223,13 @@ def test_a_misspelled_name_is_told_once_with_the_nearest_one(
     ]
 
 
-def test_a_line_without_a_sign_of_equality_is_told_and_not_repeated(caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("line", ["CASHPAY_API_KEYcanary123", "CASHPAY_API_KEY:canary456"])
+def test_a_line_without_a_sign_of_equality_is_told_and_not_repeated(line: str) -> None:
     """It may hold the key itself."""
-    Path(".env").write_text("CASHPAY_API_KEYcanary123\nCASHPAY_API_KEY:canary456\nCASHPAY_PAGE_SIZE=50\n")
-    for _ in range(2):
-        assert load_settings().page_size == 50
-    assert caplog.messages == ["A line of .env has no = and sets nothing. Write it as NAME=value."]
+    Path(".env").write_text(f"CASHPAY_PAGE_SIZE=50\n{line}\n")
+    with pytest.raises(SettingsError, match="see line 2") as caught:
+        load_settings()
+    assert "canary" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
