@@ -13,6 +13,7 @@ from processes import environment_of
 from pydantic import SecretStr
 
 from cashpay_pipeline.definitions import build_defs
+from cashpay_pipeline.defs.names import CORE_TABLES
 from cashpay_pipeline.errors import UnavailableError
 from cashpay_pipeline.marts import all_marts, build_mart
 from cashpay_pipeline.settings import Settings
@@ -30,14 +31,11 @@ def instance(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
 
 
 def run(settings: Settings, instance: dg.DagsterInstance, job: str = "refresh", **config: Any) -> Any:
-    kind = {"refresh": "refresh", "full_refresh": "full_refresh", "recheck_open_bills": "recheck"}[job]
     return (
         build_defs(settings=settings)
         .resolve_job_def(job)
         .execute_in_process(
-            instance=instance,
-            raise_on_error=False,
-            run_config={"ops": {"sync": {"config": {"kind": kind} | config}}} | QUIET,
+            instance=instance, raise_on_error=False, run_config={"ops": {"sync": {"config": config}}} | QUIET
         )
     )
 
@@ -132,11 +130,38 @@ def test_a_second_refresh_finds_nothing_new(settings: Settings, instance: dg.Dag
     assert told["core/bills"]["bills_new"] == told["core/bills"]["bills_changed"] == 0
 
 
-def test_each_job_reads_in_its_own_way(settings: Settings, instance: dg.DagsterInstance) -> None:
+def test_each_job_reads_in_its_own_way_unless_told_otherwise(settings: Settings, instance: dg.DagsterInstance) -> None:
+    """Also where the launchpad says something else only; tables chosen in the asset graph are refreshed."""
     for job in ("refresh", "full_refresh", "recheck_open_bills"):
-        assert run(settings, instance, job).success
-    _, rows = read_published(settings, "select kind from core.syncs order by rowid")
-    assert rows == [("refresh",), ("full_refresh",), ("recheck",)]
+        assert run(settings, instance, job, dry_run=False).success
+    assert run(settings, instance, "full_refresh", kind="recheck", limit=5).success
+    assert (
+        build_defs(settings=settings)
+        .resolve_implicit_global_asset_job_def()
+        .execute_in_process(
+            instance=instance, asset_selection=[dg.AssetKey(["core", name]) for name in CORE_TABLES], run_config=QUIET
+        )
+        .success
+    )
+    with open_warehouse(settings) as warehouse:
+        rows = warehouse.rows("select kind from core.syncs order by rowid")
+    assert [row["kind"] for row in rows] == ["refresh", "full_refresh", "recheck", "recheck", "refresh"]
+
+
+def test_a_job_under_a_prefix_reads_in_its_own_way(settings: Settings, instance: dg.DagsterInstance) -> None:
+    job = build_defs(settings=settings, key_prefix="shop").resolve_job_def("shop_full_refresh")
+    assert job.execute_in_process(
+        instance=instance, run_config={"ops": {"shop_sync": {"config": {"dry_run": False}}}} | QUIET
+    ).success
+    assert read_published(settings, "select kind from core.syncs")[1] == [("full_refresh",)]
+
+
+def test_a_limit_for_the_whole_list_is_refused_as_the_command_line_does(
+    settings: Settings, instance: dg.DagsterInstance, simulator: SimulatorProcess
+) -> None:
+    told = failures(run(settings, instance, "full_refresh", limit=5))["sync"]
+    assert told.startswith("`limit` is for bills that are looked at again; a full refresh reads the whole list.")
+    assert simulator.log() == []
 
 
 def test_an_incomplete_sync_is_published_and_turns_the_run_red(

@@ -1,7 +1,8 @@
 """The beginning of the flow: one step reads CashPay and fills the tables of `core`."""
 
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Any, Literal
+from enum import Enum
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 from pydantic import Field
@@ -14,7 +15,7 @@ from cashpay_pipeline.errors import SettingsError
 
 if TYPE_CHECKING:
     from cashpay_pipeline.diagnosis import Finding
-    from cashpay_pipeline.sync import SyncResult
+    from cashpay_pipeline.sync import Kind, SyncResult
     from cashpay_pipeline.warehouse import Warehouse
 
 OPEN_BILLS = """
@@ -28,18 +29,28 @@ where account = $account and state in ('Pending', 'Partial', 'Unknown') and miss
 LAUNCH_AGAIN = "Correct it in the launchpad and launch the run again."
 
 
+class SyncKind(Enum):
+    """`Kind` as Dagster's configuration can leave it out: it takes no literal that may be None."""
+
+    refresh = "refresh"
+    full_refresh = "full_refresh"
+    recheck = "recheck"
+
+
 class SyncConfig(dg.Config):
     """What a person may choose in the launchpad. No secret has a place here (S4)."""
 
-    kind: Literal["refresh", "full_refresh", "recheck"] = Field(
-        "refresh",
+    kind: SyncKind | None = Field(
+        None,
         description="refresh: the newest bills and those due for another look. full_refresh: the whole list. "
-        "recheck: open bills only.",
+        "recheck: open bills only. Left out: what the job is named for, and refresh for tables of the asset graph.",
     )
-    limit: int | None = Field(None, description="Look again at most at this many known bills.")
+    limit: int | None = Field(
+        None, description="Look again at most at this many known bills; not with a full refresh, which reads all."
+    )
     dry_run: bool = Field(
         False,
-        description="Only try: log in, read the gateways and one page, and say in the log what is found, as "
+        description="Only try: log in, read the gateways and a few pages, and say in the log what is found, as "
         "`cashpay check` does. Nothing is stored, built or published. It fails if something is wrong.",
     )
 
@@ -65,6 +76,12 @@ def sync_asset(names: Names) -> dg.AssetsDefinition:
         with plain_failures():
             if config.limit is not None and config.limit < 1:
                 raise SettingsError("`limit` in the run's configuration must be 1 or more.", next_step=LAUNCH_AGAIN)
+            kind: Kind = config.kind.value if config.kind else names.kind_of(context.run.job_name)
+            if config.limit is not None and kind == "full_refresh":
+                raise SettingsError(
+                    "`limit` is for bills that are looked at again; a full refresh reads the whole list.",
+                    next_step=LAUNCH_AGAIN,
+                )
             settings = warehouse.settings()
             if not settings.has_credentials:
                 context.log.warning(DEMO_NOTICE)
@@ -75,7 +92,7 @@ def sync_asset(names: Names) -> dg.AssetsDefinition:
                     return
                 result = run_sync(
                     reachable,
-                    kind=config.kind,
+                    kind=kind,
                     limit=config.limit,
                     clock=warehouse.clock,
                     progress=warehouse.progress,

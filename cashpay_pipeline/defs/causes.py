@@ -9,8 +9,7 @@ from datetime import timedelta
 import dagster as dg
 
 from cashpay_pipeline.clock import Clock
-from cashpay_pipeline.defs.jobs import JOBS
-from cashpay_pipeline.defs.names import Names
+from cashpay_pipeline.defs.names import JOBS, Names
 from cashpay_pipeline.defs.runs import DRY_RUN_TAG, is_of
 from cashpay_pipeline.errors import CashpayError
 from cashpay_pipeline.health import Health

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from cashpay_pipeline.clock import BUSINESS_TIMEZONE
-from cashpay_pipeline.defs.assets import SyncConfig
-from cashpay_pipeline.defs.names import CORE_TABLES, PUBLISHED, RECONCILIATION, Names
+from cashpay_pipeline.defs.assets import SyncConfig, SyncKind
+from cashpay_pipeline.defs.names import CORE_TABLES, JOBS, PUBLISHED, RECONCILIATION, Names
 from cashpay_pipeline.defs.resources import WarehouseResource, warehouse_of
 from cashpay_pipeline.errors import CashpayError
 from cashpay_pipeline.health import TRY_AGAIN, Health, read_health
@@ -19,14 +19,6 @@ from cashpay_pipeline.marts import all_marts
 
 if TYPE_CHECKING:
     from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
-
-    from cashpay_pipeline.sync import Kind
-
-JOBS: dict[str, tuple["Kind", str]] = {
-    "refresh": ("refresh", "The newest bills, and those that are due for another look. For every night."),
-    "full_refresh": ("full_refresh", "The whole bill list, to its end. For every week."),
-    "recheck_open_bills": ("recheck", "Only the bills that can still be paid. Every quarter of an hour, if wanted."),
-}
 
 
 def jobs(names: Names) -> dict[str, "UnresolvedAssetJobDefinition"]:
@@ -39,7 +31,7 @@ def jobs(names: Names) -> dict[str, "UnresolvedAssetJobDefinition"]:
             selection=dg.AssetSelection.assets(
                 *(names.key(table) for table in (*tables, *(RECONCILIATION if kind != "recheck" else ())))
             ),
-            config=dg.RunConfig(ops={names.name("sync"): SyncConfig(kind=kind, limit=None, dry_run=False)}),
+            config=dg.RunConfig(ops={names.name("sync"): SyncConfig(kind=SyncKind(kind), limit=None, dry_run=False)}),
             description=description,
             executor_def=dg.in_process_executor,
         )

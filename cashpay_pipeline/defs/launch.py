@@ -11,7 +11,7 @@ from signal import SIGINT, SIGTERM, Signals
 import dagster as dg
 
 from cashpay_pipeline.definitions import build_defs
-from cashpay_pipeline.defs.jobs import JOBS
+from cashpay_pipeline.defs.names import JOBS
 from cashpay_pipeline.defs.runs import by_hand
 from cashpay_pipeline.errors import SettingsError
 from cashpay_pipeline.settings import Settings

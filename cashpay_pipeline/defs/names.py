@@ -2,10 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import dagster as dg
 
 from cashpay_pipeline.catalog import TableName
+
+if TYPE_CHECKING:
+    from cashpay_pipeline.sync import Kind
 
 CORE_TABLES = (
     *("gateways", "gateway_versions", "bills", "bill_versions", "payments"),
@@ -13,6 +17,13 @@ CORE_TABLES = (
 )
 PUBLISHED: TableName = ("published", "analytics")
 RECONCILIATION: tuple[TableName, ...] = (("marts", "reconciliation"), ("marts", "reconciliation_runs"))
+
+JOBS: dict[str, tuple["Kind", str]] = {
+    "refresh": ("refresh", "The newest bills, and those that are due for another look. For every night."),
+    "full_refresh": ("full_refresh", "The whole bill list, to its end. For every week."),
+    "recheck_open_bills": ("recheck", "Only the bills that can still be paid. Every quarter of an hour, if wanted."),
+}
+"""By name: how the job reads CashPay, and what for."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +48,10 @@ class Names:
     def name(self, name: str) -> str:
         """A job, schedule, sensor, step, group or resource."""
         return "_".join([*self.prefix, name])
+
+    def kind_of(self, job: str) -> "Kind":
+        """How a job reads CashPay; a run of assets alone, or of somebody else's job, reads as every night."""
+        return next((kind for name, (kind, _) in JOBS.items() if self.name(name) == job), "refresh")
 
     @property
     def warehouse(self) -> str:

@@ -9,8 +9,7 @@ import dagster as dg
 
 from cashpay_pipeline.defs.causes import find_causes
 from cashpay_pipeline.defs.checks import check_keys
-from cashpay_pipeline.defs.jobs import JOBS
-from cashpay_pipeline.defs.names import Names
+from cashpay_pipeline.defs.names import JOBS, Names
 from cashpay_pipeline.defs.resources import warehouse_of
 from cashpay_pipeline.defs.runs import is_of, tags_of_ours
 from cashpay_pipeline.errors import CashpayError, WarehouseBusyError, WarehouseError
