@@ -37,6 +37,7 @@ IN_WORDS = {
     "int_parsing": "must be a whole number",
     "int_from_float": "must be a whole number",
     "float_parsing": "must be a number",
+    "finite_number": "must be a number",
     "greater_than": "must be more than {gt}",
     "greater_than_equal": "must be {ge} or more",
     "less_than_equal": "must be {le} or less",
@@ -133,7 +134,7 @@ class Settings(BaseSettings):
     first_page: int = Field(1, ge=0, le=1)
 
     max_in_flight: int = Field(2, ge=1, le=64)
-    requests_per_second: float = Field(5.0, gt=0, le=10_000)
+    requests_per_second: float = Field(5.0, gt=0, le=10_000, allow_inf_nan=False)
     request_budget: int = Field(10_000, ge=10)
     overlap_hours: int = Field(48, ge=0)
     proxy: SecretStr | None = None  # its address may hold a password

@@ -136,6 +136,8 @@ def test_a_proxy_that_would_not_do_is_refused(address: str) -> None:
         ("page_size", "0", "must be 1 or more"),
         ("first_page", "2", "must be 1 or less"),
         ("requests_per_second", "fast", "must be a number"),
+        ("requests_per_second", "nan", "must be a number"),
+        ("requests_per_second", "inf", "must be a number"),
         ("requests_per_second", "0", "must be more than 0.0"),
         ("pii", "hide", "must be 'mask', 'keep' or 'drop'"),
         ("account", "my shop", "may have letters, digits, points, hyphens and underlines only"),
