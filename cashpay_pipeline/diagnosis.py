@@ -34,6 +34,7 @@ from cashpay_pipeline.reconcile.source import POSTGRES
 from cashpay_pipeline.settings import CASHPAY_AUTH_FIELDS, OAUTH2_FIELDS, Settings
 from cashpay_pipeline.shapes import find_records
 from cashpay_pipeline.simulator.credentials import DEMO_CREDENTIALS
+from cashpay_pipeline.sync.guards import in_words
 from cashpay_pipeline.sync.session import reference_of
 
 ENOUGH_BYTES = 1_000_000_000
@@ -236,5 +237,6 @@ def _clock(settings: Settings, client: CashpayClient) -> Finding:
     skew = client.skew
     if skew is None:
         return Finding(True, "Clock: CashPay does not tell its time.")
-    seconds = round(skew.total_seconds())
-    return Finding(abs(skew) <= TOLERATED_SKEW, f"Clock: this machine and CashPay differ by {abs(seconds)} s.")
+    if abs(skew) > TOLERATED_SKEW:
+        return Finding(False, f"Clock: this machine's is {in_words(skew)} CashPay's: set it right.")
+    return Finding(True, f"Clock: this machine and CashPay differ by {abs(round(skew.total_seconds()))} s.")

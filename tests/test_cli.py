@@ -7,7 +7,7 @@ import subprocess
 import sys
 import urllib.request
 from collections.abc import Callable
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from importlib.metadata import version
 from pathlib import Path
@@ -430,6 +430,12 @@ def test_check_tells_that_the_data_folder_is_a_file(make_settings: Callable[...,
     file.write_text("")
     (problem,) = problems_with(make_settings(data_dir=Path("data")), "Disk")
     assert problem == f"Disk: {file} is a file: set CASHPAY_DATA_DIR to a folder."
+
+
+def test_check_tells_a_wrong_clock_in_days_and_what_to_do(settings: Settings, simulator: SimulatorProcess) -> None:
+    clock = FakeClock(simulator.now() + timedelta(days=28))
+    problems = [finding.text for finding in diagnose(settings, clock=clock) if not finding.ok]
+    assert problems == ["Clock: this machine's is 28 days ahead of CashPay's: set it right."]
 
 
 def test_check_stops_at_a_refused_login(environment: Settings, monkeypatch: pytest.MonkeyPatch) -> None:

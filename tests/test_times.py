@@ -456,8 +456,9 @@ class WrongClock:
     ("off", "words"),
     [
         (timedelta(minutes=1), None),
-        (timedelta(days=-1), "1440 minutes behind"),
-        (timedelta(days=1), "1440 minutes ahead of"),
+        (timedelta(minutes=-119), "119 minutes behind"),
+        (timedelta(days=-1), "24 hours behind"),
+        (timedelta(days=28, hours=7), "28 days ahead of"),
     ],
     ids=str,
 )

@@ -133,9 +133,11 @@ def correct_future_times(session: Session) -> None:
 
 
 def in_words(skew: timedelta) -> str:
-    """By how much this machine's clock is wrong: "3 minutes ahead of"."""
+    """By how much this machine's clock is wrong, in the largest unit of which there are two: "3 minutes ahead of"."""
     minutes = round(abs(skew).total_seconds() / 60)
-    return f"{minutes} minutes {'behind' if skew > timedelta(0) else 'ahead of'}"
+    units = ((24 * 60, "days"), (60, "hours"), (1, "minutes"))
+    size, unit = next((size, unit) for size, unit in units if minutes >= 2 * size or size == 1)
+    return f"{round(minutes / size)} {unit} {'behind' if skew > timedelta(0) else 'ahead of'}"
 
 
 def _holds_bills(warehouse: Warehouse, account: str) -> bool:
