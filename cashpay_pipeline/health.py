@@ -1,7 +1,10 @@
-"""How the last syncs went, for those who decide what to do next: schedules and alerts. Reads, and waits for nobody."""
+"""How the last syncs went, and of when the newest backup is: for schedules and alerts, who decide what to do next.
+
+Reads, and waits for nobody.
+"""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from cashpay_pipeline.errors import WarehouseBusyError
@@ -37,17 +40,19 @@ LAST_COMPLETE = "select max(finished_at) as at from core.syncs where account = ?
 
 @dataclass(frozen=True)
 class Health:
-    """What the last syncs say.
+    """What the last syncs say, and the backups.
 
     Attributes:
         error_codes: of the last syncs, the newest first; None where nothing stopped it.
         list_error_code: what stopped the newest one that was to read the list; re-checks make up for none of its bills.
         last_complete_at: when the list was last read completely, UTC.
+        last_backup_at: of when the newest backup in the data folder is, UTC; None where there never was one.
     """
 
     error_codes: tuple[str | None, ...] = ()
     list_error_code: str | None = None
     last_complete_at: datetime | None = None
+    last_backup_at: datetime | None = None
 
     @property
     def is_locked_out(self) -> bool:
@@ -85,4 +90,11 @@ def read_health(settings: "Settings") -> Health | None:
         tuple(row["error_code"] for row in errors),
         of_the_list[0]["error_code"] if of_the_list else None,
         complete["at"],
+        _last_backup_at(settings),
     )
+
+
+def _last_backup_at(settings: "Settings") -> datetime | None:
+    """By the names of the folders, as `warehouse/backup.py` gives them."""
+    names = [folder.name for folder in (settings.data_folder / "backups").glob("[0-9]*T*Z")]
+    return datetime.strptime(max(names), "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC) if names else None

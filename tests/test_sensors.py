@@ -19,6 +19,7 @@ from cashpay_pipeline.settings import Settings
 from cashpay_pipeline.simulator.clock import SimulatedClock
 from cashpay_pipeline.simulator.process import SimulatorProcess
 from cashpay_pipeline.warehouse import database, open_warehouse, read_published
+from cashpay_pipeline.warehouse.backup import backup
 
 DOWN = {"path": "*", "kind": "reply", "status": 503, "times": None}
 REFUSED = {"path": "/auth", "kind": "reply", "status": 401, "body": {"message": "Bad credentials"}, "times": None}
@@ -294,6 +295,26 @@ def test_a_failed_run_that_was_started_from_the_asset_graph_is_told(home: Home, 
     assert home.sense("alerts") == "Told now: run: no reason. Told before: nothing."
     assert f"Run {run.run_id[:8]} from the asset graph failed. It was stopped" in told(hook)[0]
     assert home.run("refresh").success
+    assert home.sense("alerts") == "All is well."
+
+
+def test_backups_that_come_no_more_are_told_once_and_where_there_never_was_one_nothing_is(
+    home: Home, hook: Webhook, simulator: SimulatorProcess
+) -> None:
+    """Whatever is to make them, nobody looks at it."""
+    assert home.run("refresh").success
+    assert home.sense("alerts") == "All is well."
+    backup(home.settings, clock=home.clock)
+    simulator.advance(hours=47)
+    assert home.run("refresh").success
+    assert home.sense("alerts") == "All is well."
+    simulator.advance(hours=27)
+    assert home.run("refresh").success
+    assert home.sense("alerts") == "Told now: backup. Told before: nothing."
+    assert "The newest backup is 3 days old" in told(hook)[0]
+    with open_warehouse(home.settings, owner="another run"):
+        assert home.sense("alerts") == "Told now: nothing. Told before: backup."
+    backup(home.settings, clock=home.clock)
     assert home.sense("alerts") == "All is well."
 
 

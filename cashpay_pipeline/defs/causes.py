@@ -16,6 +16,7 @@ from cashpay_pipeline.health import Health
 
 STALE_AFTER, STALE_ALL_THE_SAME = timedelta(hours=28), timedelta(hours=76)
 """When the data is stale; and when it is worth telling although it was told that the runs fail."""
+BACKUP_OLD_AFTER = timedelta(days=2)
 ENDED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
 LAST_SYNC_CHECK = "last_sync_complete"
 ASSET_GRAPH = "__ASSET_JOB"
@@ -43,7 +44,7 @@ def find_causes(
         causes.setdefault(f"run: {health.code}", str(health))
         health = None
     if health is None:
-        return causes | {name: text for name, text in told.items() if name in ("locked out", "stale")}
+        return causes | {name: text for name, text in told.items() if name in ("locked out", "stale", "backup")}
     if health.is_locked_out:
         causes["locked out"] = health.locked_out
     told_already = any(name.startswith("run: ") for name in causes)
@@ -55,6 +56,12 @@ def find_causes(
                 f"{health.last_complete_at:%Y-%m-%d %H:%M} UTC. Is the schedule nightly_refresh on, and does "
                 "dagster-daemon run?"
             )
+    if health.last_backup_at and (age := clock.now() - health.last_backup_at) > BACKUP_OLD_AFTER:
+        causes["backup"] = (
+            f"The newest backup is {age.days} days old, of {health.last_backup_at:%Y-%m-%d %H:%M} UTC. Look why what "
+            "makes them does not, such as cashpay-backup.timer; run `cashpay backup`. One that you make by hand now "
+            "and then is better kept elsewhere (--to)."
+        )
     return causes
 
 

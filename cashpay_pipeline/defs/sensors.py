@@ -36,8 +36,8 @@ def _alerts(names: Names, status: dg.DefaultSensorStatus, tables: Set[dg.AssetKe
         minimum_interval_seconds=60,
         default_status=status,
         required_resource_keys={names.warehouse},
-        description="Tells a person of failed runs, red checks, stale data and refused logins: once a cause, by "
-        "webhook, mail or command (CASHPAY_ALERT_...). The cursor holds what was told and still is so.",
+        description="Tells a person of failed runs, red checks, stale data, old backups and refused logins: once a "
+        "cause, by webhook, mail or command (CASHPAY_ALERT_...). The cursor holds what was told and still is so.",
     )
     def alerts(context: dg.SensorEvaluationContext) -> dg.SkipReason:
         from cashpay_pipeline.alerts import NO_CHANNEL, has_channel, send
