@@ -19,7 +19,7 @@ from cashpay_pipeline import changes
 from cashpay_pipeline.atomic import sweep
 from cashpay_pipeline.changes import OUTDATED
 from cashpay_pipeline.clock import Clock, SystemClock
-from cashpay_pipeline.errors import GuardError, SettingsError
+from cashpay_pipeline.errors import SettingsError
 from cashpay_pipeline.marts import all_marts, build_mart
 from cashpay_pipeline.normalize import TEXT, frame, normalize_bills
 from cashpay_pipeline.privacy import Masker, local_digits
@@ -60,6 +60,8 @@ delete from core.data_issues where rowid in (
 """Rows set aside that differed in the customer only are one now."""
 COPIES = ("*.backup", "backups/*/*.duckdb*", "exports", "report*.html", "rapport*.html")
 """Files and folders of a data folder that may hold a customer of before."""
+CHUNK = 10_000
+ISSUE = "account, source, reason, field, payload"
 PAYLOAD = {"id": "int64", "payload": TEXT, "digest": TEXT}
 PAYMENT = {"account": TEXT, "order_reference": TEXT, "payment_number": "Int64", "thirdparty_reference": TEXT}
 
@@ -122,6 +124,32 @@ def forget_bills(warehouse: Warehouse, settings: Settings, masker: Masker, refer
     _forget_hers(warehouse, settings, masker)
 
 
+def mask_again(warehouse: Warehouse, masker: Masker) -> int:
+    """Put what was stored under a laxer `CASHPAY_PII` as the present setting has it; how many payloads that were.
+
+    Runs inside a transaction of the caller's; the typed columns are to be derived anew.
+    """
+
+    def mask(row: dict[str, Any]) -> str:
+        return changes.payload(masker.mask(_record(row)))
+
+    count = 0
+    for table, column, fingerprint, columns in (
+        ("core.bill_versions", "digest", _digest, "payload"),
+        ("core.data_issues", "issue_id", _issue_id, ISSUE),
+    ):
+        chunk = f"select rowid as id, {columns} from {table} where rowid > ? order by rowid limit ?"  # noqa: S608 - ours
+        last = -1
+        while rows := warehouse.rows(chunk, [last, CHUNK]):
+            last = rows[-1]["id"]
+            laxer = [row for row in rows if mask(row) != row["payload"]]
+            _rewrite(warehouse, table, column, fingerprint, laxer, mask)
+            count += len(laxer)
+    if count:
+        warehouse.execute(JOIN_ISSUES)
+    return count
+
+
 @contextmanager
 def _opened(settings: Settings, phone: str, clock: Clock) -> Iterator[tuple[Warehouse, Masker]]:
     """The working file, and what knows her by the key that this file was masked with."""
@@ -129,15 +157,7 @@ def _opened(settings: Settings, phone: str, clock: Clock) -> Iterator[tuple[Ware
         raise SettingsError("This is not a phone number.", next_step="Give all its digits: +228 and eight more.")
     refuse_absent(settings, "Nothing is stored yet.")
     with open_warehouse(settings, owner="cashpay forget", clock=clock) as warehouse:
-        masker = masker_of(warehouse, settings).forgetting(phone)
-        checks = {row["pii_key_check"] for row in warehouse.rows("select pii_key_check from core.accounts")}
-        if checks - {masker.fingerprint}:
-            raise GuardError(
-                "The key that customers are recognised by is not the one this file was written with.",
-                where=str(settings.warehouse_path),
-                next_step="Put back the former CASHPAY_PII_KEY or the file pii.key of the data folder.",
-            )
-        yield warehouse, masker
+        yield warehouse, masker_of(warehouse, settings).forgetting(phone)
 
 
 def _is_phone(phone: str) -> bool:
@@ -164,6 +184,14 @@ def _record(row: dict[str, Any]) -> Any:
     return json.loads(row["payload"], parse_float=Decimal)
 
 
+def _digest(row: dict[str, Any]) -> str:
+    return changes.digest(row["payload"])
+
+
+def _issue_id(row: dict[str, Any]) -> str:
+    return issue_id(**row)
+
+
 def _forget_hers(
     warehouse: Warehouse, settings: Settings, masker: Masker, aside: Sequence[int] = ()
 ) -> tuple[int, int]:
@@ -176,13 +204,13 @@ def _forget_hers(
     versions = warehouse.rows(
         "select v.rowid as id, v.payload from core.bill_versions as v join hers using (account, order_reference)"
     )
-    _rewrite(warehouse, "core.bill_versions", "digest", lambda row: changes.digest(row["payload"]), versions, clean)
+    _rewrite(warehouse, "core.bill_versions", "digest", _digest, versions, clean)
     issues = warehouse.rows(
-        "select rowid as id, account, source, reason, field, payload from core.data_issues "
+        f"select rowid as id, {ISSUE} from core.data_issues "  # noqa: S608 - columns of ours
         "where list_contains(?, rowid) or (account, order_reference) in (select (account, order_reference) from hers)",
         [list(aside)],
     )
-    _rewrite(warehouse, "core.data_issues", "issue_id", lambda row: issue_id(**row), issues, clean)
+    _rewrite(warehouse, "core.data_issues", "issue_id", _issue_id, issues, clean)
     if issues:
         warehouse.execute(JOIN_ISSUES)
     return _forget_bills(warehouse, settings), len(issues)

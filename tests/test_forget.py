@@ -179,7 +179,7 @@ def test_S12_her_number_is_gone_from_references_and_later_readings_do_not_bring_
     assert shop.sync(pii=pii).bills_changed == 1
     assert shop.payload("1-00004242")["merchant_reference"] == f"NEW ***{mark}"
     rebuilt = shop.bills("*"), shop.rows("select * from core.payments order by all")
-    rebuild(shop.settings)
+    rebuild(settings_of(shop, pii=pii))
     assert (shop.bills("*"), shop.rows("select * from core.payments order by all")) == rebuilt
 
 
@@ -234,7 +234,7 @@ def test_S12_a_list_without_her_phone_does_not_bring_the_customer_back(shop, pii
         "from core.bills join core.payments using (order_reference) where order_reference = 'HERS'"
     ) == [(marked, 300, None, "T-***")]
     rebuilt = shop.bills("*")
-    rebuild(shop.settings)
+    rebuild(settings_of(shop, pii=pii))
     assert shop.bills("*") == rebuilt
 
 

@@ -45,6 +45,7 @@ def tables(shop):
 def test_X1_text_in_any_field_is_stored_as_it_is_and_never_run(shop):
     shop.bill("PLAIN")
     shop.sync()
+    rebuild(shop.settings)
     before = tables(shop)
     for place, text in enumerate(INJECTIONS):
         shop.simulator.put_gateway(f"gateway-{place} {text}", libelle=text, methode=text, psp=text)

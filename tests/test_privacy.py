@@ -18,6 +18,7 @@ from cashpay_pipeline.errors import CashpayError, GuardError, WarehouseError
 from cashpay_pipeline.forget import forget
 from cashpay_pipeline.normalize import normalize_bills
 from cashpay_pipeline.privacy import Masker, load_key
+from cashpay_pipeline.sync.rebuild import rebuild
 
 KEY = b"made-up key for tests"
 PHONE = "+22800004242"
@@ -590,6 +591,27 @@ def test_S10_a_stricter_setting_holds_for_all_that_is_stored_from_then_on(before
     assert shop.bills("client_key", "client_phone_masked") == [expected] * 2
     again = shop.sync(pii=now)
     assert (again.bills_changed, again.bills_new) == (0, 0)
+
+
+@pytest.mark.parametrize("now", ["mask", "drop"])
+def test_S10_a_rebuild_applies_a_stricter_setting_to_all_that_is_stored(now, shop):
+    canary_bill(shop)
+    canary_bill(shop, "BAD")
+    shop.spoil("BAD", set={"amount": "12 000"})
+    shop.sync(pii="keep")
+    canary_bill(shop, state="Paid")
+    shop.sync(pii="keep")
+    money = "order_reference", "amount", "received_amount", "state", "version", "paid_after", "paid_before"
+    before, versions = shop.bills(*money), "select order_reference, version, state from core.bill_versions order by all"
+    history = shop.rows(versions)
+
+    rebuild(shop.settings.model_copy(update={"pii": now}))
+
+    stored = b"".join(f.read_bytes() for f in shop.settings.data_folder.iterdir() if f.suffix == ".duckdb")
+    assert [canary for canary in CANARIES if canary.encode() in stored] == []
+    assert (shop.bills(*money), shop.rows(versions)) == (before, history)
+    again = shop.sync(pii=now)
+    assert (again.bills_changed, again.bills_new, len(shop.issues())) == (0, 0, 1)
 
 
 def test_S12_a_customer_whose_first_phone_is_none_can_be_forgotten(shop):

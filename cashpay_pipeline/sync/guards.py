@@ -55,12 +55,6 @@ def guard_account(warehouse: Warehouse, settings: Settings, masker: Masker, clie
             next_step="Correct CASHPAY_BASE_URL if it is a slip; for another environment set CASHPAY_DATA_DIR to "
             "another folder.",
         )
-    if other := next((r for r in rows if r["pii_key_check"] != masker.fingerprint), None):
-        raise GuardError(
-            "The key that customers are recognised by is not the one this file was written with.",
-            where=str(settings.warehouse_path),
-            next_step="Put back the former CASHPAY_PII_KEY or the file pii.key of the data folder.",
-        )
     check = masker.check_of(*settings.merchant)
     if not _holds_bills(warehouse, settings.account):
         same = [row["account"] for row in rows if row["merchant_check"] == check]

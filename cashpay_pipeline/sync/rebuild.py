@@ -11,12 +11,14 @@ from typing import Any
 
 from cashpay_pipeline.clock import Clock
 from cashpay_pipeline.errors import TooManyBadRowsError
+from cashpay_pipeline.forget import mask_again
 from cashpay_pipeline.marts import all_marts, build_mart
 from cashpay_pipeline.normalize import BILL_DTYPES, PAYMENT_DTYPES, NormalizedBills, normalize_bills
 from cashpay_pipeline.settings import Settings
 from cashpay_pipeline.warehouse import Warehouse, open_warehouse
+from cashpay_pipeline.warehouse.compact import compact
 from cashpay_pipeline.warehouse.database import refuse_absent
-from cashpay_pipeline.warehouse.store import DUE_AT
+from cashpay_pipeline.warehouse.store import DUE_AT, masker_of
 
 CHUNK = 10_000
 
@@ -42,22 +44,27 @@ where marked.is_paid and marked.version = coalesce(last_unpaid.version, 0) + 1
 def rebuild(settings: Settings, *, clock: Clock | None = None, report: Callable[[int], None] | None = None) -> int:
     """Derive `core.bills`, `core.payments` and the typed columns of `core.bill_versions` from the payloads anew.
 
-    Then every mart from these: no sync need follow, and to publish makes none.
+    The payloads first, where they were stored under a laxer `CASHPAY_PII` than the present one; in the end every mart:
+    no sync need follow, and to publish makes none.
 
     Returns:
         How many versions were read. `report` is told as it goes on.
 
     Raises:
         TooManyBadRowsError: payloads that were good cannot be read now; nothing was changed.
+        GuardError: the key of the data folder is not the one that this file was written with.
         WarehouseError: there is no working file.
         WarehouseBusyError: another run is writing.
     """
     refuse_absent(settings, "There is nothing to rebuild yet.")
     with open_warehouse(settings, owner="rebuild", clock=clock) as warehouse:
         with warehouse.transaction():
+            masked = mask_again(warehouse, masker_of(warehouse, settings))
             done = _derive(warehouse, settings, report or (lambda _: None))
         for mart in all_marts():
             build_mart(warehouse, mart)
+        if masked:
+            compact(warehouse)
         return done
 
 
@@ -157,7 +164,10 @@ def _replace(warehouse: Warehouse) -> None:
     )
     for statement in (
         "delete from core.bills",
-        f"insert into core.bills by name select *, {DUE_AT} as due_at from rebuilt_current",  # noqa: S608
+        f"""
+        insert into core.bills by name
+        select *, if(missing_since is null, {DUE_AT}, timestamptz 'epoch') as due_at from rebuilt_current
+        """,  # noqa: S608
         "delete from core.payments",
         """
         insert into core.payments by name

@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from cashpay_pipeline.errors import GuardError
 from cashpay_pipeline.normalize import BILL_DTYPES, TEXT, TIME, frame
 from cashpay_pipeline.privacy import Masker, load_key
 from cashpay_pipeline.settings import Settings
@@ -284,12 +285,21 @@ def mark_missing(warehouse: Warehouse, account: str, gone: Sequence[tuple[str, d
 
 
 def masker_of(warehouse: Warehouse, settings: Settings) -> Masker:
-    """What masks as this data folder is masked, and knows who asked to be forgotten.
+    """What masks as this file was masked, and knows who asked to be forgotten.
 
     Raises:
+        GuardError: the key of the data folder is not the one that this file was written with.
         WarehouseError: the key file cannot be used.
     """
-    return Masker(settings.pii, load_key(settings.pii_key, settings.data_folder), forgotten_clients(warehouse))
+    masker = Masker(settings.pii, load_key(settings.pii_key, settings.data_folder), forgotten_clients(warehouse))
+    accounts = warehouse.rows("select pii_key_check from core.accounts")
+    if any(row["pii_key_check"] != masker.fingerprint for row in accounts):
+        raise GuardError(
+            "The key that customers are recognised by is not the one this file was written with.",
+            where=str(settings.warehouse_path),
+            next_step="Put back the former CASHPAY_PII_KEY or the file pii.key of the data folder.",
+        )
+    return masker
 
 
 def forgotten_clients(warehouse: Warehouse) -> list[str]:
