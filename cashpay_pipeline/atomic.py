@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all, whatever happens while they are made (R6, F4)."""
+"""Files that appear whole or not at all, whatever happens while they are made (R6, F4), in no other's place."""
 
 import fcntl
 import os
@@ -7,6 +7,8 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from cashpay_pipeline.errors import SettingsError
 
 PREFIX = ".cashpay-making-"
 
@@ -28,6 +30,41 @@ def workshop(folder: Path) -> Iterator[Path]:
             yield made
     finally:
         shutil.rmtree(made, ignore_errors=True)
+
+
+def refuse_other_file(target: Path, suffix: str, beginning: str) -> None:
+    """Refuse to write where something else may be: a slip in an option must cost nobody a file.
+
+    The end of the name keeps away from all that has another one: the database, `.env`, a key. The beginning of the file
+    tells ours from what somebody else has made.
+
+    Args:
+        target: the file to be written.
+        suffix: how names of such files end.
+        beginning: how all such files of ours begin.
+
+    Raises:
+        SettingsError: the name ends otherwise, or there is a file that begins otherwise and is not empty.
+    """
+    if target.suffix.lower() != suffix:
+        raise SettingsError(
+            f"The name of the file to write does not end in {suffix}.",
+            where=str(target),
+            next_step=f"Name a file that ends in {suffix}.",
+        )
+    if not target.is_file():
+        return
+    try:
+        with target.open("rb") as handle:
+            start = handle.read(200)
+    except PermissionError:
+        start = b"?"  # whatever it is, it is somebody else's
+    if start and not start.lstrip().startswith(beginning.encode()):
+        raise SettingsError(
+            f"{target.name} is another file: it does not begin like one that `cashpay` has written there.",
+            where=str(target),
+            next_step="Name another file, or move this one away.",
+        )
 
 
 def put_in_place(made: Path, target: Path, mode: int = 0o600) -> None:

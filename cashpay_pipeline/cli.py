@@ -250,7 +250,7 @@ def sql(
 def reconcile(
     orders: Annotated[str, typer.Argument(help="CSV, Parquet, DuckDB or SQLite file, or postgres:...")],
     mapping: Annotated[Path | None, typer.Option(help="Take what follows from this file; options win.")] = None,
-    save_mapping: Annotated[Path | None, typer.Option(help="Write what was said into this file.")] = None,
+    save_mapping: Annotated[Path | None, typer.Option(help="Write what was said into this .toml file.")] = None,
     reference: Annotated[str | None, typer.Option(help="Column of the shop's order reference.")] = None,
     amount: Annotated[str | None, typer.Option(help="Column of the amount.")] = None,
     paid: Annotated[str | None, typer.Option(help="Column that tells whether the order is paid.")] = None,
@@ -275,7 +275,7 @@ def reconcile(
     ] = None,
     first_day: Annotated[datetime | None, typer.Option("--from", formats=["%Y-%m-%d"], help="First day.")] = None,
     last_day: Annotated[datetime | None, typer.Option("--to", formats=["%Y-%m-%d"], help="Last day.")] = None,
-    details: Annotated[Path | None, typer.Option(help="The CSV file for all that is found.")] = None,
+    details: Annotated[Path | None, typer.Option(help="The .csv file for all that is found.")] = None,
 ) -> None:
     """Compare the shop's orders with CashPay's bills, to the franc."""
     from cashpay_pipeline import reconcile as compare
@@ -303,6 +303,8 @@ def reconcile(
         only=only,
         skip_without_reference=skip_without_reference,
     )
+    if save_mapping:
+        compare.refuse_other_mapping(save_mapping)  # before anything is stored
     found = compare.reconcile(
         settings,
         orders,
@@ -343,7 +345,7 @@ def export(
 @app.command()
 def report(
     to: Annotated[
-        Path | None, typer.Option(help="The file; usually report.html, in French rapport.html, beside the database.")
+        Path | None, typer.Option(help="The .html file; usually report.html or rapport.html, beside the database.")
     ] = None,
     language: Annotated[ReportLanguage, typer.Option(help="Of the report.")] = ReportLanguage.en,
 ) -> None:

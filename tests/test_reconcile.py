@@ -1007,6 +1007,33 @@ def test_the_command_says_totals_and_assumptions(
     assert absent.exit_code == 2 and "No such file" in absent.stderr
 
 
+def test_details_and_mapping_take_no_other_files_place(
+    bills: Bills, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CASHPAY_DATA_DIR", str(settings.data_dir))
+    bills(("CP-1", "A", "Paid", 5, 5))
+    export = Path("orders.csv")
+    export.write_text("reference;montant;paye\nA;5;oui\n")
+    Path("by_hand.toml").write_text('# Which words\npaid_words = ["traitée"]\n')
+    before = {path: path.read_bytes() for path in (export, Path("by_hand.toml"), settings.warehouse_path)}
+    for option, target, said in (
+        ("--details", "orders.csv", "is another file"),
+        ("--save-mapping", "orders.csv", "does not end in .toml"),
+        ("--save-mapping", "by_hand.toml", "is another file"),
+        ("--details", str(settings.warehouse_path), "does not end in .csv"),
+        ("--save-mapping", ".env", "does not end in .toml"),
+    ):
+        result = CliRunner().invoke(app, ["reconcile", "orders.csv", option, target])
+        assert result.exit_code == 2 and said in result.stderr, (option, target, result.output)
+        assert before == {path: path.read_bytes() for path in before}
+    assert not Path(".env").exists() and not (settings.data_folder / "exports").exists()
+    for _ in range(2):
+        result = CliRunner().invoke(
+            app, ["reconcile", "orders.csv", "--details", "d.csv", "--save-mapping", "shop.toml"]
+        )
+        assert result.exit_code == 0, result.output
+
+
 @budget(derandomize=True, deadline=None, max_examples=60)
 @given(
     amounts=st.lists(st.integers(0, 10**12), min_size=1, max_size=20),

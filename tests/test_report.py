@@ -21,7 +21,7 @@ import pytest
 from typer.testing import CliRunner
 
 from cashpay_pipeline.cli import app
-from cashpay_pipeline.errors import WarehouseError
+from cashpay_pipeline.errors import SettingsError, WarehouseError
 from cashpay_pipeline.marts import all_marts, build_mart
 from cashpay_pipeline.report import figures, page, queries, trust
 from cashpay_pipeline.report.charts import collections_chart_png
@@ -830,6 +830,24 @@ def test_the_command(settings: Settings, warehouse: Warehouse, tmp_path: Path, m
     assert nowhere.exit_code == 1 and "The report cannot be written" in nowhere.stderr
     assert CliRunner().invoke(app, ["report", "--language", "de"]).exit_code == 2
     assert sorted(path.name for path in tmp_path.iterdir()) == ["data", "mine.html"]
+
+
+def test_a_report_takes_no_other_files_place(settings: Settings, warehouse: Warehouse, tmp_path: Path) -> None:
+    a_shop(warehouse)
+    made(settings, warehouse)
+    (tmp_path / "letter.html").write_text("Dear Madam")
+    (tmp_path / "empty.html").touch()
+    before = {path: path.read_bytes() for path in (settings.warehouse_path, tmp_path / "letter.html")}
+    for target in (settings.warehouse_path, settings.data_folder / "pii.key", tmp_path / ".env", tmp_path / "report"):
+        with pytest.raises(SettingsError, match=r"does not end in \.html"):
+            write_report(settings, target)
+    with pytest.raises(SettingsError, match=r"(?s)letter\.html is another file.*Next: Name another file"):
+        write_report(settings, tmp_path / "letter.html")
+    assert before == {path: path.read_bytes() for path in before}
+    assert not (settings.data_folder / "pii.key").exists() and not (tmp_path / ".env").exists()
+    for _ in range(2):
+        write_report(settings, tmp_path / "empty.html")
+    assert (tmp_path / "empty.html").read_text(encoding="utf-8").startswith("<!doctype html>")
 
 
 def test_the_command_line_starts_without_charts_and_templates() -> None:

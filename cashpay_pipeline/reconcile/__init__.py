@@ -16,7 +16,7 @@ report.py     what the screen says
 A doubt about the file stops the run before the working file is even opened.
 """
 
-from cashpay_pipeline.reconcile.mapping import Mapping, load_mapping, save_mapping
+from cashpay_pipeline.reconcile.mapping import Mapping, load_mapping, refuse_other_mapping, save_mapping
 from cashpay_pipeline.reconcile.report import COLUMNS, result_lines, result_table
 from cashpay_pipeline.reconcile.run import details_path, reconcile
 from cashpay_pipeline.reconcile.store import CLASSES, Reconciliation, Total
@@ -30,6 +30,7 @@ __all__ = [
     "details_path",
     "load_mapping",
     "reconcile",
+    "refuse_other_mapping",
     "result_lines",
     "result_table",
     "save_mapping",

@@ -7,10 +7,13 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from cashpay_pipeline.atomic import refuse_other_file
 from cashpay_pipeline.errors import OrdersError, SettingsError
 
 NO_COLUMN = "none"
 """Given as a column's name, it says that there is none."""
+
+TITLE = "# How `cashpay reconcile` reads the shop's orders.\n"
 
 
 class Mapping(BaseModel):
@@ -85,16 +88,27 @@ def load_mapping(path: Path | None, **told: Any) -> Mapping:
     )
 
 
+def refuse_other_mapping(path: Path) -> None:
+    """See that `save_mapping` may write this file.
+
+    Raises:
+        SettingsError: there is another file of this name.
+    """
+    refuse_other_file(path, ".toml", TITLE)
+
+
 def save_mapping(mapping: Mapping, path: Path) -> None:
     """Write what differs from the defaults.
 
     Raises:
         OrdersError: the file cannot be written.
+        SettingsError: there is another file of this name.
     """
+    refuse_other_mapping(path)
     told = mapping.model_dump(mode="json", exclude_defaults=True)
     # Texts, lists of texts and booleans are the same in JSON and TOML.
     lines = [f"{name} = {json.dumps(value, ensure_ascii=False)}\n" for name, value in told.items()]
     try:
-        path.write_text("# How `cashpay reconcile` reads the shop's orders.\n" + "".join(lines), encoding="utf-8")
+        path.write_text(TITLE + "".join(lines), encoding="utf-8")
     except OSError as error:
         raise OrdersError(f"The mapping cannot be written: {error.strerror}.", where=str(path)) from None

@@ -28,7 +28,7 @@ from cashpay_pipeline.errors import OrdersError
 from cashpay_pipeline.reconcile.compare import compare, doubts, local_time
 from cashpay_pipeline.reconcile.mapping import Mapping
 from cashpay_pipeline.reconcile.orders import Orders, read_orders
-from cashpay_pipeline.reconcile.store import Reconciliation, details_file, store
+from cashpay_pipeline.reconcile.store import Reconciliation, details_file, refuse_other_details, store
 from cashpay_pipeline.settings import Settings
 from cashpay_pipeline.warehouse import open_warehouse, publish
 
@@ -61,10 +61,13 @@ def reconcile(
 
     Raises:
         OrdersError: the export cannot be read, or in two ways; nothing has been changed.
-        SettingsError: there is no such file, or what was said does not fit one.
+        SettingsError: there is no such file, what was said does not fit one, or `details` is another file than one of
+            details.
     """
     if not settings.warehouse_path.exists():
         raise OrdersError("There are no bills to compare with yet.", next_step="Run `cashpay sync` first.")
+    if details:
+        refuse_other_details(details)
     with (
         workshop(settings.data_folder) as folder,
         read_orders(address, mapping, folder) as orders,

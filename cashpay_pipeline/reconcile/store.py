@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from cashpay_pipeline.atomic import put_in_place, workshop
+from cashpay_pipeline.atomic import put_in_place, refuse_other_file, workshop
 from cashpay_pipeline.errors import OrdersError
 from cashpay_pipeline.export.text import write_csv
 from cashpay_pipeline.reconcile.orders import Orders
@@ -77,6 +77,15 @@ class Reconciliation:
     references: dict[str, int]
     assumed: list[str]
     details: Path | None
+
+
+def refuse_other_details(details: Path) -> None:
+    """See that the details of a run may be written into this file.
+
+    Raises:
+        SettingsError: there is another file of this name, such as the shop's export.
+    """
+    refuse_other_file(details, ".csv", "\ufeff" + ";".join(DETAILS.split(", ")[:3]))
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from cashpay_pipeline.atomic import put_in_place, workshop
+from cashpay_pipeline.atomic import put_in_place, refuse_other_file, workshop
 from cashpay_pipeline.clock import BUSINESS_TIMEZONE, Clock, SystemClock
 from cashpay_pipeline.errors import WarehouseError
 from cashpay_pipeline.privacy import hide_phones
@@ -49,7 +49,9 @@ def write_report(settings: Settings, target: Path, language: Language = "en", *,
 
     Raises:
         WarehouseError: there is no published copy, or the file cannot be written.
+        SettingsError: `target` is another file than a report.
     """
+    refuse_other_file(target, ".html", "<!doctype html>")
     html = report_html(read_facts(settings), settings, language, (clock or SystemClock()).now())
     try:
         with workshop(target.parent) as folder:
