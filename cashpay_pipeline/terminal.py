@@ -1,4 +1,7 @@
-"""What a person at a terminal sees. All of it passes `printable`, so that no bill can steer the terminal (X4)."""
+"""What a person at a terminal sees. All of it passes `printable`, so that no bill can steer the terminal (X4).
+
+Only rows for a file or another program are the values themselves: there a value that is not itself joins with nothing.
+"""
 
 import csv
 import logging
@@ -9,7 +12,9 @@ from contextlib import contextmanager
 from datetime import date, timedelta
 from datetime import time as time_of_day
 from decimal import Decimal
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
+from unicodedata import category
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
@@ -29,8 +34,14 @@ NARROWEST_TEXT = 12
 
 
 def printable(text: object) -> str:
-    """The text, with every character that a terminal would obey, except line ends, written as its escape."""
-    return "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in str(text))
+    """The text, with every character that a terminal would obey, except line ends, written as its escape.
+
+    To Python no blank but one is printable; here all are, such as those between French groups of digits.
+    """
+    return "".join(
+        c if c.isprintable() or c == "\n" or category(c) == "Zs" else c.encode("unicode_escape").decode()
+        for c in str(text)
+    )
 
 
 def many(count: int, thing: str) -> str:
@@ -78,9 +89,11 @@ def show_rows(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
         else:
             _print_records(columns, rows)
         return
-    writer = csv.writer(sys.stdout, lineterminator="\n")
-    writer.writerow(map(printable, columns))
-    writer.writerows(map(_cell, row) for row in rows)
+    # By its own line end the writer knows which cells to quote: a carriage return in one would end the line for others.
+    lines = SimpleNamespace(write=lambda line: print(line.removesuffix("\r\n")))
+    writer = csv.writer(lines, lineterminator="\r\n")
+    writer.writerow(columns)
+    writer.writerows(rows)
 
 
 def show_amounts(columns: Sequence[str], rows: Sequence[Sequence[str]], texts: int) -> None:

@@ -1,5 +1,7 @@
 """The `cashpay` command as a person or a cron job meets it: what it prints, where, and its exit code."""
 
+import csv
+import io
 import os
 import re
 import socket
@@ -26,6 +28,7 @@ from cashpay_pipeline.cli import app
 from cashpay_pipeline.diagnosis import diagnose
 from cashpay_pipeline.errors import WrongAddressError
 from cashpay_pipeline.marts import all_marts, build_mart
+from cashpay_pipeline.report.formats import plain
 from cashpay_pipeline.settings import Settings, load_settings
 from cashpay_pipeline.simulator.process import SimulatorProcess
 from cashpay_pipeline.simulator.switches import describe_switches
@@ -632,14 +635,42 @@ def test_a_mistyped_data_folder_is_told_and_not_made(
 
 
 def test_a_terminal_escape_in_api_text_is_written_out(
-    environment: Settings, simulator: SimulatorProcess, capsys: pytest.CaptureFixture[str]
+    environment: Settings,
+    simulator: SimulatorProcess,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     """X4."""
     simulator.put_bill("evil", merchant_reference="\x1b]0;owned\x07\u202etxt")
     read(environment)
-    result = cashpay("sql", "select merchant_reference from core.bills where order_reference = 'evil'")
-    assert result.stdout == "merchant_reference\n\\x1b]0;owned\\x07\\u202etxt\n"
+    found = read_published(environment, "select merchant_reference from core.bills where order_reference = 'evil'")
+    on_a_terminal(monkeypatch, 80)
+    show_rows(*found)
+    assert "│ \\x1b]0;owned\\x07\\u202etxt │" in without_styles(capsys.readouterr().out)
+    on_a_terminal(monkeypatch, 10)
+    show_rows(*found)
+    assert capsys.readouterr().out == "merchant_reference: \\x1b]0;owned\\x07\\u202etxt\n"
     assert printable("é\n\x9b1m\u200b") == "é\n\\x9b1m\\u200b"
+
+
+def test_a_blank_of_any_kind_is_shown_as_a_blank(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    spaced = "Mixx\u00a0by\u202fYas\u3000(exemple)"
+    assert printable(spaced) == spaced
+    assert plain(spaced) == "Mixx by Yas (exemple)"
+    on_a_terminal(monkeypatch, 80)
+    show_rows(["name"], [(spaced,)])
+    assert f"│ {spaced} │" in without_styles(capsys.readouterr().out)
+
+
+def test_sql_into_a_file_writes_each_value_as_it_is(environment: Settings) -> None:
+    read(environment)
+    odd = "A\u00a01\u200d\t\x1b[31m\u202e\r"
+    codes = " || ".join(f"chr({ord(character)})" for character in odd)
+    result = cashpay("sql", f"select {codes} as reference, 7 as number")
+    assert list(csv.reader(io.StringIO(result.stdout, newline=""))) == [["reference", "number"], [odd, "7"]]
+    assert result.stdout.endswith("\n") and not result.stdout.endswith("\r\n")
 
 
 def test_rows_on_a_terminal_are_a_table_without_markup(
