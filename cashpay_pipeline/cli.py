@@ -18,6 +18,7 @@ from cashpay_pipeline.errors import CashpayError, QueryError, SettingsError
 from cashpay_pipeline.settings import load_settings
 from cashpay_pipeline.terminal import (
     complain,
+    is_all_said,
     many,
     progress_bar,
     progress_display,
@@ -50,6 +51,9 @@ class _Commands(TyperGroup):
         except KeyboardInterrupt:
             complain("Interrupted. Nothing that was stored is lost.")
             raise typer.Exit(130) from None
+        finally:
+            if not is_all_said():
+                raise typer.Exit(1)
 
 
 app = typer.Typer(

@@ -4,11 +4,12 @@ Only rows for a file or another program are the values themselves: there a value
 """
 
 import csv
+import io
 import logging
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import date, timedelta
 from datetime import time as time_of_day
 from decimal import Decimal
@@ -49,14 +50,47 @@ def many(count: int, thing: str) -> str:
     return f"{count:,} {thing}{'' if count == 1 else 's'}"
 
 
+class _Lost(io.StringIO):
+    """In the place of a standard output that cannot be written any more, so that the work goes on."""
+
+    def __init__(self, error: OSError) -> None:
+        super().__init__()
+        self.error = error
+
+    def write(self, text: str) -> int:
+        """Keep nothing."""
+        return len(text)
+
+
+@contextmanager
+def _on_standard_output() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        sys.stdout = _Lost(error)
+
+
+def is_all_said() -> bool:
+    """Whether all that was said has been written; if not, why, unless a reader such as `head` just wanted no more."""
+    with _on_standard_output():
+        sys.stdout.flush()
+    if not isinstance(sys.stdout, _Lost):
+        return True
+    if not isinstance(sys.stdout.error, BrokenPipeError):
+        complain(f"Not all that was to be said could be written: {sys.stdout.error.strerror}.")
+    return False
+
+
+@_on_standard_output()
 def say(text: object) -> None:
-    """Print a line on standard output."""
+    """Print a line on standard output; `is_all_said` tells whether that went well."""
     print(printable(text))
 
 
 def complain(text: object) -> None:
-    """Print a line on standard error."""
-    print(printable(text), file=sys.stderr)
+    """Print a line on standard error, if that can be written: no sync may stop because the disk of its log is full."""
+    with suppress(OSError):
+        print(printable(text), file=sys.stderr)
 
 
 class _Complaints(logging.Handler):
@@ -77,6 +111,7 @@ def warnings_shown() -> Iterator[None]:
         log.removeHandler(handler)
 
 
+@_on_standard_output()
 def show_rows(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
     """Print rows: a table on a terminal, one below the other where it is too narrow, comma-separated lines elsewhere.
 
@@ -96,6 +131,7 @@ def show_rows(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
     writer.writerows(rows)
 
 
+@_on_standard_output()
 def show_amounts(columns: Sequence[str], rows: Sequence[Sequence[str]], texts: int) -> None:
     """Print rows of which the first so many columns are texts and the rest amounts, which are never cut."""
     lines = [tuple(map(printable, line)) for line in (columns, *rows)]
@@ -168,7 +204,8 @@ class ProgressDisplay:
         """Take note of where the sync stands."""
         line = self._line(progress)
         if self._status:
-            self._status.update(Text(line))
+            with suppress(OSError):  # a terminal that has gone
+                self._status.update(Text(line))
             return
         now = time.monotonic()
         news = (progress.stage, progress.waiting)

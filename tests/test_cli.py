@@ -154,6 +154,38 @@ def test_sync_says_which_checks_are_yellow(environment: Settings, simulator: Sim
     assert "Yellow check: core/bills: states_known" in result.stderr
 
 
+def test_a_log_that_cannot_be_written_stops_no_sync(environment: Settings) -> None:
+    """As from cron onto a full disk, or into `head`: nobody hears of the progress any more, and the bills are read."""
+    for number, output in enumerate(("2>/dev/full", "2>&1 | head -1", ">/dev/full"), start=1):
+        command = f"set -o pipefail; {CASHPAY} sync {output}"
+        done = subprocess.run(
+            ["bash", "-c", command], env=os.environ | {"PYTHONUNBUFFERED": "1"}, capture_output=True, text=True
+        )
+        assert done.returncode == (0 if output == "2>/dev/full" else 1), done.stderr
+        assert "Traceback" not in done.stderr + done.stdout and "Exception" not in done.stderr
+        ended = "select status, count(*) from core.syncs group by all"
+        assert read_published(environment, ended)[1] == [("complete", number)], output
+    assert done.stderr.splitlines()[-1] == "Not all that was to be said could be written: No space left on device."
+
+
+def test_what_cannot_be_written_on_standard_output_is_told_in_a_line(environment: Settings) -> None:
+    read(environment)
+    for query in ("select 1 as one", "from range(100000)"):
+        for unbuffered in ("", "1"):
+            done = subprocess.run(
+                ["bash", "-c", f"{CASHPAY} sql '{query}' >/dev/full"],
+                env=os.environ | {"PYTHONUNBUFFERED": unbuffered},
+                capture_output=True,
+                text=True,
+            )
+            told = "Not all that was to be said could be written: No space left on device.\n"
+            assert (done.returncode, done.stderr) == (1, told)
+    done = subprocess.run(
+        ["bash", "-c", f"{CASHPAY} sql 'from range(100000)' | head -1"], capture_output=True, text=True
+    )
+    assert (done.stdout, done.stderr) == ("range\n", ""), "who reads no more has seen enough"
+
+
 def test_status_says_that_the_schedules_are_paused(
     environment: Settings, simulator: SimulatorProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
