@@ -5,6 +5,7 @@ is imported inside the commands, so that `--help` is instant.
 """
 
 import sys
+from collections.abc import Sequence
 from datetime import datetime
 from enum import Enum
 from itertools import chain
@@ -20,6 +21,7 @@ from cashpay_pipeline.terminal import (
     complain,
     is_all_said,
     many,
+    printable,
     progress_bar,
     progress_display,
     say,
@@ -38,11 +40,28 @@ class ReportLanguage(Enum):
     fr = "fr"
 
 
+def _refuse_undecoded(arguments: Sequence[str]) -> None:
+    """Refuse what Python could not decode: no database takes it, and no terminal shows it.
+
+    Raises:
+        SettingsError: an argument is not UTF-8.
+    """
+    for argument in arguments:
+        try:
+            argument.encode()
+        except UnicodeEncodeError:
+            raise SettingsError(
+                f"An argument is not UTF-8: {printable(argument)[:100]}",
+                next_step="Save the query as UTF-8, or rename the file, then run again.",
+            ) from None
+
+
 class _Commands(TyperGroup):
     """Prints our own errors as they are, without a traceback."""
 
     def invoke(self, ctx: Any) -> Any:
         try:
+            _refuse_undecoded(ctx.args)
             with warnings_shown():
                 return super().invoke(ctx)
         except CashpayError as error:

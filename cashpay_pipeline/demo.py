@@ -4,7 +4,7 @@ Its state lies beside its data, in a folder of its own, so that made-up and real
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 from cashpay_pipeline.errors import SettingsError
 from cashpay_pipeline.settings import Settings, load_settings
@@ -28,7 +28,7 @@ def with_demo(settings: Settings) -> Iterator[Settings]:
     The shop's clock is the real one: bills that were made, paid or expired since the last run are there in the next.
 
     Raises:
-        SettingsError: this user may not write the folder.
+        SettingsError: the simulator cannot keep its state in the folder, or does not start for another reason.
     """
     if settings.has_credentials:
         yield settings
@@ -41,9 +41,18 @@ def with_demo(settings: Settings) -> Iterator[Settings]:
             where=str(settings.data_folder.absolute()),
             next_step="Set CASHPAY_DATA_DIR to a folder that this user can write, or run in another folder.",
         ) from None
-    with SimulatorProcess(
+    described = SimulatorProcess(
         days=DEMO_DAYS, bills_per_day=DEMO_BILLS_PER_DAY, state=settings.data_folder / "simulator.json"
-    ) as simulator:
+    )
+    with ExitStack() as stack:
+        try:
+            simulator = stack.enter_context(described)
+        except RuntimeError:
+            raise SettingsError(
+                "The simulated CashPay did not start.",
+                where=str(settings.data_folder.absolute()),
+                next_step="Correct what it says above, or set CASHPAY_DATA_DIR to a folder that this user can write.",
+            ) from None
         yield load_settings(
             **settings.model_dump()
             | DEMO_CREDENTIALS

@@ -646,6 +646,23 @@ def test_sql_without_a_query_exits_2(environment: Settings) -> None:
         assert result.exit_code == 2 and "There is no query in this. [query]" in result.stderr, query
 
 
+def test_an_argument_that_is_not_utf_8_exits_2_and_says_so(environment: Settings) -> None:
+    """As of a query or a name saved as Latin-1: Python hands out what it cannot decode as lone surrogates."""
+    read(environment)
+    for arguments in (["sql", "select '\udce9'"], ["backup", "--to", "r\udce9"], ["reconcile", "\udce9.csv"]):
+        result = cashpay(*arguments)
+        assert result.exit_code == 2 and "is not UTF-8" in result.stderr and "\\udce9" in result.stderr, arguments
+    assert not Path("r\udce9").exists()
+
+
+def test_made_up_data_that_cannot_be_kept_is_told(tmp_path: Path) -> None:
+    """As in a folder that this user may not write."""
+    (tmp_path / "data" / "simulated" / "simulator.json.new").mkdir(parents=True)
+    done = process("check")
+    assert done.returncode == 2 and "Traceback" not in done.stderr
+    assert "simulator.json.new" in done.stderr and "Next: Correct what it says above" in done.stderr
+
+
 def test_publish_makes_the_copy_anew(environment: Settings) -> None:
     read(environment)
     environment.published_path.unlink()

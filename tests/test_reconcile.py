@@ -1,11 +1,13 @@
 """Orders against bills: each class on literal rows, 500 planted faults, and exports as shops really make them."""
 
 import csv
+import errno
 import random
 import shutil
 import sqlite3
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -26,7 +28,7 @@ from cashpay_pipeline.cli import app
 from cashpay_pipeline.defs.names import Names
 from cashpay_pipeline.defs.reconciliation import reconciliation_asset
 from cashpay_pipeline.defs.resources import WarehouseResource
-from cashpay_pipeline.errors import CashpayError, OrdersError, SettingsError
+from cashpay_pipeline.errors import CashpayError, OrdersError, SettingsError, WarehouseError
 from cashpay_pipeline.reconcile import CLASSES, Mapping, Reconciliation, load_mapping, reconcile, save_mapping, store
 from cashpay_pipeline.reconcile.orders import read_orders
 from cashpay_pipeline.reconcile.text import read_csv
@@ -955,6 +957,19 @@ def test_an_excel_file_is_named_as_such(bills: Bills, shop: Shop) -> None:
 def test_nothing_to_compare_with(settings: Settings) -> None:
     with pytest.raises(OrdersError, match="cashpay sync"):
         reconcile(settings, "orders.csv", Mapping())
+
+
+def test_a_data_folder_without_the_right_to_write(
+    bills: Bills, shop: Shop, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bills()
+
+    def refuse(**_: Any) -> str:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(tempfile, "mkdtemp", refuse)
+    with pytest.raises(WarehouseError, match=r"(?s)data folder cannot be written: Permission denied.*CASHPAY_DATA_DIR"):
+        shop(HEADER + "A;5;oui;2026-03-02\n")
 
 
 def test_details_are_safe_in_a_spreadsheet_and_say_everything(bills: Bills, shop: Shop, tmp_path: Path) -> None:

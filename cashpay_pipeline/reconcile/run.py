@@ -17,6 +17,8 @@ again), or a single bill without a reference. Each group has exactly one class, 
 it, a Paid bill stands for its amount, and a Partial or Excess bill for an amount that surely differs.
 """
 
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from typing import Any
@@ -24,7 +26,7 @@ from zoneinfo import ZoneInfo
 
 from cashpay_pipeline.atomic import workshop
 from cashpay_pipeline.clock import BUSINESS_TIMEZONE
-from cashpay_pipeline.errors import OrdersError
+from cashpay_pipeline.errors import OrdersError, WarehouseError
 from cashpay_pipeline.reconcile.compare import compare, doubts, local_time
 from cashpay_pipeline.reconcile.mapping import Mapping
 from cashpay_pipeline.reconcile.orders import Orders, read_orders
@@ -63,13 +65,14 @@ def reconcile(
         OrdersError: the export cannot be read, or in two ways; nothing has been changed.
         SettingsError: there is no such file, what was said does not fit one, or `details` is another file than one of
             details.
+        WarehouseError: the data folder or the working file cannot be written.
     """
     if not settings.warehouse_path.exists():
         raise OrdersError("There are no bills to compare with yet.", next_step="Run `cashpay sync` first.")
     if details:
         refuse_other_details(details)
     with (
-        workshop(settings.data_folder) as folder,
+        _workshop(settings) as folder,
         read_orders(address, mapping, folder) as orders,
         open_warehouse(settings, owner=owner) as warehouse,
         details_file(details) as made,
@@ -81,6 +84,20 @@ def reconcile(
         result = store(warehouse, settings.account, orders, limits, assumed, made, details)
     publish(settings, owner=owner)
     return result
+
+
+@contextmanager
+def _workshop(settings: Settings) -> Iterator[Path]:
+    with ExitStack() as stack:
+        try:
+            folder = stack.enter_context(workshop(settings.data_folder))
+        except OSError as error:
+            raise WarehouseError(
+                f"The data folder cannot be written: {error.strerror}.",
+                where=str(settings.data_folder),
+                next_step="Give this user the right to write there, or set CASHPAY_DATA_DIR to another folder.",
+            ) from None
+        yield folder
 
 
 def _limits(orders: Orders, first_day: date | None, last_day: date | None) -> tuple[dict[str, Any], list[str]]:
