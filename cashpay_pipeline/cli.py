@@ -368,15 +368,19 @@ def export(
 @app.command()
 def report(
     to: Annotated[
-        Path | None, typer.Option(help="The .html file; usually report.html or rapport.html, beside the database.")
+        Path | None,
+        typer.Option(
+            help="The .html file; usually report.html, in French rapport.html, beside the database; "
+            "report-ACCOUNT.html where several accounts share the data folder."
+        ),
     ] = None,
     language: Annotated[ReportLanguage, typer.Option(help="Of the report.")] = ReportLanguage.en,
 ) -> None:
     """Make a report to look at, print or send: one HTML file that needs no network."""
-    from cashpay_pipeline.report.page import write_report
+    from cashpay_pipeline.report.page import report_path, write_report
 
     settings = load_settings()
-    target = to or settings.data_folder / ("rapport.html" if language is ReportLanguage.fr else "report.html")
+    target = to or report_path(settings, language.value)
     write_report(settings, target, language.value)
     say(f"The report: {target}")
 

@@ -28,7 +28,7 @@ from cashpay_pipeline.report.charts import collections_chart_png
 from cashpay_pipeline.report.colours import OTHER, PALETTE, gateway_colours
 from cashpay_pipeline.report.figures import AGE_CLASSES, collection_bars
 from cashpay_pipeline.report.formats import Formats
-from cashpay_pipeline.report.page import write_report
+from cashpay_pipeline.report.page import report_path, write_report
 from cashpay_pipeline.report.texts import LANGUAGES, TEXTS, Texts
 from cashpay_pipeline.settings import Settings, load_settings
 from cashpay_pipeline.sync.details import REFUSED, UNREADABLE
@@ -830,6 +830,29 @@ def test_the_command(settings: Settings, warehouse: Warehouse, tmp_path: Path, m
     assert nowhere.exit_code == 1 and "The report cannot be written" in nowhere.stderr
     assert CliRunner().invoke(app, ["report", "--language", "de"]).exit_code == 2
     assert sorted(path.name for path in tmp_path.iterdir()) == ["data", "mine.html"]
+
+
+def test_each_account_of_a_shared_folder_has_its_own_report(
+    settings: Settings, warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bill(warehouse, "B-1")
+    bill(warehouse, "B-2", account="second")
+    made(settings, warehouse)
+    second = settings.model_copy(update={"account": "second"})
+    assert report_path(settings, "en").name == "report-main.html"
+    assert report_path(second, "fr").name == "rapport-second.html"
+    monkeypatch.setenv("CASHPAY_ACCOUNT", "thrid")
+    for name in ("BASE_URL", "LOGIN", "API_KEY", "API_REFERENCE"):
+        monkeypatch.setenv(f"CASHPAY_{name}", "https://cashpay.example.test/api" if name == "BASE_URL" else "k" * 8)
+    monkeypatch.setenv("CASHPAY_DATA_DIR", str(settings.data_folder))
+    good = settings.data_folder / "mine.html"
+    write_report(settings, good)
+    before = good.read_bytes()
+    for arguments in ([], ["--to", str(good)]):
+        result = CliRunner().invoke(app, ["report", *arguments])
+        assert result.exit_code == 1 and "Account thrid has no bills in the published copy." in result.stderr
+        assert "Next: It has those of main, second: correct CASHPAY_ACCOUNT" in result.stderr
+    assert good.read_bytes() == before and not list(settings.data_folder.glob("report-*"))
 
 
 def test_a_report_takes_no_other_files_place(settings: Settings, warehouse: Warehouse, tmp_path: Path) -> None:

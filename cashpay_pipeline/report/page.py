@@ -21,6 +21,7 @@ from cashpay_pipeline.report.queries import NEWEST_DIFFERENCES, Facts, read_fact
 from cashpay_pipeline.report.texts import Language, Texts
 from cashpay_pipeline.report.trust import is_made_up, reservations
 from cashpay_pipeline.settings import Settings
+from cashpay_pipeline.warehouse import read_published
 
 
 @dataclass(frozen=True)
@@ -44,14 +45,32 @@ class CurrencyPart:
     newest_differences: list[dict[str, Any]]
 
 
+def report_path(settings: Settings, language: Language) -> Path:
+    """Where the report goes if nobody names a file: to each account its own, where several share the data folder.
+
+    Raises:
+        WarehouseError: there is no published copy, or it cannot be read.
+    """
+    name = "rapport" if language == "fr" else "report"
+    account = f"-{settings.account}" if len(_accounts(settings)) > 1 else ""
+    return settings.data_folder / f"{name}{account}.html"
+
+
 def write_report(settings: Settings, target: Path, language: Language = "en", *, clock: Clock | None = None) -> None:
     """Make the report from the published copy; the file is replaced as a whole, and is its maker's alone.
 
     Raises:
-        WarehouseError: there is no published copy, or the file cannot be written.
+        WarehouseError: there is no published copy, it has bills of other accounts only, or the file cannot be written.
         SettingsError: `target` is another file than a report.
     """
     refuse_other_file(target, ".html", "<!doctype html>")
+    accounts = _accounts(settings)
+    if accounts and settings.account not in accounts:
+        raise WarehouseError(
+            f"Account {settings.account} has no bills in the published copy.",
+            where=str(settings.published_path),
+            next_step=f"It has those of {', '.join(accounts)}: correct CASHPAY_ACCOUNT, or run `cashpay sync`.",
+        )
     html = report_html(read_facts(settings), settings, language, (clock or SystemClock()).now())
     try:
         with workshop(target.parent) as folder:
@@ -63,6 +82,12 @@ def write_report(settings: Settings, target: Path, language: Language = "en", *,
             where=str(target),
             next_step="Name another file with --to.",
         ) from None
+
+
+def _accounts(settings: Settings) -> list[str]:
+    """Those that have bills in the published copy."""
+    _, rows = read_published(settings, "select distinct account from core.bills order by account")
+    return [account for (account,) in rows]
 
 
 def report_html(facts: Facts, settings: Settings, language: Language, now: datetime) -> str:
