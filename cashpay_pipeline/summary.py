@@ -37,6 +37,7 @@ _SYNC_OF_RUN = "select * from core.syncs where dagster_run_id = ?"
 _EXAMPLE = (
     'cashpay sql "select received_date, gateway_name, net_amount from marts.daily_collections order by 1 desc limit 10"'
 )
+_ENVIRONMENT = "select environment from core.accounts where account = ?"
 _OPEN_ISSUES = "select count(*) as issues from core.data_issues where account = ? and resolved_at is null"
 
 
@@ -100,7 +101,6 @@ def report_status(settings: Settings, say: Callable[[str], None]) -> bool:
         WarehouseError: the working file cannot be read; what the published copy tells was said before.
     """
     trouble: WarehouseError | None = None
-    say(f"Account {settings.account}, {settings.environment if settings.has_credentials else 'made-up data'}")
     if settings.warehouse_path.exists():
         try:
             with open_warehouse(settings, owner="cashpay status", wait_seconds=0) as warehouse:
@@ -120,6 +120,8 @@ def report_status(settings: Settings, say: Callable[[str], None]) -> bool:
 
 
 def _report(settings: Settings, rows: Rows, say: Callable[[str], None]) -> bool:
+    for line in _source(settings, rows):
+        say(line)
     last = rows(LAST_SYNCS, [settings.account])
     for line in _status(settings, rows, last):
         say(line)
@@ -127,6 +129,19 @@ def _report(settings: Settings, rows: Rows, say: Callable[[str], None]) -> bool:
     for step in dict.fromkeys(steps if last else ["Run `cashpay sync`."]):
         say(f"Next: {step}")
     return bool(last) and not steps
+
+
+def _source(settings: Settings, rows: Rows) -> Iterator[str]:
+    """Where the data was read, which need not be where the settings would have it read now."""
+    if not settings.has_credentials:
+        yield f"Account {settings.account}, made-up data"
+        return
+    read_from = [row["environment"] for row in rows(_ENVIRONMENT, [settings.account])]
+    yield f"Account {settings.account}, {read_from[0] if read_from else 'nothing read yet'}"
+    if read_from not in ([], [settings.environment]):
+        yield (
+            f"The settings name another address, {settings.environment}: check CASHPAY_BASE_URL and CASHPAY_DATA_DIR."
+        )
 
 
 def _status(settings: Settings, rows: Rows, last: Sequence[dict[str, Any]]) -> Iterator[str]:

@@ -492,6 +492,21 @@ def test_status_tells_freshness_and_counts(environment: Settings, simulator: Sim
     assert any(line.split()[:3] == ["Paid", "XOF", str(paid)] for line in result.stdout.splitlines())
 
 
+def test_status_names_where_the_data_was_read_and_that_the_settings_name_another_address(
+    environment: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read(environment)
+    assert cashpay("status").stdout.startswith("Account main, this-machine/api\n")
+    monkeypatch.setenv("CASHPAY_BASE_URL", "https://cashpay.test/api")
+    warning = "The settings name another address, cashpay.test/api: check CASHPAY_BASE_URL and CASHPAY_DATA_DIR."
+    shown = cashpay("status").stdout
+    assert shown.startswith(f"Account main, this-machine/api\n{warning}\n")
+    with open_warehouse(environment):
+        assert shown.splitlines()[:2] == cashpay("status").stdout.splitlines()[1:3], "from the published copy, too"
+    monkeypatch.setenv("CASHPAY_ACCOUNT", "new")
+    assert cashpay("status").stdout.startswith("Account new, nothing read yet\n")
+
+
 def test_status_after_a_first_sync_that_failed_says_why_and_what_to_do(
     environment: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
