@@ -188,7 +188,8 @@ def test_each_class_whole(bills: Bills, shop: Shop, settings: Settings) -> None:
         ("1000;oui", [("CP-1", "A", "Error", 1000, None)], "paid_in_shop_only"),
         ("1000;oui", [("CP-1", "A", "Pending", 1000, 0, {"missing_since": at(4)})], "order_without_bill"),
         ("1000;oui", [("CP-1", "A", "Paid", 1000, 1000, {"missing_since": at(4)})], "matched"),
-        ("1000;oui", [("CP-1", "A", "Paid", 1000, 1000, {"account": "other"})], "order_without_bill"),
+        ("1000;oui", [("CP-1", "A", "Paid", 1000, 1000, {"account": "other"}), ("CP-2", "B", "Paid", 1, 1)],
+         "order_without_bill"),
         ("1000;oui", [("CP-1", "a", "Paid", 1000, 1000)], "order_without_bill"),
         ("1000;oui", [("CP-1", f" A{NBSP}", "Paid", 1000, 1000)], "matched"),
         ("1000;oui", [("CP-1", "A", "Paid", 1000, -1000)], "paid_in_shop_only"),
@@ -403,6 +404,33 @@ def test_500_planted_faults_are_found_in_the_right_class_and_none_is_invented(
     assert len(found("reference")) == len(classes)
     assert sum(t.references for t in result.totals if t.name != "matched") == 500
     assert sum(t.received for t in result.totals) == sum(bill[4] for bill in stored)
+
+
+def test_days_without_any_order_stop_and_store_nothing(bills: Bills, shop: Shop, settings: Settings) -> None:
+    bills(("CP-1", "A", "Paid", 5, 5))
+    text = HEADER + "A;5;oui;2026-03-02\nB;5;oui;2026-03-03 10:00\nC;5;oui;2026-03-04\n"
+    with pytest.raises(OrdersError, match=r"(?s)Of 3 orders none is of these days.*--from and --to"):
+        shop(text, first_day=date(2027, 3, 1))
+    with pytest.raises(OrdersError, match=r"Of 3 orders none is of these days"):
+        shop(text, last_day=date(2026, 3, 1))
+    assert not settings.published_path.exists()
+    with open_warehouse(settings) as warehouse:
+        assert not warehouse.rows("select * from marts.reconciliation_runs")
+    assumed = shop(text, first_day=date(2026, 3, 3), last_day=date(2026, 3, 3)).assumed
+    assert "2 of 3 orders lie outside these days: they and their bills are left out." in assumed
+    assert not [line for line in shop(text, first_day=date(2026, 3, 2)).assumed if "outside" in line]
+
+
+def test_an_account_without_bills_stops_and_names_those_that_have_some(
+    bills: Bills, shop: Shop, settings: Settings
+) -> None:
+    bills(("CP-1", "A", "Paid", 5, 5), ("CP-2", "B", "Paid", 5, 5, {"account": "second"}))
+    path = settings.data_folder.parent / "export.csv"
+    path.write_text(HEADER + "A;5;oui;2026-03-02\n")
+    with pytest.raises(OrdersError, match=r"(?s)Account thrid has no bills.*those of main, second: .*CASHPAY_ACCOUNT"):
+        reconcile(settings.model_copy(update={"account": "thrid"}), str(path), Mapping())
+    with open_warehouse(settings) as warehouse:
+        assert not warehouse.rows("select * from marts.reconciliation_runs")
 
 
 def test_runs_are_kept_side_by_side(bills: Bills, shop: Shop, settings: Settings) -> None:

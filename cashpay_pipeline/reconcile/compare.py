@@ -1,4 +1,4 @@
-"""The comparison itself: the SQL in `sql/reconciliation`, and why a finding can be false."""
+"""The comparison itself: the SQL in `sql/reconciliation`. When it would say nothing, and why a finding can be false."""
 
 from collections.abc import Iterator
 from datetime import datetime
@@ -12,6 +12,7 @@ from cashpay_pipeline.privacy import hide_phones
 from cashpay_pipeline.reconcile.mapping import Mapping
 from cashpay_pipeline.reconcile.orders import Orders, run_sql
 from cashpay_pipeline.settings import Settings
+from cashpay_pipeline.terminal import many
 from cashpay_pipeline.warehouse import Warehouse
 from cashpay_pipeline.warehouse.store import forgotten_clients, masker_of
 
@@ -59,6 +60,44 @@ def _refuse_lookalikes(warehouse: Warehouse, source: str) -> None:
                 where=source if table == "shop_orders" else "core.bills",
                 next_step="Run without --loose, or correct the references in the export.",
             )
+
+
+def refuse_strange_account(warehouse: Warehouse, account: str) -> None:
+    """An account without bills beside others that have some is a slip; alone, it is a shop that has just begun.
+
+    Raises:
+        OrdersError: there are bills, but of other accounts.
+    """
+    accounts = [row["account"] for row in warehouse.rows("select distinct account from core.bills order by account")]
+    if accounts and account not in accounts:
+        raise OrdersError(
+            f"Account {account} has no bills to compare with.",
+            where="core.bills",
+            next_step=f"It has those of {', '.join(accounts)}: correct CASHPAY_ACCOUNT, or run `cashpay sync`.",
+        )
+
+
+def left_out(warehouse: Warehouse, orders: Orders, limits: dict[str, Any]) -> Iterator[str]:
+    """How many orders the days that were said leave out, as a sentence.
+
+    Raises:
+        OrdersError: all of them; then no difference would mean nothing.
+    """
+    (outside,) = warehouse.rows(
+        "select count(*) as many from shop_orders where ordered_at < $first_at or ordered_at >= $end_at",
+        {"first_at": limits["first_at"], "end_at": limits["end_at"]},
+    )
+    if outside["many"] == orders.count:
+        raise OrdersError(
+            f"Of {many(orders.count, 'order')} none is of these days.",
+            where=orders.source,
+            next_step="Correct --from and --to, or export the orders of these days.",
+        )
+    if outside["many"]:
+        yield (
+            f"{outside['many']:,} of {many(orders.count, 'order')} lie outside these days: "
+            "they and their bills are left out."
+        )
 
 
 def doubts(warehouse: Warehouse, account: str, mapping: Mapping) -> Iterator[str]:

@@ -27,7 +27,7 @@ from zoneinfo import ZoneInfo
 from cashpay_pipeline.atomic import workshop
 from cashpay_pipeline.clock import BUSINESS_TIMEZONE
 from cashpay_pipeline.errors import OrdersError, WarehouseError
-from cashpay_pipeline.reconcile.compare import compare, doubts, local_time
+from cashpay_pipeline.reconcile.compare import compare, doubts, left_out, local_time, refuse_strange_account
 from cashpay_pipeline.reconcile.mapping import Mapping
 from cashpay_pipeline.reconcile.orders import Orders, read_orders
 from cashpay_pipeline.reconcile.store import Reconciliation, details_file, refuse_other_details, store
@@ -62,7 +62,8 @@ def reconcile(
         owner: who holds the lock meanwhile.
 
     Raises:
-        OrdersError: the export cannot be read, or in two ways; nothing has been changed.
+        OrdersError: the export cannot be read, or in two ways, or there is nothing to compare in these days or in this
+            account; nothing has been changed.
         SettingsError: there is no such file, what was said does not fit one, or `details` is another file than one of
             details.
         WarehouseError: the data folder or the working file cannot be written.
@@ -79,7 +80,9 @@ def reconcile(
     ):
         limits, assumed = _limits(orders, first_day, last_day)
         assumed = [*orders.assumed, *assumed]
+        refuse_strange_account(warehouse, settings.account)
         compare(warehouse, orders, mapping, settings, limits)
+        assumed += left_out(warehouse, orders, limits)
         assumed += doubts(warehouse, settings.account, mapping)
         result = store(warehouse, settings.account, orders, limits, assumed, made, details)
     publish(settings, owner=owner)
@@ -116,10 +119,7 @@ def _limits(orders: Orders, first_day: date | None, last_day: date | None) -> tu
         )
         if limit
     ]
-    said = [f"Bills without an order count if created {' '.join(ends)}."]
-    if start or end:
-        said.append("Orders outside of these days are left out, and so are their bills.")
-    return limits, said
+    return limits, [f"Bills without an order count if created {' '.join(ends)}."]
 
 
 def _midnight(day: date) -> datetime:
