@@ -1,7 +1,8 @@
 """The `cashpay` command: thin.
 
-Exit 0: all well. 1: incomplete, a red check, or stopped; what was read is kept. 2: settings or usage. Everything heavy
-is imported inside the commands, so that `--help` is instant.
+Exit 0: all well. 1: incomplete, a red check, or stopped; what was read is kept. 2: settings or usage, such
+as an export of the shop that is not there. Everything heavy is imported inside the commands, so that `--help` is
+instant.
 """
 
 import sys
