@@ -654,6 +654,17 @@ def test_sql_that_is_wrong_or_writes_exits_2(environment: Settings) -> None:
         assert "[query]" in result.stderr and "Traceback" not in result.output
 
 
+def test_sql_of_two_queries_is_refused_and_one_in_two_steps_is_not(environment: Settings) -> None:
+    read(environment)
+    for query in ("select 1; select 2", "show tables; from core.bills", "-- one\nselect 1;\n-- two\nselect 2;\n"):
+        result = cashpay("sql", query)
+        assert result.exit_code == 2 and "This is more than one query. [query]" in result.stderr, query
+        assert "Next: Ask one at a time." in result.stderr
+    pivot = "pivot (select 1 as a, 'x' as b) on b using sum(a) group by a"  # DuckDB makes two statements of it
+    for query in (pivot, "select 1; -- the end", "set variable n = 1; select getvariable('n')"):
+        assert cashpay("sql", query).exit_code == 0, query
+
+
 def test_sql_without_a_query_exits_2(environment: Settings) -> None:
     read(environment)
     for query in ("", " ;", "/* only a comment */"):

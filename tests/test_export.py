@@ -311,6 +311,8 @@ def test_the_command_names_the_files(settings: Settings, tmp_path: Path, monkeyp
     assert result.exit_code == 0, result.output
     assert result.stdout.splitlines() == ["4 rows written:", "  here/core.bills.csv"]
     assert CliRunner().invoke(app, ["export", "core.bills"]).exit_code == 0
+    capitals = CliRunner().invoke(app, ["export", "CORE.Bills", "--format", "CSV", "--to", "there"])
+    assert capitals.stdout.splitlines() == ["4 rows written:", "  there/core.bills.csv"]
     assert len(names(settings.data_folder / "exports")) == 3
     assert CliRunner().invoke(app, ["export", "nothing"]).exit_code == 2
 

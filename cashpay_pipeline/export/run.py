@@ -45,6 +45,7 @@ def export_table(
         QueryError: there is no such table or format.
         ExportError: it cannot be written, or is too long for Excel.
     """
+    form = form.lower()
     if form not in FORMS:
         raise QueryError(f"There is no format {form}.", next_step=f"Choose one of: {', '.join(FORMS)}.")
     try:

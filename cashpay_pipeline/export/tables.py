@@ -61,6 +61,7 @@ def find_table(name: str, published: Warehouse) -> Table:
     Raises:
         QueryError: there is none.
     """
+    name = name.lower()  # as DuckDB takes it
     known = catalog().tables
     fitting = [(schema, table) for schema, table in known if name in (table, f"{schema}.{table}")]
     if len(fitting) != 1:

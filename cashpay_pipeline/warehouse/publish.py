@@ -107,8 +107,11 @@ def open_published(settings: Settings, *, schemas: str = "") -> Iterator[Query]:
             connection.execute("set search_path = ?", [schemas])
 
         def query(sql: str, parameters: Sequence[Any] = ()) -> tuple[list[str], list[tuple[Any, ...]]]:
-            if not connection.extract_statements(sql):
+            statements = connection.extract_statements(sql)
+            if not statements:
                 raise QueryError("There is no query in this.")
+            if [statement.type for statement in statements].count(duckdb.StatementType.SELECT) > 1:
+                raise QueryError("This is more than one query.", next_step="Ask one at a time.")
             result = connection.execute(sql, list(parameters))
             names = [column[0] for column in result.description or []]
             return names, result.fetchall()
