@@ -229,8 +229,8 @@ def rebuild() -> None:
     """Make all tables again from the payloads that are stored, without asking CashPay."""
     from cashpay_pipeline.sync.rebuild import rebuild as rebuild_tables
 
-    count = rebuild_tables(load_settings(), report=lambda done: say(f"{done:,} versions read"))
-    say(f"Rebuilt from {count:,} versions. Next: cashpay sync, or cashpay publish.")
+    count = rebuild_tables(load_settings(), report=lambda done: say(f"{many(done, 'version')} read"))
+    say(f"Rebuilt from {many(count, 'version')}. Next: cashpay sync, or cashpay publish.")
 
 
 @app.command()
@@ -339,7 +339,7 @@ def reconcile(
     )
     if save_mapping:
         compare.save_mapping(meaning, save_mapping)
-    say(f"{found.orders:,} orders of {found.source} against the bills of account {settings.account}:")
+    say(f"{many(found.orders, 'order')} of {found.source} against the bills of account {settings.account}:")
     show_amounts(compare.COLUMNS, compare.result_table(found), texts=2)
     for line in compare.result_lines(found):
         say(line)

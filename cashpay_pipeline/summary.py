@@ -209,5 +209,5 @@ def _ago(now: datetime, moment: datetime | None) -> str:
         return "never"
     age = max(now - moment, timedelta())
     if age < timedelta(hours=2):
-        return f"{int(age.total_seconds() // 60)} minutes ago"
-    return f"{moment:%Y-%m-%d %H:%M} UTC" + (f" ({age.days} days ago)" if age.days else "")
+        return f"{many(int(age.total_seconds() // 60), 'minute')} ago"
+    return f"{moment:%Y-%m-%d %H:%M} UTC" + (f" ({many(age.days, 'day')} ago)" if age.days else "")

@@ -417,7 +417,7 @@ def test_days_without_any_order_stop_and_store_nothing(bills: Bills, shop: Shop,
     with open_warehouse(settings) as warehouse:
         assert not warehouse.rows("select * from marts.reconciliation_runs")
     assumed = shop(text, first_day=date(2026, 3, 3), last_day=date(2026, 3, 3)).assumed
-    assert "2 of 3 orders lie outside these days: they and their bills are left out." in assumed
+    assert "2 of 3 orders lie outside these days: left out, with all of their bills." in assumed
     assert not [line for line in shop(text, first_day=date(2026, 3, 2)).assumed if "outside" in line]
 
 
@@ -527,7 +527,7 @@ REFUSED = [
     ("day and month", HEADER + "1;5;oui;13/03/2026\n2;5;oui;03/13/2026\n", r"same form.*line 3"),
     ("two forms", HEADER + "1;5;oui;13/03/2026\n2;5;oui;2026-03-13\n", r"same form.*line 3, column “date”"),
     ("no reference", "reference;montant;paye\n1;5;oui\n;5;oui\n",
-     r"1 rows have no reference.*line 3, column “reference”"),
+     r"1 row without a reference; .*line 3, column “reference”"),
     ("lost reference", "reference;montant;paye\n1,23457E+12;5;oui\n", r"spreadsheet.*line 2, column “reference”"),
     ("repeated", "reference;montant;paye\n1;5;oui\n2;5;oui\n1;6;oui\n",
      r"Reference 1 has 2 rows.*lines 2 and 4.*--repeated"),
@@ -650,7 +650,8 @@ def test_messy_files_are_read_and_what_was_assumed_is_said(bills: Bills, shop: S
     ]
     for expected in (
         "not UTF-8 (line 1): read as Windows-1252", "separated by bars", "The amount is in column “Montant”",
-        "The payment state is in column “Statut”", "1 rows repeat", "“FCFA” in 1 amounts is XOF",
+        "The payment state is in column “Statut”", "1 row, the same as another in every cell",
+        "“FCFA” in 1 amounts is XOF",
         "1 amounts name no currency",
         "A point in amounts groups thousands: “12.500 FCFA” (line 2)", "the day comes first: “14/03/2026 09:30”",
         "those of Africa/Lome", "Paid is: paye.", "Not paid is: en attente.", "(the oldest order)",
@@ -681,7 +682,7 @@ def test_references_keep_their_zeros_and_a_near_miss_is_said(bills: Bills, shop:
     text = "reference;montant;paye\n123;5;oui\n"
     result = shop(text)
     assert {row[0] for row in found("class")} == {"order_without_bill", "bill_without_order"}
-    assert any("1 orders without a bill would find one" in line and "--loose" in line for line in result.assumed)
+    assert any("1 order without a bill would find one" in line and "--loose" in line for line in result.assumed)
     shop(text, Mapping(loose=True))
     assert found("class, reference")[2:] == [("matched", "123")]
 
@@ -700,15 +701,15 @@ def test_records_set_aside_are_said(bills: Bills, shop: Shop, settings: Settings
             )  # fmt: skip
     text = HEADER + "A;1000;oui;2026-03-01\n"
     said = (
-        "2 records of CashPay are set aside (core.data_issues): an order without a bill can have its bill among "
+        "Set aside: 2 records of CashPay (core.data_issues); an order without a bill can have its bill among "
         "them, and a known bill its latest change."
     )
     result = shop(text)
     assert found("class, reference") == [("order_without_bill", "A")]
-    assert [line for line in result.assumed if "set aside" in line] == [said]
+    assert [line for line in result.assumed if "core.data_issues" in line] == [said]
     with open_warehouse(settings) as warehouse:
         warehouse.connection.execute("update core.data_issues set resolved_at = now() where account = 'main'")
-    assert not [line for line in shop(text).assumed if "set aside" in line]
+    assert not [line for line in shop(text).assumed if "core.data_issues" in line]
 
 
 def test_loose_references_that_become_one_stop(bills: Bills, shop: Shop) -> None:
@@ -737,11 +738,11 @@ def test_parts_that_are_the_same_in_every_cell_are_all_added_up(bills: Bills, sh
     text = "reference;montant;paye\n1;500;oui\n1;500;oui\n2;100;oui\n"
     result = shop(text, Mapping(repeated="parts"))
     assert found("reference, ordered_amount") == [("1", 1000), ("2", 100)]
-    assert "1 rows repeat another row in every cell and are added up all the same: they are parts." in result.assumed
+    assert "1 row, the same as another in every cell: added up all the same, for they are parts." in result.assumed
     for repeated in ("stop", "total", "last"):
         result = shop(text, Mapping(repeated=repeated))
         assert found("reference, ordered_amount")[-2:] == [("1", 500), ("2", 100)]
-        assert "1 rows repeat another row in every cell and count once." in result.assumed
+        assert "1 row, the same as another in every cell: counted once." in result.assumed
 
 
 def test_rows_that_disagree_stop_whatever_was_said(bills: Bills, shop: Shop) -> None:
@@ -935,7 +936,7 @@ def test_an_sqlite_file_is_read_by_table_and_never_written(
         ("('A', 12.5, 'oui')", r"“12\.5” is not whole.*row 1, column “amount”"),
         ("('A', null::bigint, 'oui')", r"Order A has no amount.*row 1, column “amount”"),
         ("('A', [12], 'oui')", r"neither a text, a number nor a date.*row 1, column “amount”"),
-        ("(null, 12, 'oui')", r"1 rows have no reference.*row 1, column “reference”"),
+        ("(null, 12, 'oui')", r"1 row without a reference; .*row 1, column “reference”"),
         ("('A', 12, 'peut-être')", r"“peut etre” \(1 rows\).*row 1, column “paid”"),
     ],
 )

@@ -12,6 +12,7 @@ from cashpay_pipeline.export.excel import MAX_ROWS, write_excel
 from cashpay_pipeline.export.tables import Table, find_table
 from cashpay_pipeline.export.text import write_csv
 from cashpay_pipeline.settings import Settings
+from cashpay_pipeline.terminal import many
 from cashpay_pipeline.warehouse import Warehouse
 from cashpay_pipeline.warehouse.files import batches, write_parquet
 from cashpay_pipeline.warehouse.publish import open_published_file
@@ -81,7 +82,7 @@ def _make(
     path = making / f"{table.file_stem}.xlsx"
     found = _counted(batches(published, table.select(plain_times=True)), rows, progress)
     cut = write_excel(path, table.name, table.columns, found)
-    return [path], [f"{cut:,} texts were too long for a cell of Excel and end in “… (cut)”."] if cut else []
+    return [path], [f"{many(cut, 'text')} too long for a cell of Excel: cut, with “… (cut)” at the end."] if cut else []
 
 
 def _make_months(published: Warehouse, table: Table, making: Path, rows: int, progress: Progress) -> list[Path]:

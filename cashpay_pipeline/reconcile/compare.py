@@ -95,8 +95,8 @@ def left_out(warehouse: Warehouse, orders: Orders, limits: dict[str, Any]) -> It
         )
     if outside["many"]:
         yield (
-            f"{outside['many']:,} of {many(orders.count, 'order')} lie outside these days: "
-            "they and their bills are left out."
+            f"{outside['many']:,} of {many(orders.count, 'order')} {'lies' if outside['many'] == 1 else 'lie'} outside "
+            "these days: left out, with all of their bills."
         )
 
 
@@ -110,8 +110,8 @@ def doubts(warehouse: Warehouse, account: str, mapping: Mapping) -> Iterator[str
         )
         if near["many"]:
             yield (
-                f"{near['many']:,} orders without a bill would find one if capitals, blanks, #, leading zeros and a "
-                "final .0 of references did not count: see --loose."
+                f"{many(near['many'], 'order')} without a bill would find one if capitals, blanks, #, leading zeros "
+                "and a final .0 of references did not count: see --loose."
             )
     (aside,) = warehouse.rows(
         "select count(*) as many from core.data_issues "
@@ -120,8 +120,8 @@ def doubts(warehouse: Warehouse, account: str, mapping: Mapping) -> Iterator[str
     )
     if aside["many"]:
         yield (
-            f"{aside['many']:,} records of CashPay are set aside (core.data_issues): an order without a bill can have "
-            "its bill among them, and a known bill its latest change."
+            f"Set aside: {many(aside['many'], 'record')} of CashPay (core.data_issues); an order without a bill can "
+            "have its bill among them, and a known bill its latest change."
         )
     (read,) = warehouse.rows(
         "select max(started_at) as at from core.syncs where account = ? and complete and kind != 'recheck'", [account]
@@ -137,8 +137,8 @@ def doubts(warehouse: Warehouse, account: str, mapping: Mapping) -> Iterator[str
     )
     if late["many"]:
         yield (
-            f"{late['many']:,} orders without a bill are, or by their day can be, newer than the last complete reading "
-            f"of CashPay ({local_time(read['at'])}): run `cashpay sync`, then this again."
+            f"{many(late['many'], 'order')} without a bill can be newer than the last complete reading of CashPay "
+            f"({local_time(read['at'])}): run `cashpay sync`, then this again."
         )
 
 

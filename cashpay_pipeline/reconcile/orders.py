@@ -28,6 +28,7 @@ from cashpay_pipeline.reconcile.words import (
     read_words,
 )
 from cashpay_pipeline.sqlfiles import read_sql, sql_folder
+from cashpay_pipeline.terminal import many
 from cashpay_pipeline.values import CURRENCY_DECIMALS, MOST_UNITS
 from cashpay_pipeline.warehouse import Warehouse
 from cashpay_pipeline.warehouse.files import BATCH_ROWS, open_scratch, write_parquet
@@ -129,8 +130,8 @@ def _clean(sheet: Sheet, mapping: Mapping) -> Iterator[str]:
     if mapping.only:
         yield f"Only rows with {mapping.only} count: {counted['wanted']:,} of {counted['rows']:,}."
     if twice := counted["wanted"] - counted["different"]:
-        counting = "are added up all the same: they are parts" if mapping.repeated == "parts" else "count once"
-        yield f"{twice:,} rows repeat another row in every cell and {counting}."
+        counting = "added up all the same, for they are parts" if mapping.repeated == "parts" else "counted once"
+        yield f"{many(twice, 'row')}, the same as another in every cell: {counting}."
 
 
 def _type(sheet: Sheet, mapping: Mapping) -> Iterator[str]:
@@ -190,18 +191,18 @@ def _make_orders(sheet: Sheet, mapping: Mapping) -> Iterator[str]:
     (empty,) = scratch.rows("select count(*) as many, min(line) as line from read where coalesce(reference, '') = ''")
     if empty["many"] and not mapping.skip_without_reference:
         sheet.stop(
-            f"{empty['many']:,} rows have no reference; this is the first.",
+            f"{many(empty['many'], 'row')} without a reference; this is the first.",
             empty["line"],
             "reference",
             "Remove them (lines of totals?), or leave them out with --skip-without-reference.",
         )
     if empty["many"]:
-        yield f"{empty['many']:,} rows without a reference are left out, as was said."
+        yield f"{many(empty['many'], 'row')} without a reference: left out, as was said."
     run_sql(scratch, "orders", repeated=mapping.repeated)
     if repeated := sheet.first("select reference, row_count from orders where row_count > 1 order by line"):
         _check_repeated(sheet, mapping, repeated)
         (counted,) = scratch.rows("select count(*) as many from orders where row_count > 1")
-        yield f"{counted['many']:,} references have several rows: {REPEATED[mapping.repeated]}, as was said."
+        yield f"{many(counted['many'], 'reference')} with several rows: {REPEATED[mapping.repeated]}, as was said."
     if odd := sheet.first("select line, reference from orders where amount is null order by line"):
         sheet.stop(
             f"Order {hide_phones(odd['reference'])} has no amount.", odd["line"], "amount", "Fill it in and run again."
