@@ -24,7 +24,6 @@ import duckdb
 from cashpay_pipeline.client import CashpayClient
 from cashpay_pipeline.sync import batch as batch_module
 from cashpay_pipeline.sync.batch import Batch
-from cashpay_pipeline.sync.session import Session
 from cashpay_pipeline.warehouse import database
 
 publish_module = sys.modules["cashpay_pipeline.warehouse.publish"]
@@ -176,7 +175,7 @@ def watched(
         acknowledged: takes a line for each bill read, once it is stored.
         batch_rows: how many rows a batch has.
     """
-    connect, exchange, take, replace = database._connect, CashpayClient._exchange, Session.take, Path.replace
+    connect, exchange, replace = database._connect, CashpayClient._exchange, Path.replace
     add, save, put_in_place = Batch.add, Batch.save, publish_module.put_in_place
     taken: list[str] = []
 
@@ -190,11 +189,8 @@ def watched(
         watch.reach("answered")
         return answer
 
-    def watched_take(session: Session, records: Any, *rest: Any) -> None:
-        watch.reach("page parsed")
-        take(session, records, *rest)
-
     def watched_add(batch: Batch, records: Any, *rest: Any) -> None:
+        watch.reach("page parsed")
         taken.extend(r["order_reference"] for r in records if isinstance(r, dict) and r.get("order_reference"))
         add(batch, records, *rest)
 
@@ -225,7 +221,6 @@ def watched(
     wrappers: list[tuple[Any, str, Callable[..., Any] | Any]] = [
         (database, "_connect", lambda path: WatchedConnection(connect(path), watch)),
         (CashpayClient, "_exchange", watched_exchange),
-        (Session, "take", watched_take),
         (Batch, "add", watched_add),
         (Batch, "save", watched_save),
         (Path, "replace", watched_replace),
