@@ -16,8 +16,8 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from cashpay_pipeline.errors import CashpayError, QueryError, SettingsError
-from cashpay_pipeline.settings import load_settings
+from cashpay_pipeline.errors import CashpayError, QueryError, SettingsError, WarehouseError
+from cashpay_pipeline.settings import Settings, load_settings
 from cashpay_pipeline.terminal import (
     complain,
     is_all_said,
@@ -215,13 +215,28 @@ def restore(
 ) -> None:
     """Put a backup in place of the working file, which is kept, and publish it."""
     from cashpay_pipeline.warehouse import publish as publish_copy
+    from cashpay_pipeline.warehouse.backup import DATABASE
     from cashpay_pipeline.warehouse.backup import restore as put_back
 
     settings = load_settings()
     used, former = put_back(settings, source)
     say(f"Restored {used}." + (f" What was there before is in {former}." if former else ""))
+    if former and (former / DATABASE).exists():
+        _forget_again(settings, former / DATABASE)
     publish_copy(settings, owner="cashpay restore")
     say("Published. Next: cashpay sync, which reads what has happened since.")
+
+
+def _forget_again(settings: Settings, former: Path) -> None:
+    from cashpay_pipeline.forget import forget_again
+
+    try:
+        count = forget_again(settings, former)
+    except WarehouseError:  # it may be damaged, which is why a backup is put back
+        say("Who was forgotten since that backup cannot be told: `cashpay forget` them once more.")
+    else:
+        if count:
+            say(f"{many(count, 'customer')} forgotten since that backup: forgotten in it as well.")
 
 
 @app.command()

@@ -15,31 +15,33 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import duckdb
+
 from cashpay_pipeline import changes
 from cashpay_pipeline.atomic import sweep
 from cashpay_pipeline.changes import OUTDATED
 from cashpay_pipeline.clock import Clock, SystemClock
 from cashpay_pipeline.errors import SettingsError
 from cashpay_pipeline.marts import all_marts, build_mart
-from cashpay_pipeline.normalize import TEXT, frame, normalize_bills
+from cashpay_pipeline.normalize import TEXT, TIME, frame, normalize_bills
 from cashpay_pipeline.privacy import Masker, local_digits
 from cashpay_pipeline.settings import Settings
 from cashpay_pipeline.warehouse import Warehouse, open_warehouse
 from cashpay_pipeline.warehouse.compact import compact
-from cashpay_pipeline.warehouse.database import refuse_absent
+from cashpay_pipeline.warehouse.database import explained, refuse_absent
 from cashpay_pipeline.warehouse.issues import issue_id
-from cashpay_pipeline.warehouse.store import masker_of
+from cashpay_pipeline.warehouse.store import forgotten_clients, masker_of
 
 MAY_TELL = """
 select rowid as id, account, order_reference, payload from {table}
-where contains(payload, $key) or contains(regexp_replace(payload, '\\D', '', 'g'), $digits)
+where $digits is null or contains(payload, $keys[1]) or contains(regexp_replace(payload, '\\D', '', 'g'), $digits)
 """
-"""Payloads that may tell a customer, by the key or the digits of the phone, however they are written."""
+"""Payloads that may tell a customer, by the key or the digits of the phone, however they are written; or all."""
 HERS = """
 create or replace temp table hers as
 select account, order_reference from found where order_reference is not null
 union
-select account, order_reference from core.bills where client_key = $key
+select account, order_reference from core.bills where list_contains($keys, client_key)
 """
 NOTE = """
 insert into core.forgotten_bills
@@ -77,7 +79,7 @@ class Forgotten:
 def bills_of(settings: Settings, phone: str, *, clock: Clock | None = None) -> int:
     """How many bills the customer has, to ask before forgetting; raises like `forget`, and changes nothing."""
     with _opened(settings, phone, clock or SystemClock()) as (warehouse, masker):
-        _find_hers(warehouse, masker, phone)
+        _find_hers(warehouse, masker, [masker.client_key(phone)], local_digits(phone))
         (found,) = warehouse.rows(
             "select count(*) as n from core.bills semi join hers using (account, order_reference)"
         )
@@ -99,7 +101,7 @@ def forget(settings: Settings, phone: str, *, clock: Clock | None = None) -> For
     with _opened(settings, phone, clock) as (warehouse, masker):
         client_key = masker.client_key(phone)
         with warehouse.transaction():
-            aside = _find_hers(warehouse, masker, phone)
+            aside = _find_hers(warehouse, masker, [client_key], local_digits(phone))
             bills, issues = _forget_hers(warehouse, settings, masker, aside)
             _forget_elsewhere(warehouse, masker)
             again = warehouse.execute("delete from core.forgotten_clients where client_key = ?", [client_key])
@@ -109,6 +111,48 @@ def forget(settings: Settings, phone: str, *, clock: Clock | None = None) -> For
         compact(warehouse)
     copies = COPIES if bills or issues or again else ()
     return Forgotten(bills, sorted(path for copy in copies for path in settings.data_folder.glob(copy)))
+
+
+def forget_again(settings: Settings, former: Path, *, clock: Clock | None = None) -> int:
+    """Forget in a restored file whoever `former`, which it replaced, had forgotten since; how many customers that are.
+
+    Raises:
+        WarehouseError: the former file cannot be read.
+        GuardError: the key of the data folder is not the one that this file was written with.
+        WarehouseBusyError: another run is writing.
+    """
+    clock = clock or SystemClock()
+    clients, bills = _forgotten_in(former)
+    with open_warehouse(settings, owner="cashpay restore", clock=clock) as warehouse:
+        since = sorted(set(clients) - set(forgotten_clients(warehouse)))
+        if not since:
+            return 0
+        with warehouse.transaction():
+            rows = frame([(key, clock.now()) for key in since], {"client_key": TEXT, "forgotten_at": TIME})
+            warehouse.execute("insert into core.forgotten_clients by name from since", since=rows)
+            masker = masker_of(warehouse, settings)
+            aside = _find_hers(warehouse, masker, since)
+            noted = frame(bills, {"account": TEXT, "order_reference": TEXT})
+            warehouse.execute("insert into hers from noted except from hers", noted=noted)
+            _forget_hers(warehouse, settings, masker, aside)
+            _forget_elsewhere(warehouse, masker)
+        for mart in all_marts():
+            build_mart(warehouse, mart)
+        compact(warehouse)
+    return len(since)
+
+
+def _forgotten_in(path: Path) -> tuple[list[str], list[tuple[str, str]]]:
+    """Customers and bills that were forgotten in a file that nobody writes."""
+    try:
+        with duckdb.connect(str(path), read_only=True) as connection:
+            stored = Warehouse(connection)
+            bills = stored.rows("from core.forgotten_bills")
+            return forgotten_clients(stored), [(row["account"], row["order_reference"]) for row in bills]
+    except duckdb.CatalogException:  # a file of a version that could not forget
+        return [], []
+    except duckdb.Error as error:
+        raise explained(error, path) from None
 
 
 def forget_bills(warehouse: Warehouse, settings: Settings, masker: Masker, references: Collection[str]) -> None:
@@ -168,15 +212,18 @@ def _is_phone(phone: str) -> bool:
     return len(digits.replace("+", "")) >= 8
 
 
-def _find_hers(warehouse: Warehouse, masker: Masker, phone: str) -> list[int]:
-    """Put the keys of her bills into a table `hers`; the rows set aside that tell her, of a bill or of none."""
-    tell = {"key": masker.client_key(phone), "digits": local_digits(phone)}
+def _find_hers(warehouse: Warehouse, masker: Masker, keys: Sequence[str], digits: str | None = None) -> list[int]:
+    """Put the keys of her bills into a table `hers`; the rows set aside that tell her, of a bill or of none.
+
+    Whom `keys` name; of one customer the digits of the phone tell where to look.
+    """
+    tell = {"keys": list(keys), "digits": digits}
     versions, issues = (
         [row for row in warehouse.rows(MAY_TELL.format(table=table), tell) if masker.is_forgotten(_record(row))]
         for table in ("core.bill_versions", "core.data_issues")
     )
     found = [(row["account"], row["order_reference"]) for row in (*versions, *issues)]
-    warehouse.execute(HERS, {"key": tell["key"]}, found=frame(found, {"account": TEXT, "order_reference": TEXT}))
+    warehouse.execute(HERS, {"keys": list(keys)}, found=frame(found, {"account": TEXT, "order_reference": TEXT}))
     return [row["id"] for row in issues]
 
 

@@ -449,6 +449,31 @@ def test_S12_the_command_publishes_and_names_copies_of_before(shop, environment)
     assert read_published(settings, "select client_key from core.bills where order_reference = 'HERS'")[1] == [(None,)]
 
 
+@pytest.mark.parametrize("is_damaged", [False, True])
+def test_S12_a_restore_does_not_bring_the_customer_back(shop, environment, is_damaged):
+    three_bills_and_one_set_aside(shop)
+    shop.bill("POOR", merchant_reference="CMD-1")
+    shop.sync()
+    money = shop.bills("order_reference", "amount", "received_amount", "state", "version")
+    backup(environment)
+    forget(environment, PHONE)
+    if is_damaged:
+        shop.settings.warehouse_path.write_bytes(b"no database")
+    result = CliRunner().invoke(app, ["restore"])
+    assert result.exit_code == 0, result.output
+    assert shop.bills("order_reference", "amount", "received_amount", "state", "version") == money
+    traces = [trace for trace in TRACES if trace in bytes_stored(shop)]
+    if is_damaged:
+        assert traces == [] and "cannot be told: `cashpay forget` them once more" in result.stdout
+        assert shop.rows("from core.forgotten_clients") == []
+        return
+    assert "1 customer forgotten since that backup: forgotten in it as well." in result.stdout
+    assert traces == [] and not shop.rows("select 1 from core.bill_versions where contains(payload, '*42')")
+    assert shop.bills("client_key")[:1] == [(None,)]
+    assert shop.sync().bills_changed == 0
+    check_no_trace_of_her(shop)
+
+
 def test_S12_a_number_that_no_bill_has_is_said_and_remembered(shop, environment):
     shop.bill()
     shop.sync()
