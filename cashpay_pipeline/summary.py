@@ -27,6 +27,12 @@ group by gateway, currency
 order by currency, received desc, gateway
 """
 _SINCE = "select min(received_date) as day from marts.daily_collections where account = ?"
+_NOT_COUNTED = """
+select currency, count(*) as bills, cast(sum(greatest(coalesce(received_amount, 0), 0)) as bigint) as received
+from core.bills
+where account = ? and state = 'Unknown'
+group by currency order by currency
+"""
 _STATES = """
 select state, currency, count(*) as bills, cast(sum(greatest(coalesce(received_amount, 0), 0)) as bigint) as received
 from core.bills
@@ -52,6 +58,9 @@ def sync_summary(settings: Settings, run_id: str) -> Iterator[str]:
     (since,) = rows(_SINCE, [settings.account])
     title = f"Money received since {since['day']}, all bills known" if since["day"] else "Money received"
     yield from _table(title, rows(_RECEIVED, [settings.account]))
+    for row in rows(_NOT_COUNTED, [settings.account]):
+        received = Formats("en").money(row["received"], row["currency"])
+        yield f"Not in it: {many(row['bills'], 'bill')} in a state that is not known here, {received} received."
     yield f"The database: {settings.published_path}"
     if Path(".venv/bin/cashpay").exists():
         yield "Next: make ui"

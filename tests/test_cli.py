@@ -152,6 +152,9 @@ def test_sync_says_which_checks_are_yellow(environment: Settings, simulator: Sim
     result = cashpay("sync")
     assert result.exit_code == 0
     assert "Yellow check: core/bills: states_known" in result.stderr
+    assert re.search(
+        r"Not in it: [\d,]+ bills? in a state that is not known here, [\d,]+\xa0XOF received\.", result.stdout
+    )
 
 
 def test_a_log_that_cannot_be_written_stops_no_sync(environment: Settings) -> None:
