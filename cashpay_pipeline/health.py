@@ -3,6 +3,7 @@
 Reads, and waits for nobody.
 """
 
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -96,5 +97,8 @@ def read_health(settings: "Settings") -> Health | None:
 
 def _last_backup_at(settings: "Settings") -> datetime | None:
     """By the names of the folders, as `warehouse/backup.py` gives them."""
-    names = [folder.name for folder in (settings.data_folder / "backups").glob("[0-9]*T*Z")]
-    return datetime.strptime(max(names), "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC) if names else None
+    moments = []
+    for folder in (settings.data_folder / "backups").glob("[0-9]*T*Z"):
+        with suppress(ValueError):  # somebody else's
+            moments.append(datetime.strptime(folder.name, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC))
+    return max(moments, default=None)

@@ -122,11 +122,13 @@ def test_R12_a_restore_killed_anywhere_is_not_begun_or_can_be_done_again(
 def test_the_newest_backups_are_kept(settings: Settings, simulator: SimulatorProcess) -> None:
     clock = SimulatedClock(simulator.base_url)
     run_sync(settings, clock=clock)
-    made = []
+    theirs = settings.data_folder / "backups" / "20200102T030405Z"
+    theirs.mkdir(parents=True)
+    made = [theirs]
     for _ in range(4):
         simulator.advance(days=1)
         made.append(backup(settings, clock=clock))
-    assert sorted(made[0].parent.iterdir()) == made[-2:]
+    assert sorted(theirs.parent.iterdir()) == [theirs, *made[-2:]], "a folder without a database is somebody else's"
 
 
 def test_a_new_backup_is_not_taken_for_the_oldest_after_a_clock_that_was_ahead_is_set_right(

@@ -305,6 +305,7 @@ def test_backups_that_come_no_more_are_told_once_and_where_there_never_was_one_n
     assert home.run("refresh").success
     assert home.sense("alerts") == "All is well."
     backup(home.settings, clock=home.clock)
+    (home.settings.data_folder / "backups" / "2026-THE-Z").mkdir()  # somebody else's
     simulator.advance(hours=47)
     assert home.run("refresh").success
     assert home.sense("alerts") == "All is well."

@@ -177,7 +177,7 @@ def _name(clock: Clock) -> str:
 
 
 def _backups(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.glob("[0-9]*T*Z") if path.is_dir())
+    return sorted(path for path in folder.glob("[0-9]*T*Z") if (path / DATABASE).exists())  # and nobody else's
 
 
 def _newest(folder: Path, clock: Clock) -> Path:
