@@ -157,6 +157,7 @@ def test_sync_says_which_checks_are_yellow(environment: Settings, simulator: Sim
     )
 
 
+@pytest.mark.long
 def test_a_log_that_cannot_be_written_stops_no_sync(environment: Settings) -> None:
     """As from cron onto a full disk, or into `head`: nobody hears of the progress any more, and the bills are read."""
     for number, output in enumerate(("2>/dev/full", "2>&1 | head -1", ">/dev/full"), start=1):
