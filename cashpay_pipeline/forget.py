@@ -15,8 +15,6 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-import duckdb
-
 from cashpay_pipeline import changes
 from cashpay_pipeline.atomic import sweep
 from cashpay_pipeline.changes import OUTDATED
@@ -27,8 +25,9 @@ from cashpay_pipeline.normalize import TEXT, TIME, frame, normalize_bills
 from cashpay_pipeline.privacy import Masker, local_digits
 from cashpay_pipeline.settings import Settings
 from cashpay_pipeline.warehouse import Warehouse, open_warehouse
+from cashpay_pipeline.warehouse.backup import forgotten_in
 from cashpay_pipeline.warehouse.compact import compact
-from cashpay_pipeline.warehouse.database import explained, refuse_absent
+from cashpay_pipeline.warehouse.database import refuse_absent
 from cashpay_pipeline.warehouse.issues import issue_id
 from cashpay_pipeline.warehouse.store import forgotten_clients, masker_of
 
@@ -122,7 +121,7 @@ def forget_again(settings: Settings, former: Path, *, clock: Clock | None = None
         WarehouseBusyError: another run is writing.
     """
     clock = clock or SystemClock()
-    clients, bills = _forgotten_in(former)
+    clients, bills = forgotten_in(former)
     with open_warehouse(settings, owner="cashpay restore", clock=clock) as warehouse:
         since = sorted(set(clients) - set(forgotten_clients(warehouse)))
         if not since:
@@ -140,19 +139,6 @@ def forget_again(settings: Settings, former: Path, *, clock: Clock | None = None
             build_mart(warehouse, mart)
         compact(warehouse)
     return len(since)
-
-
-def _forgotten_in(path: Path) -> tuple[list[str], list[tuple[str, str]]]:
-    """Customers and bills that were forgotten in a file that nobody writes."""
-    try:
-        with duckdb.connect(str(path), read_only=True) as connection:
-            stored = Warehouse(connection)
-            bills = stored.rows("from core.forgotten_bills")
-            return forgotten_clients(stored), [(row["account"], row["order_reference"]) for row in bills]
-    except duckdb.CatalogException:  # a file of a version that could not forget
-        return [], []
-    except duckdb.Error as error:
-        raise explained(error, path) from None
 
 
 def forget_bills(warehouse: Warehouse, settings: Settings, masker: Masker, references: Collection[str]) -> None:

@@ -246,6 +246,7 @@ def test_H9_a_bill_that_was_not_known_just_once_is_asked_for_the_night_after(
     assert query(settings.warehouse_path, missing) == [{"state": "Paid", "is_missing": False}]
 
 
+@pytest.mark.long
 def test_H9_a_bill_that_is_gone_is_asked_for_a_week_longer_and_told_once(settings, sync, quiet_shop):
     quiet_shop.set(total="missing")
     plant(quiet_shop, "GONE", days_old=20)

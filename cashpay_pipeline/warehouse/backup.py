@@ -149,6 +149,23 @@ def restore(settings: Settings, source: Path | None = None, *, clock: Clock | No
     return source, former if moved else None
 
 
+def forgotten_in(path: Path) -> tuple[list[str], list[tuple[str, str]]]:
+    """Customers, by key, and bills, by account and key, that were forgotten in a file that nobody writes.
+
+    Raises:
+        WarehouseError: it cannot be read.
+    """
+    try:
+        with _reader(path) as connection:
+            clients = connection.execute("select client_key from core.forgotten_clients").fetchall()
+            bills = connection.execute("select account, order_reference from core.forgotten_bills").fetchall()
+    except duckdb.CatalogException:  # a file of a version that could not forget
+        return [], []
+    except duckdb.Error as error:
+        raise explained(error, path) from None
+    return [key for (key,) in clients], bills
+
+
 def _reader(path: Path) -> duckdb.DuckDBPyConnection:
     return duckdb.connect(str(path), read_only=True, config={"autoinstall_known_extensions": "false"})
 
