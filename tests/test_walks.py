@@ -845,6 +845,17 @@ def test_a_walk_goes_on_where_it_was_interrupted(sync, simulator, settings, monk
     assert_warehouse_equals_truth(settings.data_dir, simulator.truth())
 
 
+def test_T8_a_walk_that_began_later_than_it_is_now_begins_anew(simulator, make_settings):
+    simulator.faults([{"path": "/orders", "page": 4, "status": 503, "times": None}])
+    ahead = StandingClock(simulator)
+    ahead.moment += timedelta(seconds=90)
+    settings = make_settings(max_in_flight=1)
+    with pytest.raises(UnavailableError):
+        run_sync(settings, kind="full_refresh", clock=ahead)
+    simulator.faults()
+    assert state(run_sync(settings, kind="full_refresh", clock=StandingClock(simulator))) == COMPLETE
+
+
 def test_the_place_of_a_walk_is_stored_with_its_rows_or_not_at_all(sync, settings, monkeypatch):
     monkeypatch.setattr("cashpay_pipeline.sync.batch.BATCH_ROWS", 50)
     save_changes, calls = store.save_changes, []

@@ -53,7 +53,8 @@ def read_whole_list(session: Session, *, pages: int | None = None) -> bool:
         "select walk_started_at, walk_position, walk_page_size from core.accounts where account = ?", [session.account]
     )
     now, begun = session.now(), account["walk_started_at"]
-    if begun is not None and account["walk_position"] > account["walk_page_size"]:
+    # A walk that begins later than now, for a clock was set back, would not be found to have met what is read now.
+    if begun is not None and begun <= now and account["walk_position"] > account["walk_page_size"]:
         bills = session.bill_list(count=lambda: count_met(session, begun), size=account["walk_page_size"])
         if _walk(session, bills, begun, offset=account["walk_position"] - account["walk_page_size"], pages=pages):
             if bills.ended:
