@@ -849,7 +849,7 @@ def test_T8_a_walk_that_began_later_than_it_is_now_begins_anew(simulator, make_s
     simulator.faults([{"path": "/orders", "page": 4, "status": 503, "times": None}])
     ahead = StandingClock(simulator)
     ahead.moment += timedelta(seconds=90)
-    settings = make_settings(max_in_flight=1)
+    settings = make_settings(max_in_flight=1, page_size=20)
     with pytest.raises(UnavailableError):
         run_sync(settings, kind="full_refresh", clock=ahead)
     simulator.faults()
