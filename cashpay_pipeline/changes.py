@@ -47,8 +47,6 @@ class Reading(NamedTuple):
         state: our word for its state.
         tells_money: whether it says what the bill has received, even if only by its state.
         tells_content: whether it says both, a state that we know and the money, itself.
-        tells_again: whether it says so also of a bill that was in this state before: of a settled one only a sum does,
-            for money can have gone back meanwhile.
         payload: the record exactly as read, as text.
         digest: fingerprint of that text.
         form: the form it came in, and how many customers in it were given a key: records alike in both have one form.
@@ -62,10 +60,19 @@ class Reading(NamedTuple):
     state: str
     tells_money: bool
     tells_content: bool
-    tells_again: bool
     payload: str
     digest: str
     form: tuple[Form, int]
+
+    @property
+    def tells_again(self) -> bool:
+        """Whether it tells the money also of a bill that was in this state before.
+
+        Of a settled one only a sum does, for money can have gone back meanwhile.
+        """
+        if self.source != "list" or self.state == "Pending":
+            return True
+        return _names_sums(self.record) if self.state in GIVEN_UP else tells_sums(self.record)
 
 
 def read(
@@ -89,9 +96,6 @@ def read(
         state,
         tells_money=source != "list" or names_money,
         tells_content=names_money and state != "Unknown",
-        tells_again=source != "list"
-        or state == "Pending"
-        or (_names_sums(record) if state in GIVEN_UP else tells_sums(record)),
         payload=text,
         digest=digest(text),
         form=(form or form_of(record), text.count('"client_key":')),
