@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from rows import ask, at, history, published, sync_row
 
+from cashpay_pipeline.report.queries import read_facts
 from cashpay_pipeline.settings import load_settings
 from cashpay_pipeline.warehouse import read_published
 
@@ -35,3 +36,10 @@ def test_a_clock_that_was_wrong_once_makes_no_newest_sync(folder: Path) -> None:
     assert (account, kind, status) == ("main", "refresh", "complete")
     assert ask(folder, "changed_last_night") == [("main", "XOF", "Pending", "Paid", 1, 1000)]
     assert [row[2] for row in ask(folder, "bills_changed_last_night")] == ["paid"]
+
+
+def test_the_report_ends_where_the_last_complete_reading_did_whatever_a_clock_had_said(tmp_path: Path) -> None:
+    with published(tmp_path) as warehouse:
+        sync_row(warehouse, "ahead", "refresh", at(3) + timedelta(days=400), "complete")
+        sync_row(warehouse, "sync-0304", "refresh", at(4), "complete")
+    assert read_facts(load_settings(data_dir=tmp_path)).last_day == at(3).date()

@@ -21,7 +21,7 @@ _ACCOUNT = "select environment, full_walk_finished_at from core.accounts where a
 _LAST_COMPLETE = """
 select started_at, finished_at from core.syncs
 where account = ? and complete and kind != 'recheck' and finished_at is not null
-order by finished_at desc limit 1
+order by rowid desc limit 1 -- the last one stored: a clock may have been wrong
 """
 _BILLS = """
 select count(*) as bill_count,
