@@ -20,7 +20,7 @@ import dagster as dg
 
 from cashpay_pipeline.checks import all_checks, run_check
 from cashpay_pipeline.definitions import build_defs
-from cashpay_pipeline.marts import all_marts, build_mart
+from cashpay_pipeline.marts import build_marts
 from cashpay_pipeline.settings import Settings, load_settings
 from cashpay_pipeline.simulator.credentials import DEMO_CREDENTIALS
 from cashpay_pipeline.simulator.process import SimulatorProcess
@@ -149,8 +149,7 @@ def main() -> None:
 
 def _build_and_check(settings: Settings) -> None:
     with open_warehouse(settings) as warehouse:
-        for mart in all_marts():
-            build_mart(warehouse, mart)
+        build_marts(warehouse)
         for check in all_checks():
             run_check(warehouse, check)
 

@@ -20,7 +20,7 @@ from cashpay_pipeline.atomic import sweep
 from cashpay_pipeline.changes import OUTDATED
 from cashpay_pipeline.clock import Clock, SystemClock
 from cashpay_pipeline.errors import SettingsError
-from cashpay_pipeline.marts import all_marts, build_mart
+from cashpay_pipeline.marts import build_marts
 from cashpay_pipeline.normalize import TEXT, TIME, frame, normalize_bills
 from cashpay_pipeline.privacy import Masker, local_digits
 from cashpay_pipeline.settings import Settings
@@ -105,8 +105,7 @@ def forget(settings: Settings, phone: str, *, clock: Clock | None = None) -> For
             _forget_elsewhere(warehouse, masker)
             again = warehouse.execute("delete from core.forgotten_clients where client_key = ?", [client_key])
             warehouse.execute("insert into core.forgotten_clients values (?, ?)", [client_key, clock.now()])
-        for mart in all_marts():
-            build_mart(warehouse, mart)
+        build_marts(warehouse)
         compact(warehouse)
     copies = COPIES if bills or issues or again else ()
     return Forgotten(bills, sorted(path for copy in copies for path in settings.data_folder.glob(copy)))
@@ -135,8 +134,7 @@ def forget_again(settings: Settings, former: Path, *, clock: Clock | None = None
             warehouse.execute("insert into hers from noted except from hers", noted=noted)
             _forget_hers(warehouse, settings, masker, aside)
             _forget_elsewhere(warehouse, masker)
-        for mart in all_marts():
-            build_mart(warehouse, mart)
+        build_marts(warehouse)
         compact(warehouse)
     return len(since)
 
@@ -172,9 +170,7 @@ def mask_again(warehouse: Warehouse, masker: Masker) -> int:
         last = -1
         while rows := warehouse.rows(chunk, [last, CHUNK]):
             last = rows[-1]["id"]
-            laxer = [row for row in rows if mask(row) != row["payload"]]
-            _rewrite(warehouse, table, column, fingerprint, laxer, mask)
-            count += len(laxer)
+            count += _rewrite(warehouse, table, column, fingerprint, rows, mask)
     if count:
         warehouse.execute(JOIN_ISSUES)
     return count
@@ -256,16 +252,17 @@ def _rewrite(
     fingerprint: Callable[[dict[str, Any]], str],
     rows: list[dict[str, Any]],
     clean: Callable[[dict[str, Any]], str],
-) -> None:
-    """Put payloads without the customer in the place of those with, and their fingerprints in the same way."""
-    if not rows:
-        return
-    cleaned = [row | {"payload": clean(row)} for row in rows]
+) -> int:
+    """Put cleaned payloads in the place of others, and their fingerprints in the same way; how many were others."""
+    cleaned = [row | {"payload": text} for row in rows if (text := clean(row)) != row["payload"]]
+    if not cleaned:
+        return 0
     warehouse.execute(
         f"update {table} as stored set payload = cleaned.payload, {column} = cleaned.digest "  # noqa: S608 - ours
         "from cleaned where stored.rowid = cleaned.id",
         cleaned=frame([(row["id"], row["payload"], fingerprint(row)) for row in cleaned], PAYLOAD),
     )
+    return len(cleaned)
 
 
 def _forget_bills(warehouse: Warehouse, settings: Settings) -> int:

@@ -113,6 +113,12 @@ def build_mart(warehouse: "Warehouse", mart: Mart) -> None:
         create_mart(warehouse.connection, mart)
 
 
+def build_marts(warehouse: "Warehouse") -> None:
+    """Make every table anew, those first that others are made of, each in a transaction."""
+    for mart in all_marts():
+        build_mart(warehouse, mart)
+
+
 def create_mart(connection: "duckdb.DuckDBPyConnection", mart: Mart) -> None:
     """Make the table anew, with its comments."""
     connection.execute(f"create or replace table marts.{mart.name} as {mart.sql}")

@@ -9,6 +9,7 @@ from cashpay_pipeline.coverage import Rows, coverage, coverage_lines
 from cashpay_pipeline.errors import CashpayError, WarehouseBusyError, WarehouseError, next_step_of
 from cashpay_pipeline.health import LAST_COMPLETE, LAST_ERRORS, LAST_SYNCS, REFUSALS, Health
 from cashpay_pipeline.report.formats import Formats
+from cashpay_pipeline.report.queries import UNKNOWN_STATES
 from cashpay_pipeline.settings import Settings
 from cashpay_pipeline.terminal import many
 from cashpay_pipeline.warehouse import open_warehouse, read_published
@@ -27,12 +28,6 @@ group by gateway, currency
 order by currency, received desc, gateway
 """
 _SINCE = "select min(received_date) as day from marts.daily_collections where account = ?"
-_NOT_COUNTED = """
-select currency, count(*) as bills, cast(sum(greatest(coalesce(received_amount, 0), 0)) as bigint) as received
-from core.bills
-where account = ? and state = 'Unknown'
-group by currency order by currency
-"""
 _STATES = """
 select state, currency, count(*) as bills, cast(sum(greatest(coalesce(received_amount, 0), 0)) as bigint) as received
 from core.bills
@@ -58,9 +53,9 @@ def sync_summary(settings: Settings, run_id: str) -> Iterator[str]:
     (since,) = rows(_SINCE, [settings.account])
     title = f"Money received since {since['day']}, all bills known" if since["day"] else "Money received"
     yield from _table(title, rows(_RECEIVED, [settings.account]))
-    for row in rows(_NOT_COUNTED, [settings.account]):
-        received = Formats("en").money(row["received"], row["currency"])
-        yield f"Not in it: {many(row['bills'], 'bill')} in a state that is not known here, {received} received."
+    for row in rows(UNKNOWN_STATES, [settings.account]):
+        received = Formats("en").money(row["received_amount"], row["currency"])
+        yield f"Not in it: {many(row['bill_count'], 'bill')} in a state that is not known here, {received} received."
     yield f"The database: {settings.published_path}"
     if Path(".venv/bin/cashpay").exists():
         yield "Next: make ui"

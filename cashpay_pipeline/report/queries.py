@@ -30,7 +30,7 @@ select count(*) as bill_count,
         as unknown_received_count
 from core.bills where account = ?
 """
-_UNKNOWN_STATES = """
+UNKNOWN_STATES = """
 select currency, count(*) as bill_count, cast(sum(greatest(coalesce(received_amount, 0), 0)) as bigint)
         as received_amount,
     string_agg(distinct state_raw, ', ' order by state_raw) as words
@@ -137,7 +137,7 @@ def read_facts(settings: Settings) -> Facts:
             latest=latest,
             last_day=last_day,
             bills=bills,
-            unknown_states=_rows(query, _UNKNOWN_STATES, account),
+            unknown_states=_rows(query, UNKNOWN_STATES, account),
             issues=_rows(query, _ISSUES, account),
             has_marts=has_marts,
         )

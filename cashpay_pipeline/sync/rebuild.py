@@ -12,7 +12,7 @@ from typing import Any
 from cashpay_pipeline.clock import Clock
 from cashpay_pipeline.errors import TooManyBadRowsError
 from cashpay_pipeline.forget import mask_again
-from cashpay_pipeline.marts import all_marts, build_mart
+from cashpay_pipeline.marts import build_marts
 from cashpay_pipeline.normalize import BILL_DTYPES, PAYMENT_DTYPES, NormalizedBills, normalize_bills
 from cashpay_pipeline.settings import Settings
 from cashpay_pipeline.warehouse import Warehouse, open_warehouse
@@ -61,8 +61,7 @@ def rebuild(settings: Settings, *, clock: Clock | None = None, report: Callable[
         with warehouse.transaction():
             masked = mask_again(warehouse, masker_of(warehouse, settings))
             done = _derive(warehouse, settings, report or (lambda _: None))
-        for mart in all_marts():
-            build_mart(warehouse, mart)
+        build_marts(warehouse)
         if masked:
             compact(warehouse)
         return done
