@@ -41,8 +41,8 @@ def names(text: str) -> list[str]:
 
 
 def links(text: str) -> list[str]:
-    """Where the links lead, but for the one to the other README; a page that exists in French counts as the same."""
-    return [link.replace(".fr.md", ".md") for link in re.findall(r"\]\(([^)]+)\)", text)[1:]]
+    """Where the links lead, but for the one to the other README; a page or picture in French counts as the same."""
+    return [link.replace(".fr.", ".") for link in re.findall(r"\]\(([^)]+)\)", text)[1:]]
 
 
 @pytest.mark.parametrize("part", [headings, table_rows, code_blocks, commands, list_items, names, links])
