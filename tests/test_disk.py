@@ -8,6 +8,7 @@ import tempfile
 from contextlib import suppress
 from pathlib import Path
 
+import duckdb
 import pytest
 import yaml
 from processes import finished
@@ -250,6 +251,12 @@ def test_F3_work_that_outgrows_memory_and_spill_is_told_in_words(settings, monke
     with pytest.raises(WarehouseError, match="more memory or temporary space"), open_warehouse(settings) as warehouse:
         warehouse.execute("create temp table t as select md5(range::varchar) as a from range(3000000) order by a")
     assert sync(settings).status == "complete"
+
+
+def test_F3_memory_that_is_used_up_is_no_full_disk(tmp_path):
+    said = "Out of Memory Error: could not allocate block of size 256.0 KiB (244.0 MiB/244.1 MiB used)"
+    error = database.explained(duckdb.OutOfMemoryException(said), tmp_path / "warehouse.duckdb")
+    assert "more memory or temporary space" in error.message
 
 
 def test_F4_a_disk_that_fills_up_while_publishing_leaves_the_old_copy(

@@ -33,7 +33,7 @@ from cashpay_pipeline.reconcile import CLASSES, Mapping, Reconciliation, load_ma
 from cashpay_pipeline.reconcile.orders import read_orders
 from cashpay_pipeline.reconcile.text import read_csv
 from cashpay_pipeline.settings import Settings, load_settings
-from cashpay_pipeline.warehouse import open_warehouse
+from cashpay_pipeline.warehouse import database, open_warehouse
 
 HEADER = "reference;montant;paye;date\n"
 NBSP, NARROW = "\u00a0", "\u202f"
@@ -353,7 +353,7 @@ def plant(seed: int) -> tuple[list[tuple[Any, ...]], list[str], dict[str, str]]:
     for number, name in enumerate(planted):
         reference = f"{number:06}"
         classes[reference] = name
-        amount = dice.randrange(1, 400) * 25
+        amount = dice.randrange(1, 240000) * 25
         created = at(1, 0) + timedelta(minutes=dice.randrange(1, 30 * 24 * 60))
         order = {"reference": reference, "amount": amount, "paid": True, "at": created - timedelta(seconds=30)}
         attempts = [("Paid", amount, amount)]
@@ -1173,6 +1173,32 @@ def test_many_orders_in_bounded_memory(bills: Bills, settings: Settings, tmp_pat
     )
     assert [tuple(row.values()) for row in counted] == [("matched", 1), ("order_without_bill", count - 1)]
     assert peak_megabytes < 700
+
+
+MANY_BILLS = """
+insert into core.bills by name
+select bills.* replace (
+    'CP-' || number as order_reference, 'R-' || number - (number % 10 = 9)::int as merchant_reference
+)
+from core.bills as bills, range(1, 150000) as numbers(number)
+"""
+"""Nine references of each ten bills: one was tried twice."""
+
+
+@pytest.mark.long
+def test_many_bills_in_bounded_memory(
+    bills: Bills, settings: Settings, shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bills(("CP-0", "R-0", "Expired", 5, 0))
+    with open_warehouse(settings) as warehouse:
+        warehouse.execute(MANY_BILLS)
+    monkeypatch.setattr(database, "MEMORY_LIMIT", "64MB")
+    result = shop("reference;montant;paye\nR-1;5;non\n")
+    assert result.references == dict.fromkeys(CLASSES, 0) | {"matched": 1, "bill_without_order": 134_999}
+    (last,) = query(
+        settings.published_path, "select order_references from marts.reconciliation where reference = 'R-149998'"
+    )
+    assert last["order_references"] == "CP-149998 CP-149999"
 
 
 def night(settings: Settings) -> dg.ExecuteInProcessResult:

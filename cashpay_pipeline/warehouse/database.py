@@ -299,7 +299,7 @@ TROUBLES = [
         "It was opened there to be written. Close it, or open it read-only, and run again.",
     ),
     (
-        r"no space left|file too large|could not write|could not allocate|quota exceeded",
+        r"no space left|file too large|could not write|quota exceeded",
         "The disk is full.",
         "Free some space and run again; the last batch that was stored is whole.",
         "Free some space and run again.",

@@ -6,6 +6,78 @@
 create or replace temp table compared as
 with
 
+keyed_orders as (
+
+    select
+        'reference ' || reference_key(reference, $is_loose) as group_key,
+        currency,
+        reference,
+        line as order_line,
+        ordered_at,
+        is_paid,
+        amount,
+        ordered_at is null or (
+            ($first_at is null or ordered_at >= $first_at) and ($end_at is null or ordered_at < $end_at)
+        ) as is_in_range
+    from shop_orders
+
+),
+
+-- What is compared at all. Found before anything is grouped, so that an export of a month costs what a month does.
+compared_groups as (
+
+    select group_key
+    from keyed_orders
+    group by group_key
+    having bool_and(is_in_range)
+    union
+    select counted_bills.group_key
+    from counted_bills
+    anti join keyed_orders on counted_bills.group_key = keyed_orders.group_key
+    where
+        created_at is null or (
+            ($period_start is null or created_at >= $period_start) and ($period_end is null or created_at < $period_end)
+        )
+
+),
+
+order_groups as (
+
+    select keyed_orders.*
+    from keyed_orders
+    semi join compared_groups on keyed_orders.group_key = compared_groups.group_key
+
+),
+
+numbered as (
+
+    select counted_bills.*, count(*) over (partition by group_key, currency) as bill_count
+    from counted_bills
+    semi join compared_groups on counted_bills.group_key = compared_groups.group_key
+
+),
+
+-- By windows and not by aggregates in an order: those need memory for all groups at once.
+bills as (
+
+    select *, order_reference as order_references, amount as newest_amount
+    from numbered
+    where bill_count = 1
+    union all
+    select
+        *,
+        string_agg(order_reference, ' ') over each_group as order_references,
+        last_value(amount) over each_group as newest_amount
+    from numbered
+    where bill_count > 1
+    window each_group as (
+        partition by group_key, currency
+        order by created_at nulls first, order_reference
+        rows between unbounded preceding and unbounded following
+    )
+
+),
+
 bill_groups as (
 
     select
@@ -16,38 +88,18 @@ bill_groups as (
         count(*) filter (where is_paid) as paid_bill_count,
         count(*) filter (where is_paid and state in ('Paid', 'Excess')) as fully_paid_bill_count,
         count(*) filter (where is_untold) as unknown_received_count,
-        string_agg(order_reference, ' ' order by created_at, order_reference) as order_references,
+        min(order_references) as order_references,
         min(created_at) as bill_created_at,
-        bool_or(
-            created_at is null or (
-                ($period_start is null or created_at >= $period_start)
-                and ($period_end is null or created_at < $period_end)
-            )
-        ) as is_in_period,
         bool_or(is_paid_twice) as is_one_bill_paid_twice,
         try_cast(sum(money_in) as bigint) as received_amount,
         case
             when bool_or(is_paid) then try_cast(sum(amount) filter (where is_paid) as bigint)
-            else last(amount order by created_at nulls first, order_reference)
+            else min(newest_amount)
         end as billed_amount,
         case when count(*) = count(comparable_amount) then try_cast(sum(comparable_amount) as bigint) end
             as comparable_amount
-    from counted_bills
+    from bills
     group by group_key, currency
-
-),
-
-order_groups as (
-
-    select
-        'reference ' || reference_key(reference, $is_loose) as group_key,
-        currency,
-        reference,
-        line as order_line,
-        ordered_at,
-        is_paid,
-        amount
-    from shop_orders
 
 ),
 
@@ -69,19 +121,10 @@ joined as (
         coalesce(bill_groups.unknown_received_count, 0) as unknown_received_count,
         bill_groups.order_references,
         bill_groups.bill_created_at,
-        coalesce(bill_groups.is_in_period, false) as is_in_period,
         coalesce(bill_groups.is_one_bill_paid_twice, false) as is_one_bill_paid_twice,
         coalesce(bill_groups.billed_amount, 0) as billed_amount,
         coalesce(bill_groups.received_amount, 0) as received_amount,
-        case when bill_groups.group_key is null then 0 else bill_groups.comparable_amount end as comparable_amount,
-        coalesce(
-            order_groups.ordered_at is null
-            or (
-                ($first_at is null or order_groups.ordered_at >= $first_at)
-                and ($end_at is null or order_groups.ordered_at < $end_at)
-            ),
-            true
-        ) as is_order_in_range
+        case when bill_groups.group_key is null then 0 else bill_groups.comparable_amount end as comparable_amount
     from order_groups
     full join bill_groups
         on order_groups.group_key = bill_groups.group_key and order_groups.currency = bill_groups.currency
@@ -96,8 +139,6 @@ groups as (
         bool_or(has_bill) as has_bill,
         bool_or(is_paid_in_shop) as is_paid_in_shop,
         bool_or(paid_bill_count > 0) as is_paid_at_cashpay,
-        bool_or(is_in_period) as is_in_period,
-        bool_and(is_order_in_range) as is_order_in_range,
         bool_or(is_one_bill_paid_twice)
         or (
             sum(fully_paid_bill_count) >= 2
@@ -141,5 +182,4 @@ select
     joined.received_amount - case when joined.is_paid_in_shop then joined.ordered_amount else 0 end
         as difference_amount
 from joined
-inner join groups on joined.group_key = groups.group_key
-where groups.is_order_in_range and (groups.has_order or groups.is_in_period);
+inner join groups on joined.group_key = groups.group_key;
