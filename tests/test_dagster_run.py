@@ -255,12 +255,30 @@ def test_one_mart_can_be_built_alone(settings: Settings, instance: dg.DagsterIns
     assert not verdicts(result)
 
 
+def one_check_alone(settings: Settings, key: dg.AssetCheckKey) -> dg.JobDefinition:
+    job = dg.define_asset_job("alone", selection=dg.AssetSelection.checks(key))
+    return dg.Definitions.merge(build_defs(settings=settings), dg.Definitions(jobs=[job])).resolve_job_def("alone")
+
+
 def test_one_check_can_be_run_alone(settings: Settings, instance: dg.DagsterInstance) -> None:
     run_sync(settings)
-    key = dg.AssetCheckKey(dg.AssetKey(["core", "gateways"]), "gateways_key_unique")
-    job = dg.define_asset_job("alone", selection=dg.AssetSelection.checks(key))
-    alone = dg.Definitions.merge(build_defs(settings=settings), dg.Definitions(jobs=[job])).resolve_job_def("alone")
+    alone = one_check_alone(settings, dg.AssetCheckKey(dg.AssetKey(["core", "gateways"]), "gateways_key_unique"))
     assert verdicts(alone.execute_in_process(instance=instance, run_config=QUIET)) == {"gateways_key_unique": True}
+
+
+def test_a_change_is_told_once_though_the_run_that_read_it_died_before_all_checks_had_looked(
+    settings: Settings, simulator: SimulatorProcess, instance: dg.DagsterInstance
+) -> None:
+    alone = one_check_alone(settings, dg.AssetCheckKey(dg.AssetKey(["core", "bill_versions"]), "amount_unchanged"))
+    assert verdicts(run(settings, instance))["amount_unchanged"]
+    reference = simulator.truth()["bills"][-1]["order_reference"]
+    simulator.advance(minutes=15)
+    simulator.put_bill(reference, amount=777_777)
+    run_sync(settings, kind="full_refresh")
+    assert not verdicts(alone.execute_in_process(instance=instance, run_config=QUIET))["amount_unchanged"]
+    assert not verdicts(run(settings, instance))["amount_unchanged"]
+    simulator.advance(minutes=15)
+    assert verdicts(run(settings, instance))["amount_unchanged"]
 
 
 def test_a_mart_that_fails_is_named_and_nothing_is_published(

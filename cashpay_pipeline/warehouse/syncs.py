@@ -21,3 +21,11 @@ def mark_dead_syncs(warehouse: Warehouse) -> int:
         "update core.syncs set status = 'dead', finished_at = heartbeat_at, error_code = 'killed' "
         "where status = 'running'"
     )
+
+
+def note_checked(warehouse: Warehouse) -> None:
+    """Note that all checks have looked at what is stored: what the next ones tell of as new begins after it."""
+    warehouse.execute(
+        "update core.syncs set is_checked = true where not is_checked "
+        "and rowid in (select max(rowid) from core.syncs where status != 'running' group by account)"
+    )

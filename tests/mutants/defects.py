@@ -339,7 +339,7 @@ DEFECTS = [
     # What a sync stored that had to stop is never checked.
     Defect(
         "only_the_newest_sync_is_checked",
-        "sql/core/0014_unchecked_since.sql",
+        "sql/core/0016_is_checked.sql",
         "group by account, place",
         "group by account, place, started_at",
         "tests/test_checks_after_failures.py",
