@@ -856,21 +856,24 @@ def test_T8_a_walk_that_began_later_than_it_is_now_begins_anew(simulator, make_s
     assert state(run_sync(settings, kind="full_refresh", clock=StandingClock(simulator))) == COMPLETE
 
 
-def test_the_place_of_a_walk_is_stored_with_its_rows_or_not_at_all(sync, settings, monkeypatch):
+@pytest.mark.parametrize(("failure", "kept"), [(RuntimeError, 100), (KeyboardInterrupt, 150)])
+def test_the_place_of_a_walk_is_stored_with_its_rows_or_not_at_all(failure, kept, sync, settings, monkeypatch):
+    """What was being stored when a signal came is stored at the end, with the place."""
     monkeypatch.setattr("cashpay_pipeline.sync.batch.BATCH_ROWS", 50)
     save_changes, calls = store.save_changes, []
 
     def breaking(*arguments, **fields):
         calls.append(fields)
         if len(calls) == 3:
-            raise RuntimeError("simulated failure")
+            raise failure("simulated failure")
         save_changes(*arguments, **fields)
 
     monkeypatch.setattr(store, "save_changes", breaking)
-    with pytest.raises(RuntimeError, match="simulated failure"):
+    with pytest.raises(failure, match="simulated failure"):
         sync("full_refresh", max_in_flight=1)
     place = query(settings.warehouse_path, "select walk_position from core.accounts")
-    assert (place, len(stored(settings))) == ([{"walk_position": 100}], 100)
+    assert (place, len(stored(settings))) == ([{"walk_position": kept}], kept)
+    assert query(settings.warehouse_path, "select bills_new from core.syncs") == [{"bills_new": kept}]
 
 
 def test_a_walk_begins_anew_where_its_place_cannot_be_found_again(sync, simulator, settings, monkeypatch):

@@ -116,32 +116,40 @@ class Batch:
         """
         if not self._readings and not self._bad and not progress:
             return  # counts are asked for often, and each commit waits for the disk
-        readings, self._readings = self._readings, []
         record = self._record
+        readings, aside, new_bad, set_aside = self._readings, [*self._bad], self._new_bad, record.rows_set_aside
         counts, forms = (record.bills_new, record.bills_changed, record.bills_unchanged), dict(self.forms)
-        with self._warehouse.transaction():
-            for each_once in _rounds(readings):
-                self._save_round(each_once)
-            bad, self._bad = self._bad, []
-            self._new_bad += self._save_bad(bad)
-            if not bad or not self._too_many_bad():
-                if self._recognised:
-                    forget_bills(self._warehouse, self._settings, self._masker, self._recognised)
-                    self._recognised = set()
-                if progress:
-                    progress()
-                self.save_record()
-                self._opened = self._clock.monotonic()
-                return
+        try:
+            with self._warehouse.transaction():
+                for each_once in _rounds(readings):
+                    self._save_round(each_once)
+                bad, self._bad = self._bad, []
+                self._new_bad += self._save_bad(bad)
+                is_too_bad = bool(bad) and self._too_many_bad()
+                if is_too_bad:
+                    (record.bills_new, record.bills_changed, record.bills_unchanged), self.forms = counts, forms
+                    self._warehouse.connection.rollback()
+                    self._warehouse.connection.begin()
+                    self._save_bad(bad)
+                else:
+                    if self._recognised:
+                        forget_bills(self._warehouse, self._settings, self._masker, self._recognised)
+                    if progress:
+                        progress()
+                    self.save_record()
+        except BaseException:  # a signal's, too: then all of it is stored at the end, before a place that is past it
+            self._bad, self._new_bad, record.rows_set_aside = aside, new_bad, set_aside
             (record.bills_new, record.bills_changed, record.bills_unchanged), self.forms = counts, forms
-            self._warehouse.connection.rollback()
-            self._warehouse.connection.begin()
-            self._save_bad(bad)
-        raise TooManyBadRowsError(
-            f"{self._new_bad} of {self._record.rows_read} rows cannot be read ({_reasons(bad)}).",
-            where=f"account {self._settings.account}",
-            kept="What was stored before this batch; the bad rows are in core.data_issues.",
-        )
+            raise
+        self._readings = []
+        if is_too_bad:
+            raise TooManyBadRowsError(
+                f"{self._new_bad} of {self._record.rows_read} rows cannot be read ({_reasons(bad)}).",
+                where=f"account {self._settings.account}",
+                kept="What was stored before this batch; the bad rows are in core.data_issues.",
+            )
+        self._recognised = set()
+        self._opened = self._clock.monotonic()
 
     def save_record(self) -> None:
         """Store the sync's own record as it stands."""
@@ -226,7 +234,7 @@ class Batch:
         self._bad.append(BadRow(source, reference, bad.reason, bad.field, changes.payload(masked), seen_at))
 
     def _save_bad(self, bad: Sequence[BadRow]) -> int:
-        """Store rows set aside; how many of them were not open issues already."""
+        """Store rows set aside; how many of them were never set aside before."""
         account = self._settings.account
         rows = [(issue_id(account=account, **row._asdict()), *row) for row in bad]
         return save_issues(self._warehouse, account, self._record.sync_id, rows)
