@@ -299,6 +299,18 @@ def test_Y17_a_few_bad_rows_do_not_stop_the_others(shop):
     assert shop.issues() == [(r, "amount", "not_a_number") for r in ("B07", "B33")]
 
 
+def test_Y17_rows_that_are_bad_in_the_list_each_night_stop_no_night_though_their_details_are_good(shop):
+    """Their details close what is open of them, and it opens again with the same rows: they are not new for that."""
+    for n in range(140):
+        shop.bill(f"B{n:03}", state="Paid")
+    shop.spoil(*(f"B{n:03}" for n in range(130, 136)), path="/orders", set={"amount": "x"})
+    for _ in range(4):
+        shop.simulator.advance(days=1)
+        result = shop.sync("refresh", page_size=20)
+        assert (result.status, result.warnings) == ("complete", [])
+    assert len(shop.rows("from core.bills where order_reference like 'B%'")) == 140
+
+
 @pytest.mark.parametrize("code", ['"404"', "404", "271828"])
 def test_Y18_a_code_that_looks_like_an_error_is_still_a_bill(code, shop):
     shop.bill()

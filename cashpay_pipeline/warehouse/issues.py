@@ -28,14 +28,13 @@ def save_issues(warehouse: Warehouse, account: str, sync_id: str, rows: Sequence
     """Keep records that were set aside, rows as in `ISSUE_DTYPES`; one met before is only marked as met again.
 
     Returns:
-        How many of them were not open already.
+        How many of them were never met before. Good details close an issue; its row is no new one for that.
     """
     if not rows:
         return 0
     issue = frame(list({row[0]: row for row in rows}.values()), ISSUE_DTYPES).assign(account=account, sync_id=sync_id)
-    open_already = warehouse.execute(
-        "select count(*) from core.data_issues where resolved_at is null and issue_id in (select issue_id from issue)",
-        issue=issue,
+    met_before = warehouse.execute(
+        "select count(*) from core.data_issues where issue_id in (select issue_id from issue)", issue=issue
     )
     warehouse.execute(
         """
@@ -50,7 +49,7 @@ def save_issues(warehouse: Warehouse, account: str, sync_id: str, rows: Sequence
         """,
         issue=issue,
     )
-    return len(issue) - open_already
+    return len(issue) - met_before
 
 
 def resolve_issues(warehouse: Warehouse, account: str, references: Iterable[str], moment: datetime) -> None:
