@@ -964,6 +964,23 @@ def test_a_walk_begins_anew_where_its_place_was_read_too_long_ago(sync, simulato
     assert_warehouse_equals_truth(settings.data_dir, simulator.truth())
 
 
+def test_P4_a_bill_deleted_after_a_stopped_walk_had_met_it_is_marked_by_the_full_refresh_that_goes_on(
+    sync, simulator, settings, monkeypatch
+):
+    settle(simulator)
+    monkeypatch.setattr(batch, "BATCH_ROWS", 1)
+    simulator.faults([{"path": "/orders", "page": 4, "status": 503, "times": None}])
+    with pytest.raises(UnavailableError):
+        sync("full_refresh", page_size=20, max_in_flight=1)
+    simulator.faults()
+    gone = newest_first(simulator)[5]["order_reference"]
+    simulator.delete_bill(gone)
+    result = sync("full_refresh", page_size=20, max_in_flight=1)
+    marked = query(settings.warehouse_path, "select order_reference from core.bills where missing_since is not null")
+    assert marked == [{"order_reference": gone}]
+    assert result.warnings == ["CashPay no longer knows 1 bills: see core.bills.missing_since."]
+
+
 def test_P4_a_walk_stopped_before_it_read_again_what_a_deletion_moved_goes_on_there(
     sync, simulator, settings, monkeypatch
 ):

@@ -61,6 +61,7 @@ def read_whole_list(session: Session, *, pages: int | None = None) -> bool:
                 passed = account["walk_position"]
                 if session.record.kind == "full_refresh" or passed // bills.usual_size <= session.requests_left():
                     _read_passed_part_again(session, bills, passed)
+                    begun = now  # by now all of it was read in this run: what was met only before may be gone
                 finish_whole_list(session, bills, begun)
             return bills.ended
     bills = session.bill_list(count=lambda: count_met(session, now))
