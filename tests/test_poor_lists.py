@@ -272,6 +272,30 @@ def test_a_zero_of_the_list_does_not_hide_what_a_bill_had_received_before_it_was
     assert shop.bills("state", "received_amount") == [("Canceled", 3_000)]
 
 
+@pytest.mark.parametrize("paid_in_list", [0, 10_000])
+def test_zeros_of_a_list_that_fills_no_sum_in_are_not_believed_of_bills_given_up_before_the_first_sync(
+    paid_in_list, shop
+):
+    """Where it shows what a paid bill has received, it is: no details of all the others are asked for."""
+    shop.bill("A", amount=10_000, state="Partial", received_amount=3_000)
+    shop.bill("A", state="Canceled")
+    shop.bill("B", amount=10_000, state="Paid")
+    shop.simulator.advance(days=40)
+    shop.spoil("A", path="/orders", set={"received_amount": 0, "payments": []})
+    if not paid_in_list:
+        shop.spoil("A", "B", path="/orders", set={"received_amount": 0, "payments": []})
+    for _ in range(2):
+        shop.sync("full_refresh")
+        shop.sync("refresh")
+    assert shop.rows("select received_amount from core.bills where order_reference in ('A', 'B') order by all") == [
+        (0 if paid_in_list else 3_000,),
+        (10_000,),
+    ]
+    if not paid_in_list:
+        told = "select changed_after = created_at from core.bill_versions join core.bills using (order_reference) "
+        assert shop.rows(f"{told} where order_reference = 'A' and bill_versions.version = 2") == [(True,)]
+
+
 def test_details_without_a_sum_and_with_empty_payments_leave_the_sum_of_the_list(shop):
     shop.bill("A", amount=10_000, state="Paid", received_amount=6_000)
     details = {"delete": ["received_amount"], "set": {"payments": []}}

@@ -21,6 +21,7 @@ from cashpay_pipeline.sync.missing import look_for_missing
 from cashpay_pipeline.sync.session import Session, reference_of
 from cashpay_pipeline.verdicts import MAX_TRIES
 from cashpay_pipeline.warehouse.issues import resolve_unseen_issues
+from cashpay_pipeline.warehouse.store import doubt_zeros
 
 SERVER_ERROR = 500
 FUTURE_TOLERATED = timedelta(minutes=5)
@@ -268,3 +269,4 @@ def save_progress(session: Session, started: datetime, *, whole: bool) -> None:
             [started, now, session.account],
         )
         resolve_unseen_issues(session.warehouse, session.account, started, now)
+        doubt_zeros(session.warehouse, session.account)

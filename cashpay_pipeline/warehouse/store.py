@@ -267,6 +267,26 @@ def _delete_payments(warehouse: Warehouse, account: str, written: pd.DataFrame) 
             )
 
 
+def doubt_zeros(warehouse: Warehouse, account: str) -> None:
+    """Leave it to their details what bills given up have received, where the list shows paid ones with nothing, too.
+
+    Such a list does not fill sums in. It is doubted of bills that were given up when they were first read: for the
+    others a new state had the details asked for.
+    """
+    warehouse.execute(
+        """
+        update core.bills set money_told_at = null, content_told_at = created_at, due_at = timestamptz 'epoch'
+        where account = $account and state in ('Canceled', 'Expired', 'Error') and received_amount = 0
+            and version = 1 and details_digest is null and money_told_at is not null and exists (
+                select 1 from core.bill_versions
+                where account = $account and source = 'list' and state in ('Paid', 'Partial', 'Excess')
+                    and received_amount = 0 and amount != 0
+            )
+        """,
+        {"account": account},
+    )
+
+
 def mark_missing(warehouse: Warehouse, account: str, gone: Sequence[tuple[str, datetime]]) -> None:
     """Note bills that CashPay does not know any more, and since when; nothing is deleted.
 
