@@ -54,6 +54,17 @@ def test_D10_a_bill_that_was_first_read_paid_and_undated_stays_without_a_lower_b
     assert content(settings) == before
 
 
+def test_rebuild_reads_times_without_a_zone_in_the_zone_of_the_settings(settings, simulator):
+    simulator.set(date_form="iso_naive")
+    run_sync(settings, clock=SimulatedClock(simulator.base_url))
+    rebuild(settings.model_copy(update={"source_timezone": "Asia/Tokyo"}))
+    rows = query(settings.warehouse_path, "select order_reference, created_at from core.bills")
+    assert {row["order_reference"]: row["created_at"] for row in rows} == {
+        bill["order_reference"]: datetime.fromisoformat(bill["date_create"]) - timedelta(hours=9)
+        for bill in simulator.truth()["bills"]
+    }
+
+
 def test_rebuild_brings_back_a_lost_table(three_nights):
     before = content(three_nights)
     with duckdb.connect(str(three_nights.warehouse_path)) as connection:
