@@ -33,8 +33,8 @@ DEFECTS = [
     Defect(
         "cursor_before_data",
         PACKAGE + "sync/batch.py",
-        "        readings, self._readings = self._readings, []\n",
-        "        progress and progress()\n        readings, self._readings = self._readings, []\n",
+        "        readings, aside, new_bad, set_aside = self._readings",
+        "        progress and progress()\n        readings, aside, new_bad, set_aside = self._readings",
         WALKS + "place",
     ),
     # We keep nothing in Dagster, whatever moves with it. The like of it here: the watermark is not in the file.
