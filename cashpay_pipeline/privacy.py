@@ -54,7 +54,7 @@ _OWNER = re.compile(rf"^(?:{'|'.join(PERSONAL_OBJECTS)})|(?:{'|'.join(PERSONAL_O
 _MASKED = re.compile(r"\*{3}(?:\*{3}\d\d)?")
 _MASKED_PHONE = re.compile(r"\*{6}\d\d")
 _CLIENT_KEY = re.compile(r"[0-9a-f]{32}")
-_SIGNS = r"\s.()_–\-"
+_SIGNS = r"\s.()_\u2010-\u2015\-"
 """What may stand between the digits of a phone. A slash may as well, where a date is no danger."""
 _APART, _APART_OR_SLASH = rf"[{_SIGNS}]{{0,3}}", rf"[{_SIGNS}/]{{0,3}}"
 _MANY_DIGITS = re.compile(rf"\+?\d[\d{_SIGNS}/]{{6,}}\d")
