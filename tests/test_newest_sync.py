@@ -4,8 +4,9 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from rows import ask, at, history, published, sync_row
+from rows import ask, at, bill, history, published, sync_row
 
+from cashpay_pipeline.reconcile import load_mapping, reconcile
 from cashpay_pipeline.report.queries import read_facts
 from cashpay_pipeline.settings import load_settings
 from cashpay_pipeline.warehouse import read_published
@@ -38,8 +39,22 @@ def test_a_clock_that_was_wrong_once_makes_no_newest_sync(folder: Path) -> None:
     assert [row[2] for row in ask(folder, "bills_changed_last_night")] == ["paid"]
 
 
-def test_the_report_ends_where_the_last_complete_reading_did_whatever_a_clock_had_said(tmp_path: Path) -> None:
+def test_the_data_ends_where_the_last_complete_reading_did_whatever_a_clock_had_said(tmp_path: Path) -> None:
+    """In the report, the queries, the table of syncs, and what a reconciliation says of orders that are too new."""
+    settings = load_settings(data_dir=tmp_path)
     with published(tmp_path) as warehouse:
+        for month in (2, 3):
+            bill(warehouse, f"paid-{month}", "Paid", 10 * month, created_at=at(3, 1, month=month), changed_at=at(4))
         sync_row(warehouse, "ahead", "refresh", at(3) + timedelta(days=400), "complete")
         sync_row(warehouse, "sync-0304", "refresh", at(4), "complete")
-    assert read_facts(load_settings(data_dir=tmp_path)).last_day == at(3).date()
+    assert read_facts(settings).last_day == at(3).date()
+    assert [row[1] for row in ask(tmp_path, "yesterday_by_gateway")] == [at(3).date()]
+    assert ask(tmp_path, "this_month_against_last") == [("main", "XOF", at(3).date(), 30, 20, 10)]
+    assert {row[1].month for row in ask(tmp_path, "last_month_by_day_and_gateway")} == {2}
+    minute = timedelta(minutes=1)
+    known = "select last_complete_at from marts.sync_health where is_newest"
+    assert read_published(settings, known)[1] == [(at(4) + minute,)]
+    orders = tmp_path / "orders.csv"
+    orders.write_text("reference;amount;paid;date\nNEW;5;yes;2026-03-05\n")
+    said = reconcile(settings, str(orders), load_mapping(None)).assumed
+    assert [line for line in said if line.startswith("1 order without a bill can be newer")]

@@ -124,7 +124,9 @@ def doubts(warehouse: Warehouse, account: str, mapping: Mapping) -> Iterator[str
             "have its bill among them, and a known bill its latest change."
         )
     (read,) = warehouse.rows(
-        "select max(started_at) as at from core.syncs where account = ? and complete and kind != 'recheck'", [account]
+        "select arg_max(started_at, rowid) as at from core.syncs "  # the last one stored: a clock may have been wrong
+        "where account = ? and complete and kind != 'recheck'",
+        [account],
     )
     if read["at"] is None:
         yield "The bill list has never been read completely: orders can lack a bill for that reason alone."

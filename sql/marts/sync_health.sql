@@ -79,7 +79,7 @@ placed as (
         reported_total,
         place,
         place = max(place) over (partition by account) as is_newest,
-        max(case when complete and kind != 'recheck' then ended_at end) over (
+        arg_max(case when complete and kind != 'recheck' then ended_at end, place) over (
             partition by account
             order by place
         ) as last_complete_at

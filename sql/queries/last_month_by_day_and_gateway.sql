@@ -9,7 +9,8 @@ last_days as (
 
     select
         account,
-        cast(timezone('Africa/Lome', max(started_at)) as date) - 1 as last_day
+        -- of the one stored last: a clock may be wrong, and set right
+        cast(timezone('Africa/Lome', arg_max(started_at, rowid)) as date) - 1 as last_day
     from core.syncs
     where
         kind != 'recheck'
