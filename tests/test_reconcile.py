@@ -528,7 +528,8 @@ REFUSED = [
     ("two forms", HEADER + "1;5;oui;13/03/2026\n2;5;oui;2026-03-13\n", r"same form.*line 3, column “date”"),
     ("no reference", "reference;montant;paye\n1;5;oui\n;5;oui\n",
      r"1 row without a reference; .*line 3, column “reference”"),
-    ("lost reference", "reference;montant;paye\n1,23457E+12;5;oui\n", r"spreadsheet.*line 2, column “reference”"),
+    *((f"lost reference {lost}", f"reference;montant;paye\n{lost};5;oui\n", r"spreadsheet.*line 2, column “reference”")
+      for lost in ("1,23457E+12", "1E+11", "1.5e+15")),
     ("repeated", "reference;montant;paye\n1;5;oui\n2;5;oui\n1;6;oui\n",
      r"Reference 1 has 2 rows.*lines 2 and 4.*--repeated"),
     ("columns", "nom;prix;statut\n1;5;oui\n",

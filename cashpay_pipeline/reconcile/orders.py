@@ -177,7 +177,9 @@ def _check_cells(sheet: Sheet) -> None:
         "select line, date_text from read where ordered_at is null and date_kind != 'empty' order by line"
     ):
         sheet.stop(f"{quoted(odd['date_text'])} is not a date.", odd["line"], "date", f"{KNOWN} Or: --date none.")
-    if odd := sheet.first(r"select line, reference from read where regexp_matches(reference, '^\d[.,]\d+E\+\d+$')"):
+    if odd := sheet.first(
+        r"select line, reference from read where regexp_matches(reference, '^\d([.,]\d+)?E\+\d+$', 'i') order by line"
+    ):
         sheet.stop(
             f"{quoted(odd['reference'])} is what a spreadsheet makes of a long number: the reference is lost.",
             odd["line"],
