@@ -11,6 +11,7 @@ from math import ceil, inf
 from typing import Any
 
 from cashpay_pipeline.settings import Settings
+from cashpay_pipeline.terminal import many
 
 Rows = Callable[[str, Sequence[Any]], list[dict[str, Any]]]
 """What runs a query, on the working file or on the published copy."""
@@ -115,7 +116,7 @@ def coverage_lines(found: Coverage, now: datetime) -> Iterator[str]:
     yield "No change stays unseen for longer than, with a refresh each night:"
     for each in found.classes:
         seen = "" if each.oldest is None else f", the longest unread for {_hours(now - each.oldest)}"
-        yield f"  {each.name}: {_bound(each.promised)} ({each.bills:,} bills{seen})"
+        yield f"  {each.name}: {_bound(each.promised)} ({many(each.bills, 'bill')}{seen})"
         if each.name == "settled" and each.sumless:
             yield (
                 f"    of {each.sumless:,} of them the list names no sum: what they have received is read only 1, 7 and "

@@ -518,7 +518,7 @@ REFUSED = [
     ("currency", "reference;montant;paye\n1;5 ZZZ;oui\n", r"“ZZZ” is not a currency.*line 2"),
     ("two currencies", "reference;montant;paye;devise\n1;5 EUR;oui;XOF\n", r"“5 EUR” is not in XOF"),
     ("unknown words", "reference;montant;paye\n1;5;peut-être\n2;5;oui\n3;5;refunded\n",
-     r"“peut etre” \(1 rows\), “refunded” \(1 rows\).*line 2, column “paye”.*--paid-word"),
+     r"“peut etre” \(1 row\), “refunded” \(1 row\).*line 2, column “paye”.*--paid-word"),
     ("no word", "reference;montant;paye\n1;5;\n", r"not said whether order 1 is paid.*line 2, column “paye”"),
     ("date form", HEADER + "1;5;oui;2 mars 2026\n", r"“…” is not a date.*line 2, column “date”"),
     ("no such day", HEADER + "1;5;oui;31/02/2026\n", r"“31/02/2026” is not a date.*line 2"),
@@ -581,8 +581,8 @@ ORDER = {"reference": "A", "montant": "5", "paye": "oui", "date": "2026-03-02", 
         ("date", CUSTOMER, "“…” is not a date"),
         ("date", "90 12 34 56", r"“\*{6}56” is not a date"),
         ("devise", CUSTOMER, "“…” is not a currency"),
-        ("paye", f"payé par {CUSTOMER} de la maison d'à côté", r"mean paid: “…” \(1 rows\)"),
-        ("paye", "90123456", r"mean paid: “\*{6}56” \(1 rows\)"),
+        ("paye", f"payé par {CUSTOMER} de la maison d'à côté", r"mean paid: “…” \(1 row\)"),
+        ("paye", "90123456", r"mean paid: “\*{6}56” \(1 row\)"),
     ],
 )
 def test_S10_a_customer_in_a_cell_that_cannot_be_read_is_not_repeated(
@@ -652,8 +652,8 @@ def test_messy_files_are_read_and_what_was_assumed_is_said(bills: Bills, shop: S
     for expected in (
         "not UTF-8 (line 1): read as Windows-1252", "separated by bars", "The amount is in column “Montant”",
         "The payment state is in column “Statut”", "1 row, the same as another in every cell",
-        "“FCFA” in 1 amounts is XOF",
-        "1 amounts name no currency",
+        "“FCFA” in 1 amount is XOF",
+        "1 amount without a currency",
         "A point in amounts groups thousands: “12.500 FCFA” (line 2)", "the day comes first: “14/03/2026 09:30”",
         "those of Africa/Lome", "Paid is: paye.", "Not paid is: en attente.", "(the oldest order)",
         "The bill list has never been read completely",
@@ -938,7 +938,7 @@ def test_an_sqlite_file_is_read_by_table_and_never_written(
         ("('A', null::bigint, 'oui')", r"Order A has no amount.*row 1, column “amount”"),
         ("('A', [12], 'oui')", r"neither a text, a number nor a date.*row 1, column “amount”"),
         ("(null, 12, 'oui')", r"1 row without a reference; .*row 1, column “reference”"),
-        ("('A', 12, 'peut-être')", r"“peut etre” \(1 rows\).*row 1, column “paid”"),
+        ("('A', 12, 'peut-être')", r"“peut etre” \(1 row\).*row 1, column “paid”"),
     ],
 )
 def test_typed_columns_that_cannot_be_read(

@@ -3,6 +3,7 @@
 from cashpay_pipeline.reconcile.cells import quoted
 from cashpay_pipeline.reconcile.mapping import Mapping
 from cashpay_pipeline.reconcile.sheet import Sheet
+from cashpay_pipeline.terminal import many
 
 KNOWN = "Known forms: 2026-03-31, 2026-03-31 14:05, 31/03/2026, 31/03/2026 14:05."
 
@@ -31,7 +32,7 @@ def decide_date_order(sheet: Sheet, mapping: Mapping) -> tuple[bool, list[str]]:
         )
     said = []
     if empty := kinds.get("empty"):
-        said.append(f"{empty['many']:,} rows have no date.")
+        said.append(f"{many(empty['many'], 'row')} without a date.")
     last = kinds.get("year_last")
     if not last:
         return True, said

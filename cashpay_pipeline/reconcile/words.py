@@ -3,6 +3,7 @@
 from cashpay_pipeline.reconcile.cells import UNITS, quoted
 from cashpay_pipeline.reconcile.mapping import Mapping
 from cashpay_pipeline.reconcile.sheet import Sheet
+from cashpay_pipeline.terminal import many
 from cashpay_pipeline.values import CURRENCY_DECIMALS
 
 DEFAULT_CURRENCY = "XOF"
@@ -40,7 +41,8 @@ def read_words(sheet: Sheet, mapping: Mapping) -> list[tuple[str, bool]]:
         unknown = [row for row in found if row["paid_word"] not in meaning]
         if unknown:
             listed = ", ".join(
-                f"{quoted(row['paid_word'], letters=LETTERS_OF_A_WORD)} ({row['many']:,} rows)" for row in unknown[:20]
+                f"{quoted(row['paid_word'], letters=LETTERS_OF_A_WORD)} ({many(row['many'], 'row')})"
+                for row in unknown[:20]
             )
             sheet.stop(
                 f"It is not known whether these words mean paid: {listed}"
@@ -100,9 +102,9 @@ def describe_currencies(sheet: Sheet) -> list[str]:
         "from priced group by all order by many desc"
     ):
         if row["currency_from"] == "nothing":
-            said.append(f"{row['many']:,} amounts name no currency: taken as {DEFAULT_CURRENCY}, in francs.")
+            said.append(f"{many(row['many'], 'amount')} without a currency: taken as {DEFAULT_CURRENCY}, in francs.")
         elif row["currency_from"] == "amount":
-            said.append(f"“{row['units']}” in {row['many']:,} amounts is {row['currency']}.")
+            said.append(f"“{row['units']}” in {many(row['many'], 'amount')} is {row['currency']}.")
     return said
 
 
