@@ -42,7 +42,10 @@ PERSONAL_FIELDS = (
     }
 )
 """As `_field` has them: in small letters, without what joins words."""
-FREE_TEXT_FIELDS = frozenset({"description", "message", "comment", "comments", "commentaire", "note", "notes", "label"})
+FREE_TEXT_FIELDS = frozenset(
+    {*("description", "message", "comment", "comments", "commentaire", "note", "notes", "label"), *("reason", "motif")}
+)
+"""So does each that ends like one of these, as `error_message` does."""
 KEPT_FIELDS = frozenset({"order_reference", "orderNum", "amount", "received_amount"})
 """Keys and money stay, whatever phone they may look like."""
 SHOPS_REFERENCE = "merchant_reference"
@@ -266,6 +269,8 @@ def _field(name: str) -> str:
     field = _JOINT.sub("", name.casefold())
     if field.endswith(("phone", "telephone", "msisdn")) or field.startswith(("phone", "telephone")):
         return "phone"
+    if field.endswith(tuple(FREE_TEXT_FIELDS)):
+        return "note"
     owned = _OWNER.sub("", field)
     if owned == "name" != field:
         return "fullname"

@@ -132,6 +132,13 @@ def test_S10_a_field_is_known_however_its_name_is_written(name, hidden):
     assert masker("drop").mask({name: "+22890123456"}) == {}
 
 
+@pytest.mark.parametrize("name", ["error_message", "statusDescription", "payment.note", "failure_reason", "Motif"])
+def test_S10_a_free_text_is_known_by_the_end_of_its_name(name):
+    record = {name: "Solde de Canarylast, 90 12 34 56, insuffisant", "client": {"lastname": "CANARYLAST"}}
+    assert masker().mask(record)[name] == "Solde de ***, ******56, insuffisant"
+    assert masker().forget(record)[name] == "***"
+
+
 @pytest.mark.parametrize("name", ["client_reference", "customerKind", "payers", "email_count", "reference_client"])
 def test_S10_a_field_that_is_not_personal_stays(name):
     assert masker().mask({name: "CMD-1"}) == masker("drop").mask({name: "CMD-1"}) == {name: "CMD-1"}
