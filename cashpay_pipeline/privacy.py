@@ -37,11 +37,10 @@ PERSONAL_FIELDS = (
     | NAME_FIELDS
     | {
         *("email", "emailaddress", "mail", "adressemail", "adresseemail", "courriel"),
-        *("address", "address1", "address2", "addressline1", "addressline2", "adresse", "adresse1", "adresse2"),
-        *("city", "ville"),
+        *("address", "addressline", "adresse", "city", "ville"),
     }
 )
-"""As `_field` has them: in small letters, without what joins words."""
+"""As `_field` has them: in small letters, without what joins words and without a number."""
 FREE_TEXT_FIELDS = frozenset(
     {*("description", "message", "comment", "comments", "commentaire", "note", "notes", "label"), *("reason", "motif")}
 )
@@ -54,6 +53,7 @@ _NO_DIGIT = re.compile(r"\D")
 _WITH_POINT = re.compile(r"(\d{8,15})\.0+")
 _JOINT = re.compile(r"[\s_.\-]")
 _OWNER = re.compile(rf"^(?:{'|'.join(PERSONAL_OBJECTS)})|(?:{'|'.join(PERSONAL_OBJECTS)})$")
+_PHONE_NAME = re.compile(r".*(?:phone|msisdn).*|(?:num|num[eé]ro|n[o°])?(?:tel|mobile|whatsapp|gsm)(?:number|num|no)?")
 _MASKED = re.compile(r"\*{3}(?:\*{3}\d\d)?")
 _MASKED_PHONE = re.compile(r"\*{6}\d\d")
 _CLIENT_KEY = re.compile(r"[0-9a-f]{32}")
@@ -262,16 +262,18 @@ def _careful(form: Form, field: str, inside: bool) -> tuple[tuple[str, Form, str
 
 @lru_cache(maxsize=1_000)
 def _field(name: str) -> str:
-    """The field that a name stands for: `client_phone`, `phoneNumber` and `TELEPHONE_CLIENT` are all a phone.
+    """The field that a name stands for: `client_phone`, `phoneNumber`, `TELEPHONE_CLIENT` and `tel_2` are all a phone.
 
-    Whose it is does not matter: `payer_email` is an email, and so is `email_client`.
+    Whose it is does not matter, nor its number: `payer_email` is an email, and so are `email_client` and `email1`.
     """
-    field = _JOINT.sub("", name.casefold())
-    if field.endswith(("phone", "telephone", "msisdn")) or field.startswith(("phone", "telephone")):
+    field = _JOINT.sub("", name.casefold()).rstrip("0123456789")
+    owned = _OWNER.sub("", field)
+    if _PHONE_NAME.fullmatch(owned):
         return "phone"
+    if owned.endswith("email"):
+        return "email"
     if field.endswith(tuple(FREE_TEXT_FIELDS)):
         return "note"
-    owned = _OWNER.sub("", field)
     if owned == "name" != field:
         return "fullname"
     return owned if owned in PERSONAL_FIELDS or owned in FREE_TEXT_FIELDS else field

@@ -43,7 +43,7 @@ TOOL = f"cashpay_pipeline {version('cashpay_pipeline')}"
 Clean = Callable[..., str]
 
 _WITHOUT_CUSTOMERS = Masker("drop", b"")
-_DATA = re.compile(rf"[{{\[]|(?<![^\W_])(?:{'|'.join(PERSONAL_OBJECTS | PERSONAL_FIELDS)})(?![^\W_])", re.IGNORECASE)
+_DATA = re.compile(rf"[{{\[]|(?<![^\W_])(?:{'|'.join(PERSONAL_OBJECTS | PERSONAL_FIELDS)})\d*(?![^\W_])", re.IGNORECASE)
 """Where data begins in a text that should have been JSON: an object, a list, the name of what a customer has."""
 _DEAD_TOKEN = re.compile(r"(expired|invalid) token", re.IGNORECASE)
 

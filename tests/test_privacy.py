@@ -121,6 +121,8 @@ def test_what_is_no_phone_stays_in_free_text(text):
         *((name, "***") for name in ("email_client", "Adresse-Client", "villeClient", "prenoms", "nom_prenoms_client")),
         *((name, "***") for name in ("sender", "recipientName", "receiver_name", "contact", "contact_email")),
         *((name, "******56") for name in ("whatsapp", "sender_phone", "contact_whatsapp")),
+        *((name, "******56") for name in ("customerPhoneNumber", "tel1", "num_tel", "payer_mobile_no", "N° GSM 2")),
+        *((name, "***") for name in ("email1", "buyer_email", "client_email_2")),
         *((name, "***") for name in ("email_address", "adresse_mail", "given_name", "familyName", "address_line_1")),
     ],
 )
