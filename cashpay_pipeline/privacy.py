@@ -45,6 +45,8 @@ FREE_TEXT_FIELDS = frozenset(
     {*("description", "message", "comment", "comments", "commentaire", "note", "notes", "label"), *("reason", "motif")}
 )
 """So does each that ends like one of these, as `error_message` does."""
+ADDRESS = "url"
+"""What stands for all that ends like it: `?phone=...` of an address back to the shop tells as much as a field."""
 KEPT_FIELDS = frozenset({"order_reference", "orderNum", "amount", "received_amount"})
 """Keys and money stay, whatever phone they may look like."""
 SHOPS_REFERENCE = "merchant_reference"
@@ -54,6 +56,7 @@ _WITH_POINT = re.compile(r"(\d{8,15})\.0+")
 _JOINT = re.compile(r"[\s_.\-]")
 _OWNER = re.compile(rf"^(?:{'|'.join(PERSONAL_OBJECTS)})|(?:{'|'.join(PERSONAL_OBJECTS)})$")
 _PHONE_NAME = re.compile(r".*(?:phone|msisdn).*|(?:num|num[eé]ro|n[o°])?(?:tel|mobile|whatsapp|gsm)(?:number|num|no)?")
+_PARAMETER = re.compile(r"(?<=[?&])([^=&#\s]+)=([^&#\s]+)")
 _MASKED = re.compile(r"\*{3}(?:\*{3}\d\d)?")
 _MASKED_PHONE = re.compile(r"\*{6}\d\d")
 _CLIENT_KEY = re.compile(r"[0-9a-f]{32}")
@@ -176,6 +179,8 @@ class Masker:
             if field in NAME_FIELDS:
                 told.update(_words(str(value)))
             return self._hide(value, field)
+        if field == ADDRESS:
+            return _PARAMETER.sub(self._hide_parameter, value) if isinstance(value, str) and "=" in value else value
         if field in FREE_TEXT_FIELDS:
             text = str(value)
             hidden = self._without_customer(text, told)
@@ -226,6 +231,10 @@ class Masker:
             text = _WORD.sub(lambda found: HIDDEN if _plain(found[0]) in told else found[0], text)
         return text
 
+    def _hide_parameter(self, found: re.Match[str]) -> str:
+        field = _field(found[1])
+        return f"{found[1]}={self._hide(found[2], field)}" if field in PERSONAL_FIELDS else found[0]
+
     def _hide_phones(self, digits: re.Match[str]) -> str:
         return _PHONE_IN_TEXT.sub(lambda found: self._hide(found.group(), "phone"), digits.group())
 
@@ -254,7 +263,7 @@ def _careful(form: Form, field: str, inside: bool) -> tuple[tuple[str, Form, str
     for name, inner in form.fields.items():
         named = "fullname" if inside and name.casefold() == "name" else _field(name)
         is_personal = named in PERSONAL_OBJECTS or named in PERSONAL_FIELDS
-        told = named if is_personal or named in FREE_TEXT_FIELDS else around
+        told = named if is_personal or named in FREE_TEXT_FIELDS or named == ADDRESS else around
         if told or inside or hide_phones(name) != name or _careful(inner, "", False):
             careful.append((name, inner, told, is_personal or inside))
     return tuple(sorted(careful, key=lambda value: (value[2] in FREE_TEXT_FIELDS, not value[3])))
@@ -274,6 +283,8 @@ def _field(name: str) -> str:
         return "email"
     if field.endswith(tuple(FREE_TEXT_FIELDS)):
         return "note"
+    if field.endswith(ADDRESS):
+        return ADDRESS
     if owned == "name" != field:
         return "fullname"
     return owned if owned in PERSONAL_FIELDS or owned in FREE_TEXT_FIELDS else field

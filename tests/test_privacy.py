@@ -134,6 +134,14 @@ def test_S10_a_field_is_known_however_its_name_is_written(name, hidden):
     assert masker("drop").mask({name: "+22890123456"}) == {}
 
 
+@pytest.mark.parametrize("name", ["bill_url", "callbackUrl"])
+def test_S10_an_address_tells_no_customer_in_its_parameters(name):
+    address = "https://shop.test/back/90123456?id=90123456&tel={}&client_nom={}&ok=1#phone=1"
+    masked = masker().mask({name: address.format("%2B22890123456", "KOSSI")})
+    assert masked == masker().mask(masked) == {name: address.format("******56", "***")}
+    assert masker("keep").mask({name: address}) == {name: address}
+
+
 @pytest.mark.parametrize("name", ["error_message", "statusDescription", "payment.note", "failure_reason", "Motif"])
 def test_S10_a_free_text_is_known_by_the_end_of_its_name(name):
     record = {name: "Solde de Canarylast, 90 12 34 56, insuffisant", "client": {"lastname": "CANARYLAST"}}
