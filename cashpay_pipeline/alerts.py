@@ -13,7 +13,8 @@ import urllib.request
 from collections.abc import Callable
 from email.message import EmailMessage
 from email.utils import localtime, make_msgid
-from http.client import HTTPException
+from threading import Thread
+from time import monotonic
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -24,7 +25,9 @@ from cashpay_pipeline.redaction import SHORTEST_ANYWHERE, Redactor
 from cashpay_pipeline.settings import Settings
 
 TIMEOUT_SECONDS = 20
-COMMAND_SECONDS = 60
+COMMAND_SECONDS = 30
+PATIENCE_SECONDS = 40
+"""For all channels at once: Dagster ends a tick after a minute, and what was told in it would be told again."""
 NO_CHANNEL = "set CASHPAY_ALERT_WEBHOOK, CASHPAY_ALERT_MAIL_TO or CASHPAY_ALERT_COMMAND."
 
 
@@ -49,17 +52,25 @@ def send(settings: Settings, title: str, text: str) -> list[str]:
         "CASHPAY_ALERT_MAIL_TO": (settings.alert_mail_to, _to_mail),
         "CASHPAY_ALERT_COMMAND": (settings.alert_command, _to_command),
     }
-    problems, sent = [], 0
-    for name, (setting, deliver) in channels.items():
-        if not setting:
-            continue
+    wanted = {name: deliver for name, (setting, deliver) in channels.items() if setting}
+    ends: dict[str, str] = {}
+
+    def tell(name: str) -> None:
         try:
-            deliver(settings, title, text)
-            sent += 1
-        except (OSError, ValueError, HTTPException, smtplib.SMTPException, subprocess.SubprocessError) as error:
+            wanted[name](settings, title, text)
+            ends[name] = ""
+        except Exception as error:
             # Only its kind: the text of such an error can hold an address with a secret in it.
-            problems.append(f"{name}: {type(error).__name__}{_status(error)}")
-    if problems and not sent:
+            ends[name] = f"{name}: {type(error).__name__}{_status(error)}"
+
+    threads = [Thread(target=tell, args=[name], daemon=True) for name in wanted]
+    for thread in threads:
+        thread.start()
+    deadline = monotonic() + PATIENCE_SECONDS
+    for thread in threads:
+        thread.join(max(0, deadline - monotonic()))
+    problems = [problem for name in wanted if (problem := ends.get(name, f"{name}: no answer"))]
+    if problems and len(problems) == len(wanted):
         raise AlertError(f"No alert could be sent ({'; '.join(problems)}).")
     return problems
 

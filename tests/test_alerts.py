@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from dagster._grpc.utils import default_sensor_grpc_timeout
 from listeners import Mailbox, Webhook, mailbox, webhook
 
 from cashpay_pipeline import alerts
@@ -87,6 +88,23 @@ def test_a_webhook_that_refuses_is_an_error_without_its_address(hook: Webhook, s
     with pytest.raises(AlertError, match=f"CASHPAY_ALERT_WEBHOOK: HTTPError {status}") as failed:
         alerts.send(load_settings(alert_webhook=hook.url), "t", "x")
     assert "canary" not in str(failed.value) and failed.value.__context__ is None
+
+
+def test_a_channel_that_hangs_keeps_no_other_from_telling_and_ends_before_the_tick(
+    hook: Webhook, mails: Mailbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A tick that takes a minute is forgotten, and with it what was told: it would be told again each minute."""
+    assert alerts.PATIENCE_SECONDS <= default_sensor_grpc_timeout() - 20
+    monkeypatch.setattr(alerts, "PATIENCE_SECONDS", 0.5)
+    monkeypatch.setattr(alerts, "COMMAND_SECONDS", 2)
+    hanging = tmp_path / "hang.sh"
+    hanging.write_text("#!/bin/sh\nexec sleep 5\n")
+    hanging.chmod(0o755)
+    settings = load_settings(alert_webhook=hook.url, alert_command=str(hanging), **mail_settings(mails))
+    assert alerts.send(settings, "t", "x") == ["CASHPAY_ALERT_COMMAND: no answer"]
+    assert len(hook.posts) == len(mails.mails) == 1
+    with pytest.raises(AlertError, match=r"\(CASHPAY_ALERT_COMMAND: no answer\)"):
+        alerts.send(load_settings(alert_command=str(hanging)), "t", "x")
 
 
 def test_nobody_there_is_an_error_of_ours(tmp_path: Path) -> None:
