@@ -18,12 +18,12 @@ TRY_AGAIN = ("unavailable", "rate_limited", "killed", "interrupted")
 """What may be over in an hour."""
 
 LAST_ERRORS = """
-select error_code from core.syncs
-where account = ? and status != 'running' and (kind != 'recheck' or ?)
+select case status when 'running' then 'killed' else error_code end as error_code from core.syncs
+where account = ? and (kind != 'recheck' or ?)
 order by rowid desc limit ?
 """
 """Of an account, with re-checks or without, so many at most; in the order in which they were stored, one by one:
-a clock may be wrong, and set right.
+a clock may be wrong, and set right. We hold the lock: what is still marked as running was killed.
 """
 LAST_SYNCS = """
 select *, coalesce(finished_at, heartbeat_at) as ended_at from core.syncs
