@@ -1,9 +1,29 @@
 -- After the newest full refresh at least as many bills were stored or set aside as CashPay said there are. If not, some
--- are missing.
+-- are missing. A complete refresh after it ends this, if CashPay told a total: it has compared, and found as many.
 -- asset: core/bills
 -- severity: error
 -- blocking: false
 with
+
+compared as (
+
+    select
+        account,
+        sync_id,
+        kind,
+        finished_at,
+        reported_total
+    from core.syncs
+    where
+        (kind = 'full_refresh' and status in ('complete', 'incomplete'))
+        or (kind = 'refresh' and complete and reported_total > 0)
+    -- the one stored last: a clock may be wrong, and set right
+    qualify row_number() over (
+        partition by account
+        order by rowid desc
+    ) = 1
+
+),
 
 full_refreshes as (
 
@@ -12,14 +32,8 @@ full_refreshes as (
         sync_id,
         finished_at,
         reported_total
-    from core.syncs
-    where
-        kind = 'full_refresh'
-        and status in ('complete', 'incomplete')
-    qualify row_number() over (
-        partition by account
-        order by finished_at desc, rowid desc
-    ) = 1
+    from compared
+    where kind = 'full_refresh'
 
 ),
 
