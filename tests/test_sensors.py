@@ -146,13 +146,37 @@ def test_a_red_check_is_told_once_although_an_outage_hides_it_for_a_night(
 
     simulator.faults([])
     home.run("refresh")
-    check = "check: core/data_issues: no_open_data_issues"
+    check = "check: core/data_issues: no_open_data_issues: 1"
     assert home.sense("alerts") == f"Told now: nothing. Told before: {check}."
     assert told(hook) == []
 
     simulator.put_bill("bad-amount", amount="1250")
     home.run("refresh")
     assert home.sense("alerts") == "All is well."
+
+
+def test_a_red_check_is_told_again_when_more_is_wrong_and_not_when_less_is(
+    home: Home, hook: Webhook, simulator: SimulatorProcess
+) -> None:
+    """A record that stays set aside for good must not keep quiet about those after it."""
+    said = []
+    for reference, amount in (("A", "12.50"), ("B", "12.50"), ("B", "1250"), ("C", "12.50")):
+        simulator.put_bill(reference, amount=amount)
+        home.run("refresh")
+        home.sense("alerts")
+        said.append([text.partition("no_open_data_issues on core/data_issues: ")[2][:19] for text in told(hook)])
+    assert said == [["One row is wrong. I"], ["2 rows are wrong. I"], [], ["2 rows are wrong. I"]]
+
+
+def test_a_red_check_that_stops_a_run_is_one_cause_and_not_two(home: Home, hook: Webhook) -> None:
+    assert home.run("refresh").success
+    with open_warehouse(home.settings) as warehouse:
+        warehouse.execute("update core.bills set account = ' ' where rowid = 0")
+    assert not home.run("recheck_open_bills").success
+    home.sense("alerts")
+    (message,) = told(hook)
+    assert "Red check bills_key_present on core/bills: One row is wrong." in message
+    assert message.endswith("Until it passes, nothing is built or published.") and "unexpectedly" not in message
 
 
 def test_an_incomplete_sync_is_one_cause_and_not_two(home: Home, hook: Webhook, simulator: SimulatorProcess) -> None:

@@ -1,12 +1,14 @@
 """Why somebody should look, as Dagster and the warehouse tell it now: one entry a cause, however often it shows.
 
-What cannot be known at this moment, because a run is under way, stays as it was.
+What cannot be known at this moment, because a run is under way, stays as it was. A red check with more wrong rows than
+were told is another cause: one record that was set aside for good must not keep later ones quiet.
 """
 
 from collections.abc import Iterable, Mapping, Sequence, Set
 from datetime import timedelta
 
 import dagster as dg
+from dagster._core.errors import DagsterAssetCheckFailedError
 
 from cashpay_pipeline.clock import Clock
 from cashpay_pipeline.defs.names import JOBS, Names
@@ -37,7 +39,7 @@ def find_causes(
 ) -> dict[str, str]:
     """Every cause by its name, with what to say of it."""
     causes = _red_checks(instance, checks, told) | _failed_runs(instance, names, tables, tags_of_ours)
-    if any(name.endswith(LAST_SYNC_CHECK) for name in causes):
+    if any(f": {LAST_SYNC_CHECK}: " in name for name in causes):
         causes.pop("run: incomplete", None)
     if isinstance(health, CashpayError):
         # A run that has failed of it is the same cause.
@@ -65,24 +67,33 @@ def find_causes(
     return causes
 
 
+def is_news(cause: str, told: Iterable[str]) -> bool:
+    """Whether it was not told, nor, of a red check, that as many rows are wrong."""
+    name, _, rows = cause.rpartition(": ")
+    before = [other.removeprefix(f"{name}: ") for other in told if other.startswith(f"{name}: ")]
+    return not any(int(number) >= int(rows) for number in before) if rows.isdigit() else cause not in told
+
+
 def _red_checks(
     instance: dg.DagsterInstance, checks: Iterable[dg.AssetCheckKey], told: Mapping[str, str]
 ) -> dict[str, str]:
     found: dict[str, str] = {}
     records = instance.event_log_storage.get_latest_asset_check_execution_by_key(list(checks))
     for key, record in records.items():
-        name = f"check: {key.asset_key.to_user_string()}: {key.name}"
+        name = f"check: {key.asset_key.to_user_string()}: {key.name}: "
+        told_before = {cause: text for cause, text in told.items() if cause.startswith(name)}
         run = instance.get_run_by_id(record.run_id)
         event = record.event.dagster_event if record.event else None
         evaluation = event.event_specific_data if event else None
         if not isinstance(evaluation, dg.AssetCheckEvaluation) or (run and not run.is_finished):
             # Planned, or just made: it counts when the run has ended.
-            found |= {name: told[name]} if name in told else {}
+            found |= told_before
         elif not evaluation.passed and evaluation.severity == dg.AssetCheckSeverity.ERROR:
             bad = evaluation.metadata.get("bad_rows")
-            found[name] = (
+            found[f"{name}{bad.value if bad else 0}"] = (
                 f"Red check {key.name} on {key.asset_key.to_user_string()}: {evaluation.description or ''} "
                 f"Its page in the interface says what must be true{' and shows a sample' if bad else ''}."
+                f"{' Until it passes, nothing is built or published.' if evaluation.blocking else ''}"
             )
     return found
 
@@ -95,7 +106,8 @@ def _failed_runs(
 ) -> dict[str, str]:
     """What the last run of each job failed of, and the last one for tables chosen in the asset graph.
 
-    It is over when, later, one that reads the list has ended well. A run that only tried counts for nothing.
+    It is over when, later, one that reads the list has ended well. A run that only tried counts for nothing, and what
+    a red check has stopped is told by that check.
     """
     jobs = {names.name(job): kind for job, (kind, _) in JOBS.items()}
 
@@ -117,6 +129,8 @@ def _failed_runs(
         run = last.dagster_run
         if run.status == dg.DagsterRunStatus.FAILURE and last.storage_id > max(went_well, default=0):
             code, text = _reason(instance, run)
+            if code == DagsterAssetCheckFailedError.__name__:
+                continue
             number, is_of_graph = run.run_id[:8], run.job_name == ASSET_GRAPH
             what = f"Run {number} from the asset graph" if is_of_graph else f"Job {run.job_name}, run {number},"
             causes.setdefault(f"run: {code}", f"{what} failed. {text}")
@@ -132,5 +146,8 @@ def _reason(instance: dg.DagsterInstance, run: dg.DagsterRun) -> tuple[str, str]
         told = event.step_failure_data.user_failure_data
         if told and "error_code" in told.metadata:
             return str(told.metadata["error_code"].value), told.description or ""
+        error = event.step_failure_data.error
+        if error and error.cls_name == DagsterAssetCheckFailedError.__name__:
+            return error.cls_name, ""
         return f"{event.step_key}", f"Step {event.step_key} ended unexpectedly: see the run in the interface."
     return "no reason", "It was stopped, or its process died. What it had stored is kept; the next run goes on from it."

@@ -9,6 +9,7 @@ from pathlib import Path
 from signal import SIGINT, SIGTERM, Signals
 
 import dagster as dg
+from dagster._core.errors import DagsterAssetCheckFailedError
 
 from cashpay_pipeline.definitions import build_defs
 from cashpay_pipeline.defs.names import JOBS
@@ -112,6 +113,8 @@ def _reason(event: dg.DagsterEvent) -> str:
     error = data.error
     while error and error.cause:
         error = error.cause
+    if error and error.cls_name == DagsterAssetCheckFailedError.__name__:
+        return "A check that guards the tables is red: nothing was built on them, and nothing was published."
     if _signal(event):
         return "Interrupted. What was read is kept; run the same command again to go on."
     return f"Unexpected failure in {event.step_key}: {error.message.strip() if error else 'no reason given'}"

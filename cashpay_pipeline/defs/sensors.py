@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from cashpay_pipeline.defs.causes import find_causes
+from cashpay_pipeline.defs.causes import find_causes, is_news
 from cashpay_pipeline.defs.checks import check_keys
 from cashpay_pipeline.defs.names import JOBS, Names
 from cashpay_pipeline.defs.resources import warehouse_of
@@ -57,7 +57,7 @@ def _alerts(names: Names, status: dg.DefaultSensorStatus, tables: Set[dg.AssetKe
             warehouse.clock,
             told,
         )
-        new = {name: text for name, text in causes.items() if name not in told}
+        new = {name: text for name, text in causes.items() if is_news(name, told)}
         if new:
             needs = "something needs" if len(new) == 1 else f"{len(new)} things need"
             for problem in send(settings, f"CashPay {settings.account}: {needs} a look", "\n\n".join(new.values())):
