@@ -1,7 +1,9 @@
 """Backup, restore and verify: whole or not at all, nothing lost on the way back."""
 
+import os
 import shutil
 import signal
+import tempfile
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import timedelta
@@ -22,6 +24,7 @@ from cashpay_pipeline.sync import run_sync
 from cashpay_pipeline.warehouse import open_warehouse, publish
 from cashpay_pipeline.warehouse.backup import backup, restore, verify
 
+NOBODY = 65534
 DIE = """
 import os, shutil, signal, sys
 from pathlib import Path
@@ -129,6 +132,32 @@ def test_the_newest_backups_are_kept(settings: Settings, simulator: SimulatorPro
         simulator.advance(days=1)
         made.append(backup(settings, clock=clock))
     assert sorted(theirs.parent.iterdir()) == [theirs, *made[-2:]], "a folder without a database is somebody else's"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+def test_a_backup_that_root_made_once_keeps_no_later_one_from_being_made_or_put_back(
+    make_settings: Callable[..., Settings], simulator: SimulatorProcess
+) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        settings, clock = make_settings(data_dir=Path(folder) / "data"), SimulatedClock(simulator.base_url)
+        run_sync(settings, clock=clock)
+        by_root = [backup(settings, clock=clock)]
+        simulator.advance(days=1)
+        by_root.append(backup(settings, clock=clock))
+        by_root[1].chmod(0o755)
+        for path in (Path(folder), *Path(folder).rglob("*")):
+            if not {path, path.parent} & {*by_root}:
+                os.chown(path, NOBODY, NOBODY)
+        os.seteuid(NOBODY)
+        try:
+            for _ in range(3):
+                simulator.advance(days=1)
+                made = backup(settings, clock=clock, keep=1)
+            assert restore(settings, clock=clock)[0] == made
+        finally:
+            os.seteuid(0)
+        kept = {path for path in made.parent.iterdir() if not path.name.startswith("before-restore")}
+        assert kept == {*by_root, made}
 
 
 def test_a_new_backup_is_not_taken_for_the_oldest_after_a_clock_that_was_ahead_is_set_right(

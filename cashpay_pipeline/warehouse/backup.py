@@ -8,6 +8,7 @@ import itertools
 import os
 import shutil
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -98,7 +99,8 @@ def backup(settings: Settings, *, folder: Path | None = None, keep: int = KEPT, 
             next_step="Free some space, or name another folder with --to.",
         ) from None
     for old in _oldest_first(_backups(folder), newest=target.name)[:-keep]:
-        shutil.rmtree(old)
+        with suppress(PermissionError):  # root made it, for instance
+            shutil.rmtree(old)
     return target
 
 
@@ -122,9 +124,9 @@ def restore(settings: Settings, source: Path | None = None, *, clock: Clock | No
     clock = clock or SystemClock()
     if source is None or source.resolve() == settings.data_folder.resolve():
         source = settings.data_folder / "backups"
-    if not (source / DATABASE).exists():
+    if not _is_backup(source):
         source = _newest(source, clock)
-    if not (source / DATABASE).exists():
+    if not _is_backup(source):
         raise WarehouseError(
             "There is no backup here.",
             where=str(source),
@@ -145,7 +147,8 @@ def restore(settings: Settings, source: Path | None = None, *, clock: Clock | No
         put_in_place(restored_path(path), path)
     for old in _oldest_first(former.parent.glob("before-restore-*"), newest=former.name)[:-KEPT]:
         if not old.samefile(source):
-            shutil.rmtree(old)
+            with suppress(PermissionError):
+                shutil.rmtree(old)
     return source, former if moved else None
 
 
@@ -194,7 +197,14 @@ def _name(clock: Clock) -> str:
 
 
 def _backups(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.glob("[0-9]*T*Z") if (path / DATABASE).exists())  # and nobody else's
+    return sorted(path for path in folder.glob("[0-9]*T*Z") if _is_backup(path))  # and nobody else's
+
+
+def _is_backup(folder: Path) -> bool:
+    try:
+        return (folder / DATABASE).exists()
+    except PermissionError:  # one that root has made is of no use to this user
+        return False
 
 
 def _newest(folder: Path, clock: Clock) -> Path:
