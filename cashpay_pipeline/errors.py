@@ -16,6 +16,7 @@ CashpayError
     TooManyBadRowsError       more rows are bad than chance explains
     WarehouseBusyError        another run is writing
     WarehouseError            the database file cannot be used
+        WarehouseLockError    whether another run is writing cannot be known
     QueryError                an analyst's SQL is wrong
     OrdersError               the shop's export of orders cannot be read, or can be read in two ways
     ExportError               a file for other programs cannot be written
@@ -179,6 +180,10 @@ class WarehouseError(CashpayError):
     """The database file cannot be opened or written (F1-F6, D8)."""
 
     code = "warehouse"
+
+
+class WarehouseLockError(WarehouseError):
+    """The lock cannot be opened, so whether another run is writing cannot be known (F6)."""
 
 
 class QueryError(CashpayError):

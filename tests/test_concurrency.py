@@ -1,5 +1,6 @@
 """Table C of the failure cases: readers, overlapping runs, locks, and where the file lies. Real files and processes."""
 
+import fcntl
 import json
 import logging
 import os
@@ -17,6 +18,7 @@ from wire import FakeClock
 
 from cashpay_pipeline.cli import app
 from cashpay_pipeline.definitions import build_defs
+from cashpay_pipeline.defs.sensors import QUIET_FOR
 from cashpay_pipeline.errors import CredentialsRejectedError, WarehouseBusyError, WarehouseError
 from cashpay_pipeline.simulator.clock import SimulatedClock
 from cashpay_pipeline.sync import run_sync
@@ -245,6 +247,16 @@ def test_C2_nobody_who_waits_for_a_moment_only_says_so(settings, caplog):
         with pytest.raises(WarehouseBusyError), open_warehouse(settings, wait_seconds=0, clock=FakeClock()):
             pass
     assert not [record for record in caplog.records if record.name == "cashpay.lock"]
+
+
+def test_C2_who_waits_for_long_says_so_again_and_is_not_taken_for_dead(settings, caplog):
+    settings.data_folder.mkdir(parents=True)
+    with settings.warehouse_path.with_suffix(".lock").open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        with pytest.raises(WarehouseBusyError), open_warehouse(settings, clock=FakeClock()):
+            pass
+    said = [record for record in caplog.records if record.name == "cashpay.lock"]
+    assert len(said) > 600 / QUIET_FOR.total_seconds() + 1
 
 
 def test_C2_a_command_that_waits_says_for_whom(settings):

@@ -354,6 +354,9 @@ def test_F6_a_file_of_somebody_else_is_told_with_the_path_and_the_right_that_lac
     sync(settings)
     simulator.clear_log()
     settings.data_folder.chmod(0o777)
+    told = sync_as_nobody(settings)
+    assert "Another user has written in the data folder, and has its lock." in told.stdout and "chown" in told.stdout
+    assert str(settings.warehouse_path.with_suffix(".lock")) in told.stdout and told.stderr == ""
     settings.warehouse_path.with_suffix(".lock").chmod(0o666)
     told = sync_as_nobody(settings)
     assert "may not be read and written by this user" in told.stdout

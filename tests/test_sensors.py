@@ -387,6 +387,15 @@ def test_a_dead_run_is_marked_failed_although_the_working_file_is_damaged(home: 
     assert status(home, dead) == dg.DagsterRunStatus.FAILURE
 
 
+def test_a_silent_run_lives_for_all_we_know_where_its_lock_is_another_users(home: Home) -> None:
+    """A first sync that root runs by hand is silent for long, and this user cannot see whether it holds the lock."""
+    home.settings.data_folder.mkdir(parents=True)
+    home.settings.warehouse_path.with_suffix(".lock").mkdir()  # for root, no mode binds
+    run = started(home, timedelta(minutes=6))
+    assert home.sense_now("dead_runs").startswith("Whether a silent run lives cannot be known.")
+    assert status(home, run) == dg.DagsterRunStatus.STARTED
+
+
 def test_a_dry_run_reads_a_little_stores_nothing_and_builds_nothing(home: Home, simulator: SimulatorProcess) -> None:
     result = home.run("refresh", dry_run=True)
     assert result.success and not result.get_asset_materialization_events()

@@ -12,7 +12,7 @@ from cashpay_pipeline.defs.checks import check_keys
 from cashpay_pipeline.defs.names import JOBS, Names
 from cashpay_pipeline.defs.resources import warehouse_of
 from cashpay_pipeline.defs.runs import is_of, tags_of_ours
-from cashpay_pipeline.errors import CashpayError, WarehouseBusyError, WarehouseError
+from cashpay_pipeline.errors import CashpayError, WarehouseBusyError, WarehouseLockError
 from cashpay_pipeline.health import Health, read_health
 
 if TYPE_CHECKING:
@@ -109,7 +109,10 @@ def _dead_runs(names: Names, status: dg.DefaultSensorStatus, tables: Set[dg.Asse
                 mark_dead_syncs(warehouse)
         except WarehouseBusyError as busy:
             return dg.SkipReason(f"{busy.message} A silent run may be that one.")
-        except WarehouseError as error:
+        except WarehouseLockError as error:
+            context.log.error(str(error))
+            return dg.SkipReason(f"Whether a silent run lives cannot be known. {error.message}")
+        except CashpayError as error:
             # Nobody holds the lock of a file that cannot be opened: the runs are dead all the same.
             context.log.warning(str(error))
         for run in silent:

@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import IO
 
 from cashpay_pipeline.clock import Clock
-from cashpay_pipeline.errors import WarehouseBusyError, WarehouseError
+from cashpay_pipeline.errors import WarehouseBusyError, WarehouseLockError
 
 POLL_SECONDS = 0.5
+SAID_EVERY = 240
+"""Tries: every two minutes. A run that says nothing for long, and does not hold the lock, is taken for dead."""
 
 log = logging.getLogger("cashpay.lock")
 """Dagster shows in the run what `cashpay` loggers say (deploy/dagster.yaml), the command line its warnings."""
@@ -30,16 +32,22 @@ def run_lock(path: Path, owner: str, *, wait_seconds: float, clock: Clock) -> It
 
     Raises:
         WarehouseBusyError: somebody else held it all the time.
-        WarehouseError: the file cannot be made.
+        WarehouseLockError: the file cannot be made or opened.
     """
     try:
         path.touch(mode=0o600)
         handle = path.open("a+", encoding="utf-8")
     except OSError as error:
-        raise WarehouseError(
-            f"The data folder cannot be written: {error.strerror}.",
-            where=str(path.parent),
-            next_step="Give this user the right to write there, or set CASHPAY_DATA_DIR to another folder.",
+        is_theirs = isinstance(error, PermissionError) and os.access(path.parent, os.W_OK)
+        raise WarehouseLockError(
+            "Another user has written in the data folder, and has its lock."
+            if is_theirs
+            else f"The data folder cannot be written: {error.strerror}.",
+            where=str(path if is_theirs else path.parent),
+            next_step="Give the files of the folder back to the user who runs the pipeline (chown), as whom every "
+            "command is to be run."
+            if is_theirs
+            else "Give this user the right to write there, or set CASHPAY_DATA_DIR to another folder.",
         ) from None
     with handle:
         _take(handle, path, wait_seconds, clock)
@@ -60,7 +68,7 @@ def _take(handle: IO[str], path: Path, wait_seconds: float, clock: Clock) -> Non
         tries += 1
         if clock.monotonic() >= began + wait_seconds:
             raise WarehouseBusyError(f"Another run is writing: {_holder(path)}.", where=str(path.parent))
-        if tries == 2:  # Not for a moment's wait.
+        if tries % SAID_EVERY == 2:  # Not for a moment's wait.
             log.warning("Another run is writing: %s. Waiting for it, up to %.0f s.", _holder(path), wait_seconds)
         clock.sleep(min(POLL_SECONDS, wait_seconds))
     if tries > 1:
