@@ -15,6 +15,7 @@ from listeners import Webhook, webhook
 
 from cashpay_pipeline.definitions import build_defs
 from cashpay_pipeline.defs.runs import by_hand
+from cashpay_pipeline.errors import SettingsError
 from cashpay_pipeline.settings import Settings
 from cashpay_pipeline.simulator.clock import SimulatedClock
 from cashpay_pipeline.simulator.process import SimulatorProcess
@@ -377,6 +378,24 @@ def test_a_run_that_failed_for_want_of_space_is_told(
     assert home.sense("alerts") == "Told now: run: warehouse. Told before: nothing."
     (message,) = told(hook)
     assert "Job refresh, run " in message and "The disk has 499 MB free" in message
+
+
+def test_settings_that_are_wrong_are_told_to_who_is_named_in_them(
+    home: Home, hook: Webhook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A slip while something else was changed: every run fails of it from now on."""
+    monkeypatch.setenv("CASHPAY_ALERT_WEBHOOK", hook.url)
+    monkeypatch.setenv("CASHPAY_ACCOUNT", "north")
+    monkeypatch.setenv("CASHPAY_PAGE_SIZE", "canary")
+    home.defs = build_defs(clock=home.clock)
+    assert home.sense("alerts") == "Told now: run: settings. Told before: nothing."
+    (message,) = told(hook)
+    assert message.startswith("*CashPay north: something needs a look*\nWrong: CASHPAY_PAGE_SIZE: must be a whole")
+    assert "canary" not in message
+    assert home.sense("alerts") == "Told now: nothing. Told before: run: settings."
+    monkeypatch.setenv("CASHPAY_ALERT_MAIL_TO", "owner@shop.example")
+    with pytest.raises(SettingsError, match="CASHPAY_PAGE_SIZE"):
+        home.sense("alerts")
 
 
 def test_a_dead_run_is_marked_failed_although_the_working_file_is_damaged(home: Home) -> None:

@@ -10,9 +10,9 @@ import dagster as dg
 from cashpay_pipeline.defs.causes import find_causes, is_news
 from cashpay_pipeline.defs.checks import check_keys
 from cashpay_pipeline.defs.names import JOBS, Names
-from cashpay_pipeline.defs.resources import warehouse_of
+from cashpay_pipeline.defs.resources import WarehouseResource, warehouse_of
 from cashpay_pipeline.defs.runs import is_of, tags_of_ours
-from cashpay_pipeline.errors import CashpayError, WarehouseBusyError, WarehouseLockError
+from cashpay_pipeline.errors import CashpayError, SettingsError, WarehouseBusyError, WarehouseLockError
 from cashpay_pipeline.health import Health, read_health
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def _alerts(names: Names, status: dg.DefaultSensorStatus, tables: Set[dg.AssetKe
         from cashpay_pipeline.alerts import NO_CHANNEL, has_channel, send
 
         warehouse = warehouse_of(context, names)
-        settings = warehouse.settings()
+        settings, health = _settings_and_health(warehouse)
         if not has_channel(settings):
             return dg.SkipReason(f"Nobody is told; {NO_CHANNEL}")
         told: dict[str, str] = json.loads(context.cursor or "{}")
@@ -53,7 +53,7 @@ def _alerts(names: Names, status: dg.DefaultSensorStatus, tables: Set[dg.AssetKe
             tables,
             tags_of_ours(context, settings),
             keys,
-            _health(settings),
+            health,
             warehouse.clock,
             told,
         )
@@ -71,12 +71,27 @@ def _alerts(names: Names, status: dg.DefaultSensorStatus, tables: Set[dg.AssetKe
     return alerts
 
 
-def _health(settings: "Settings") -> Health | CashpayError | None:
-    """What is known now, or why nothing can be."""
+def _settings_and_health(warehouse: WarehouseResource) -> tuple["Settings", Health | CashpayError | None]:
+    """The settings, at least whom to tell; and what is known now, or why nothing can be.
+
+    Raises:
+        SettingsError: the settings are wrong, and so is whom to tell.
+    """
+    from pydantic import ValidationError
+
+    from cashpay_pipeline.settings import WhomToTell
+
     try:
-        return read_health(settings)
+        settings = warehouse.settings()
+    except SettingsError as error:
+        try:
+            return WhomToTell(), error
+        except ValidationError:
+            raise error from None
+    try:
+        return settings, read_health(settings)
     except CashpayError as error:
-        return error
+        return settings, error
 
 
 def _dead_runs(names: Names, status: dg.DefaultSensorStatus, tables: Set[dg.AssetKey]) -> dg.SensorDefinition:
