@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from cashpay_pipeline.errors import WarehouseBusyError
+from cashpay_pipeline.errors import CashpayError, WarehouseBusyError
 
 if TYPE_CHECKING:
     from cashpay_pipeline.settings import Settings
@@ -35,6 +35,9 @@ order by rowid desc
 """The newest and, if that was a re-check, which makes up for no bill of the list, the newest that reads the list.
 
 By the order in which they were stored, one after the other: a clock may be wrong, and set right.
+"""
+LAST_STORED = """
+select sync_id from core.syncs where account = ? and status in ('complete', 'incomplete') order by rowid desc limit 1
 """
 LAST_COMPLETE = "select max(finished_at) as at from core.syncs where account = ? and complete and kind != 'recheck'"
 
@@ -93,6 +96,25 @@ def read_health(settings: "Settings") -> Health | None:
         complete["at"],
         _last_backup_at(settings),
     )
+
+
+def is_published(settings: "Settings") -> bool:
+    """Whether analysts have what the last sync stored: a run can die, or the disk be full, between the two.
+
+    Raises:
+        WarehouseError: the working file cannot be read.
+        WarehouseBusyError: a run is writing.
+    """
+    from cashpay_pipeline.warehouse import open_as_it_is, read_published
+
+    with open_as_it_is(settings, owner="health") as warehouse:
+        stored = warehouse.rows(LAST_STORED, [settings.account])
+    try:
+        return not stored or bool(
+            read_published(settings, "select 1 from core.syncs where sync_id = ?", [stored[0]["sync_id"]])[1]
+        )
+    except CashpayError:  # there is no copy, or none that can be read
+        return False
 
 
 def _last_backup_at(settings: "Settings") -> datetime | None:

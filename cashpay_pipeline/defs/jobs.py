@@ -14,7 +14,7 @@ from cashpay_pipeline.defs.assets import SyncConfig, SyncKind
 from cashpay_pipeline.defs.names import CORE_TABLES, JOBS, PUBLISHED, RECONCILIATION, Names
 from cashpay_pipeline.defs.resources import WarehouseResource, warehouse_of
 from cashpay_pipeline.errors import CashpayError
-from cashpay_pipeline.health import TRY_AGAIN, Health, read_health
+from cashpay_pipeline.health import TRY_AGAIN, Health, is_published, read_health
 from cashpay_pipeline.marts import all_marts
 
 if TYPE_CHECKING:
@@ -57,7 +57,8 @@ def schedules(
             "second_try",
             job["refresh"],
             "15 3-5 * * *",
-            "Up to three times later in the night, only if CashPay could not be reached the last time.",
+            "Up to three times later in the night, only if CashPay could not be reached the last time, or if what was "
+            "read is not published.",
             running=running,
             only_after_outage=True,
         ),
@@ -108,7 +109,7 @@ def _schedule(
         health = _health(warehouse)
         if health.is_locked_out:
             return dg.SkipReason(health.locked_out)
-        if only_after_outage and health.list_error_code not in TRY_AGAIN:
+        if only_after_outage and health.list_error_code not in TRY_AGAIN and _is_published(warehouse):
             return dg.SkipReason("The last sync needs no second try.")
         return dg.RunRequest()
 
@@ -121,3 +122,12 @@ def _health(warehouse: WarehouseResource) -> Health:
         return read_health(warehouse.settings()) or Health()
     except CashpayError:
         return Health()
+
+
+def _is_published(warehouse: WarehouseResource) -> bool:
+    """Whether the analysts have what was read; where that cannot be known now, a run may be about to see to it."""
+    try:
+        settings = warehouse.settings()
+        return not settings.warehouse_path.exists() or is_published(settings)
+    except CashpayError:
+        return True
