@@ -22,7 +22,7 @@ from pydantic import SecretStr
 
 from cashpay_pipeline.errors import AlertError
 from cashpay_pipeline.redaction import SHORTEST_ANYWHERE, Redactor
-from cashpay_pipeline.settings import Settings
+from cashpay_pipeline.settings import Settings, is_local
 
 TIMEOUT_SECONDS = 20
 COMMAND_SECONDS = 30
@@ -117,6 +117,9 @@ def _to_mail(settings: Settings, title: str, text: str) -> None:
         if server.scheme == "smtp" and smtp.has_extn("starttls"):
             smtp.starttls(context=tls)
             smtp.ehlo()
+        elif server.scheme == "smtp" and server.username and not is_local(server.hostname):
+            # Somebody on the line can take the offer out of the server's answer, and would read the password.
+            raise smtplib.SMTPNotSupportedError("no STARTTLS")
         if server.username:
             smtp.login(unquote(server.username), unquote(server.password or ""))
         smtp.send_message(message)

@@ -61,7 +61,8 @@ def _zone(name: str) -> str:
     return name
 
 
-def _is_local(host: str | None) -> bool:
+def is_local(host: str | None) -> bool:
+    """Whether it is this machine: what goes there travels over no line."""
     return host in ("localhost", "127.0.0.1", "::1")
 
 
@@ -189,7 +190,7 @@ class Settings(BaseSettings):
         extra = parts.query or parts.fragment or "@" in parts.netloc
         if parts.scheme not in ("http", "https") or extra:
             raise ValueError("not an address such as https://sandbox.semoa-payments.com/api")
-        if parts.scheme == "http" and not _is_local(parts.hostname):
+        if parts.scheme == "http" and not is_local(parts.hostname):
             raise ValueError("must be https: credentials would travel in the clear")
         return value.strip().rstrip("/")
 
@@ -204,7 +205,7 @@ class Settings(BaseSettings):
     @classmethod
     def _webhook(cls, value: SecretStr | None) -> SecretStr | None:
         parts = _parts(value.get_secret_value()) if value else None
-        if parts and not (parts.hostname and (parts.scheme == "https" or _is_local(parts.hostname))):
+        if parts and not (parts.hostname and (parts.scheme == "https" or is_local(parts.hostname))):
             raise ValueError("not an address such as https://hooks.example.com/services/...")
         return value
 
@@ -286,7 +287,7 @@ class Settings(BaseSettings):
     def environment(self) -> str:
         """What the stored data belongs to: host and path, without the port of a server on this machine (A12)."""
         parts = urlsplit(self.base_url or "")
-        if _is_local(parts.hostname):
+        if is_local(parts.hostname):
             return f"{THIS_MACHINE}{parts.path}"
         return f"{parts.netloc.lower()}{parts.path}"
 

@@ -57,6 +57,19 @@ def test_every_channel_gets_the_message(
     assert "canary-environment" not in command[1]()
 
 
+def test_a_password_for_mail_goes_over_no_line_in_the_clear(mails: Mailbox) -> None:
+    """A server that offers no STARTTLS, or somebody between who has taken the offer away."""
+    elsewhere = mails.address.replace("127.0.0.1", "127.1")  # not known to be this machine
+    for login, delivered in ((f"alerts:{PASSWORD}@", 0), ("", 1)):
+        settings = load_settings(alert_mail_to="a@shop.example", alert_mail_smtp=f"smtp://{login}{elsewhere}")
+        if delivered:
+            assert alerts.send(settings, "t", "x") == []
+        else:
+            with pytest.raises(AlertError, match="SMTPNotSupportedError"):
+                alerts.send(settings, "t", "x")
+        assert (len(mails.mails), mails.logins) == (delivered, [])
+
+
 def test_a_secret_of_the_settings_is_masked(hook: Webhook, mails: Mailbox) -> None:
     settings = load_settings(alert_webhook=hook.url, pii_key="canary-pii", **mail_settings(mails))
     alerts.send(settings, "canary-pii", f"{PASSWORD} {hook.url}")
