@@ -236,6 +236,22 @@ def test_a_payment_through_a_gateway_of_no_list_warns(shop: Shop) -> None:
     assert [(row["gateway_reference"], row["bill_count"]) for row in found] == [("seen-nowhere", 8)]
 
 
+def test_a_gateway_that_is_no_longer_offered_is_told_once_and_not_every_night(shop: Shop) -> None:
+    """Old payments went through it; each night after that the check would be yellow, also for a new one."""
+    shop.bill("SANDBOX-30", state="Paid", amount=500, received_amount=500, payments=[paid_through("gone")])
+    shop.sync("refresh")
+    assert [row["gateway_reference"] for row in red(shop.settings)["gateways_known"]] == ["gone"]
+    shop.sync("refresh")
+    assert red(shop.settings) == {}
+    shop.bill("SANDBOX-31", state="Paid", amount=500, received_amount=500, payments=[paid_through("unheard-of")])
+    shop.sync("refresh")
+    assert [row["gateway_reference"] for row in red(shop.settings)["gateways_known"]] == ["unheard-of"]
+
+
+def paid_through(gateway: str) -> dict[str, Any]:
+    return {"thirdparty_reference": "TP-1", "amount": 500, "gateway": {"reference": gateway, "libelle": gateway}}
+
+
 def test_a_record_set_aside_is_red(shop: Shop) -> None:
     shop.bill("SANDBOX-20", amount="12.50")
     shop.sync()
