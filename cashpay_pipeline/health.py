@@ -39,7 +39,10 @@ By the order in which they were stored, one after the other: a clock may be wron
 LAST_STORED = """
 select sync_id from core.syncs where account = ? and status in ('complete', 'incomplete') order by rowid desc limit 1
 """
-LAST_COMPLETE = "select max(finished_at) as at from core.syncs where account = ? and complete and kind != 'recheck'"
+LAST_COMPLETE = """
+select arg_max(finished_at, rowid) as at from core.syncs where account = ? and complete and kind != 'recheck'
+"""
+"""Not the latest: one night by a clock that was a year ahead would keep the data fresh for a year."""
 
 
 @dataclass(frozen=True)

@@ -393,6 +393,18 @@ def test_a_run_that_failed_for_want_of_space_is_told(
     assert "Job refresh, run " in message and "The disk has 499 MB free" in message
 
 
+def test_data_is_stale_although_one_night_was_read_by_a_clock_that_was_a_year_ahead(
+    home: Home, hook: Webhook, simulator: SimulatorProcess
+) -> None:
+    run_sync(home.settings, clock=home.clock)
+    with open_warehouse(home.settings) as warehouse:
+        warehouse.execute("update core.syncs set finished_at = finished_at + interval 1 year")
+    run_sync(home.settings, clock=home.clock)
+    assert home.sense("alerts") == "All is well."
+    simulator.advance(hours=29)
+    assert home.sense("alerts") == "Told now: stale. Told before: nothing."
+
+
 def test_settings_that_are_wrong_are_told_to_who_is_named_in_them(
     home: Home, hook: Webhook, monkeypatch: pytest.MonkeyPatch
 ) -> None:
