@@ -37,3 +37,9 @@ def test_a_sync_that_is_not_complete_ends_no_week(warehouse: Warehouse, later: t
     assert before == [(date(2026, 3, 9), True)]
     sync_row(warehouse, "s2", "refresh", SUNDAY + later, status)
     assert weeks(warehouse) == before
+
+
+def test_a_night_by_a_clock_that_was_a_year_ahead_leaves_the_chart_of_those_after_it(warehouse: Warehouse) -> None:
+    sync_row(warehouse, "s2", "refresh", SUNDAY + timedelta(days=366), "complete")
+    sync_row(warehouse, "s3", "refresh", SUNDAY + timedelta(days=1), "complete")
+    assert weeks(warehouse) == [(date(2026, 3, 9), False)]

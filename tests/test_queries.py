@@ -62,6 +62,8 @@ def fill(warehouse: Warehouse) -> None:
     bill(warehouse, "euros", "Paid", 9, **seen(9, 15), **now, account="second", currency="EUR", amount=9,
          paid_after=at(9, 15), paid_before=NOW)  # fmt: skip
     payments(warehouse, "yesterday-1", (FLOOZ, 500))
+    ahead = at(8).replace(year=2027)  # by a clock that was set right since
+    sync_row(warehouse, "sync-ahead", "refresh", ahead, "complete")
     sync_row(warehouse, "sync-0309", "full_refresh", at(9), "complete")
     sync_row(warehouse, "sync-0310-first", "refresh", at(10, 1), "complete")
     sync_row(warehouse, "sync-0310", "refresh", NOW, "incomplete", warnings=["slow"], reported_total=12)

@@ -41,7 +41,7 @@ CHARTS = {
         """
         with last as (
             select cast(timezone($zone, coalesce(
-                max(started_at) filter (where complete), arg_max(started_at, rowid)
+                arg_max(started_at, rowid) filter (where complete), arg_max(started_at, rowid)
             )) as date) - 1 as day
             from core.syncs where kind != 'recheck'
         )
