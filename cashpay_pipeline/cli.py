@@ -280,9 +280,10 @@ def sql(
     query: Annotated[str, typer.Argument(help="For example: select state, count(*) from core.bills group by all")],
 ) -> None:
     """Ask the published copy; nothing can be changed there."""
-    from cashpay_pipeline.warehouse import read_published
+    from cashpay_pipeline.warehouse import stream_published
 
-    show_rows(*read_published(load_settings(), query, schemas="core,marts"))
+    with stream_published(load_settings(), query, schemas="core,marts") as (columns, rows):
+        show_rows(columns, rows)
 
 
 @app.command()

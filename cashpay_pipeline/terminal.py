@@ -8,7 +8,7 @@ import io
 import logging
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import date, timedelta
 from datetime import time as time_of_day
@@ -112,17 +112,18 @@ def warnings_shown() -> Iterator[None]:
 
 
 @_on_standard_output()
-def show_rows(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+def show_rows(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     """Print rows: a table on a terminal, one below the other where it is too narrow, comma-separated lines elsewhere.
 
     Texts are folded into a narrow column; numbers, dates and times stand whole, on one line.
     """
     if sys.stdout.isatty():
-        console, table = Console(), _table(columns, rows)
+        all_rows = list(rows)
+        console, table = Console(), _table(columns, all_rows)
         if _least_width(table) <= console.width:
             console.print(table)
         else:
-            _print_records(columns, rows)
+            _print_records(columns, all_rows)
         return
     # By its own line end the writer knows which cells to quote: a carriage return in one would end the line for others.
     lines = SimpleNamespace(write=lambda line: print(line.removesuffix("\r\n")))

@@ -4,6 +4,7 @@ import csv
 import io
 import os
 import re
+import resource
 import socket
 import subprocess
 import sys
@@ -800,6 +801,26 @@ def test_a_terminal_too_narrow_for_a_table_shows_each_row_whole(
     shown = without_styles(capsys.readouterr().out)
     assert "received_amount: 44123456\n" in shown and "received_date:   2026-03-09\n" in shown
     assert f"read_at:         {at(9)}\n\naccount:         \\x1b[31m\nreceived_date:\n" in shown
+
+
+def test_a_result_larger_than_the_memory_is_written_as_it_comes(environment: Settings) -> None:
+    with open_warehouse(environment):
+        pass
+    publish(environment)
+    command = [CASHPAY, "sql", "select range as n from range(1_000_000_000_000)"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as running:
+        resource.prlimit(running.pid, resource.RLIMIT_AS, (4 << 30, 4 << 30))
+        assert running.stdout and [next(running.stdout, "") for _ in range(3)] == ["n\n", "0\n", "1\n"]
+        running.stdout.close()
+        assert running.wait(timeout=60) == 1  # as every command whose reader has gone
+
+
+def test_an_error_in_the_middle_of_the_rows_is_no_shorter_result(environment: Settings) -> None:
+    with open_warehouse(environment):
+        pass
+    publish(environment)
+    result = cashpay("sql", "select case when n < 50000 then n else error('too late') end from range(60000) as t(n)")
+    assert result.exit_code == 2 and "too late" in result.stderr
 
 
 def test_what_a_sync_recommends_fits_a_terminal(

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 OPEN_BILLS = """
 select count(*) as open_bills,
     round(date_diff('second', min(verified_at), max(newest.at)) / 3600.0, 1) as oldest_unverified_open_hours
-from core.bills, (select max(finished_at) as at from core.syncs where account = $account) as newest
+from core.bills, (select arg_max(finished_at, rowid) as at from core.syncs where account = $account) as newest
 where account = $account and state in ('Pending', 'Partial', 'Unknown') and missing_since is null
 """
 

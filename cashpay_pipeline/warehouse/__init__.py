@@ -14,7 +14,14 @@ files.py       other people's files in and out
 """
 
 from cashpay_pipeline.warehouse.database import Warehouse, open_as_it_is, open_warehouse
-from cashpay_pipeline.warehouse.publish import PublishedCopy, Query, open_published, publish, read_published
+from cashpay_pipeline.warehouse.publish import (
+    PublishedCopy,
+    Query,
+    open_published,
+    publish,
+    read_published,
+    stream_published,
+)
 
 __all__ = [
     "PublishedCopy",
@@ -25,4 +32,5 @@ __all__ = [
     "open_warehouse",
     "publish",
     "read_published",
+    "stream_published",
 ]

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import chain
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -21,6 +22,7 @@ from cashpay_pipeline.warehouse.spill import spill_folder
 
 READ_ONLY = 0o400
 """To open the copy for writing is refused at once: what DuckDB wrote beside it would be applied to the next copy."""
+ROWS_AT_ONCE = 10_000
 
 
 class Query(Protocol):
@@ -79,49 +81,72 @@ def publish(settings: Settings, *, owner: str = "publish", clock: Clock | None =
 
 
 def read_published(
-    settings: Settings, sql: str, parameters: Sequence[Any] = (), *, schemas: str = ""
+    settings: Settings, sql: str, parameters: Sequence[Any] = ()
 ) -> tuple[list[str], list[tuple[Any, ...]]]:
     """Column names and rows of a query on the published copy, which cannot be changed by it.
-
-    Tables of the schemas named, such as "core,marts", are found without their schema.
 
     Raises:
         WarehouseError: there is no published copy yet, or it cannot be read.
         QueryError: the SQL is wrong.
     """
-    with open_published(settings, schemas=schemas) as query:
+    with open_published(settings) as query:
         return query(sql, parameters)
 
 
 @contextmanager
-def open_published(settings: Settings, *, schemas: str = "") -> Iterator[Query]:
+def open_published(settings: Settings) -> Iterator[Query]:
     """Several queries on one and the same published copy, whatever is published meanwhile.
 
     Raises:
         WarehouseError: there is no published copy yet, or it cannot be read.
         QueryError: the SQL is wrong.
     """
-    with open_published_file(settings) as published:
-        connection = published.connection
-        if schemas:
-            connection.execute("set search_path = ?", [schemas])
+    with _asked(settings) as connection:
 
         def query(sql: str, parameters: Sequence[Any] = ()) -> tuple[list[str], list[tuple[Any, ...]]]:
-            statements = connection.extract_statements(sql)
-            if not statements:
-                raise QueryError("There is no query in this.")
-            if [statement.type for statement in statements].count(duckdb.StatementType.SELECT) > 1:
-                raise QueryError("This is more than one query.", next_step="Ask one at a time.")
-            result = connection.execute(sql, list(parameters))
-            names = [column[0] for column in result.description or []]
-            return names, result.fetchall()
+            names, rows = _ask(connection, sql, parameters)
+            return names, list(rows)
 
+        yield query
+
+
+@contextmanager
+def stream_published(settings: Settings, sql: str, *, schemas: str) -> Iterator[tuple[list[str], Iterator[Any]]]:
+    """Column names and rows of a query that may have more rows than the memory can hold.
+
+    Tables of the schemas named, such as "core,marts", are found without their schema.
+
+    Raises:
+        WarehouseError: there is no published copy yet, or it cannot be read.
+        QueryError: the SQL is wrong, which can also show in the middle of the rows.
+    """
+    with _asked(settings) as connection:
+        connection.execute("set search_path = ?", [schemas])
+        yield _ask(connection, sql)
+
+
+@contextmanager
+def _asked(settings: Settings) -> Iterator[duckdb.DuckDBPyConnection]:
+    with open_published_file(settings) as published:
         try:
-            yield query
+            yield published.connection
         except duckdb.OutOfMemoryException:
             raise
         except duckdb.Error as error:
             raise QueryError(_with_help(error)) from None
+
+
+def _ask(
+    connection: duckdb.DuckDBPyConnection, sql: str, parameters: Sequence[Any] = ()
+) -> tuple[list[str], Iterator[tuple[Any, ...]]]:
+    statements = connection.extract_statements(sql)
+    if not statements:
+        raise QueryError("There is no query in this.")
+    if [statement.type for statement in statements].count(duckdb.StatementType.SELECT) > 1:
+        raise QueryError("This is more than one query.", next_step="Ask one at a time.")
+    result = connection.execute(sql, list(parameters))
+    names = [column[0] for column in result.description or []]
+    return names, chain.from_iterable(iter(lambda: result.fetchmany(ROWS_AT_ONCE), []))
 
 
 def _with_help(error: duckdb.Error) -> str:
