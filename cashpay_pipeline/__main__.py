@@ -1,5 +1,6 @@
 """Where the `cashpay` command begins: Ctrl-C is heard from its first moment, in which the libraries are read."""
 
+import gc
 import sys
 
 
@@ -11,6 +12,8 @@ def main() -> None:
         app(prog_name="cashpay")
     except KeyboardInterrupt:
         sys.exit(130)
+    finally:
+        gc.freeze()  # or Python would look through all the libraries for garbage before it ends
 
 
 if __name__ == "__main__":

@@ -46,3 +46,14 @@ def test_ctrl_c_while_libraries_are_read_ends_it_without_a_traceback(
     program = "import sys; sys.path.insert(0, sys.argv[1]); from cashpay_pipeline.__main__ import main; main()"
     done = finished(program, make_settings(), str(tmp_path))
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
+
+
+def test_the_command_does_not_look_for_garbage_at_its_end(make_settings: Callable[..., Settings]) -> None:
+    program = (
+        "import atexit, gc\n"
+        "from cashpay_pipeline.__main__ import main\n"
+        "atexit.register(lambda: print(gc.get_freeze_count() > 10_000))\n"
+        "main()"
+    )
+    done = finished(program, make_settings(), "--help")
+    assert (done.returncode, done.stdout.splitlines()[-1]) == (0, "True")
