@@ -72,6 +72,8 @@ _PHONE_IN_TEXT = re.compile(
     rf"(?<!/)\d{{2}}(?:/\d{{2}}){{3}}(?!/)|(?:2[2-7]|[79]\d)(?:{_APART}\d){{6}})(?!\d)"
 )
 """International; of a country whose code begins with 22 or 23, as Togo's and its neighbours'; eight digits in pairs."""
+_FOREIGN = re.compile(r"[^\x00-\x7f]")
+"""Only these can be accents, and a French text has few of them."""
 _EMAIL = re.compile(r"[^\s@<>(),;:]+@[^\s@<>(),;:]+")
 _WORD = re.compile(r"[^\W\d_]{3,}")
 """A shorter one cannot be told from other words."""
@@ -293,8 +295,12 @@ def _field(name: str) -> str:
 def _plain(text: str) -> str:
     """Without capitals and accents."""
     if not text.isascii():
-        text = "".join(c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c))
+        text = _FOREIGN.sub(_unless_combining, unicodedata.normalize("NFKD", text))
     return text.casefold()
+
+
+def _unless_combining(sign: re.Match[str]) -> str:
+    return "" if unicodedata.combining(sign[0]) else sign[0]
 
 
 @lru_cache(maxsize=10_000)
