@@ -4,12 +4,14 @@ Lists and details may show the same bill in different fullness and different for
 reading is therefore laid over what is known, and only a difference in content makes a new version.
 """
 
+import codecs
 import hashlib
 import json
 import re
 from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
+from json.encoder import encode_basestring_ascii
 from typing import Any, NamedTuple
 
 import orjson
@@ -108,7 +110,18 @@ def payload(record: Any) -> str:
         text = orjson.dumps(record, default=_digits, option=orjson.OPT_SORT_KEYS).decode()
     except orjson.JSONEncodeError:  # numbers of more than 64 bits, halves of letters
         return _ENCODER.encode(record)
-    return text if text.isascii() and "\x7f" not in text else _ENCODER.encode(record)
+    if "\x7f" in text:  # plain to Python's codec, and not to its encoder
+        return _ENCODER.encode(record)
+    return text if text.isascii() else text.encode("ascii", _ESCAPED).decode()
+
+
+def _escape(letters: UnicodeError) -> tuple[str, int]:
+    assert isinstance(letters, UnicodeEncodeError)
+    return encode_basestring_ascii(letters.object[letters.start : letters.end])[1:-1], letters.end
+
+
+_ESCAPED = "cashpay_pipeline.json"
+codecs.register_error(_ESCAPED, _escape)
 
 
 def digest(text: str) -> str:

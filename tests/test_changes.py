@@ -74,6 +74,7 @@ def test_a_reading_tells_what_was_read():
         ({"a": "x\0\ud800"}, '{"a":"x\\u0000\\ud800"}'),
         ({"a": '\x7f\x1f\b\f\n\r\t"\\/'}, r'{"a":"\u007f\u001f\b\f\n\r\t\"\\/"}'),
         ({"a": '\x1f\b\f\n\r\t"\\/'}, r'{"a":"\u001f\b\f\n\r\t\"\\/"}'),
+        ({"é": "Lomé \U0001f600à\uffee"}, r'{"\u00e9":"Lom\u00e9 \ud83d\ude00\u00e0\uffee"}'),
         (["not", "an object"], '["not","an object"]'),
     ],
     ids=lambda v: ascii(v)[:40],
