@@ -12,12 +12,17 @@ import subprocess
 import sys
 import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from threading import Event
 from typing import Any
 
 import pytest
+from dagster import AssetMaterialization, DagsterInstance
+from dagster._core.test_utils import freeze_time
 
+from cashpay_pipeline.definitions import build_defs
 from cashpay_pipeline.simulator.credentials import DEMO_CREDENTIALS
 from cashpay_pipeline.simulator.process import SimulatorProcess
 
@@ -29,8 +34,11 @@ SELECTOR = {"repositoryLocationName": "cashpay_pipeline", "repositoryName": "__r
 class Outside:
     """A client that knows the address and nothing else."""
 
-    def __init__(self, address: str, processes: list[subprocess.Popen[bytes]], log: Path) -> None:
-        self.address, self.processes, self.log = address, processes, log
+    def __init__(self, address: str, simulator: SimulatorProcess, folder: Path) -> None:
+        self.address, self.simulator, self.log = address, simulator, folder / "log"
+        self.told = folder / "told"
+        """What the alerts told."""
+        self.processes: list[subprocess.Popen[bytes]] = []
 
     def ask(self, query: str, **variables: Any) -> dict[str, Any]:
         body = json.dumps({"query": query, "variables": variables}).encode()
@@ -86,13 +94,24 @@ class Outside:
 
 @pytest.fixture(scope="module")
 def outside(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Outside]:
-    folder = tmp_path_factory.mktemp("outside")
+    with serving(tmp_path_factory.mktemp("outside")) as client:
+        yield client
+
+
+@contextmanager
+def serving(folder: Path, made_at: datetime | None = None) -> Iterator[Outside]:
+    """A simulator, a webserver and a daemon; with `made_at`, Dagster remembers that all tables were made then."""
     (folder / "home").mkdir()
     shutil.copy(PROJECT / "deploy/dagster.yaml", folder / "home")
+    if made_at:
+        with DagsterInstance.from_config(str(folder / "home")) as instance, freeze_time(made_at):
+            for key in build_defs().resolve_asset_graph().get_all_asset_keys():
+                instance.report_runless_asset_event(AssetMaterialization(key))
     with SimulatorProcess(seed=7, days=2, bills_per_day=20) as simulator, socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
         free.close()
+        client = Outside(f"http://127.0.0.1:{port}", simulator, folder)
         environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith(("CASHPAY_", "DAGSTER_"))},
             **{
@@ -102,7 +121,7 @@ def outside(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Outside]:
             "CASHPAY_BASE_URL": simulator.base_url,
             "CASHPAY_DATA_DIR": str(folder / "data"),
             "CASHPAY_REQUESTS_PER_SECOND": "5000",
-            "CASHPAY_ALERT_COMMAND": f"tee {folder}/told",
+            "CASHPAY_ALERT_COMMAND": f"tee -a {client.told}",
             "DAGSTER_HOME": str(folder / "home"),
             "FRESHNESS_DAEMON_INTERVAL_SECONDS": "2",
         }
@@ -110,14 +129,11 @@ def outside(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Outside]:
             "dagster-webserver": ["-h", "127.0.0.1", "-p", str(port), "-w", str(PROJECT / "workspace.yaml")],
             "dagster-daemon": ["run", "-w", str(PROJECT / "workspace.yaml")],
         }
-        log = folder / "log"
-        with log.open("wb") as output:
-            processes: list[subprocess.Popen[bytes]] = []
-            client = Outside(f"http://127.0.0.1:{port}", processes, log)
+        with client.log.open("wb") as output:
 
             def start(name: str) -> None:
                 command = [str(Path(sys.executable).parent / name), *programs[name]]
-                processes.append(
+                client.processes.append(
                     subprocess.Popen(
                         command, env=environment, cwd=folder, stdout=output, stderr=output, start_new_session=True
                     )
@@ -131,9 +147,9 @@ def outside(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Outside]:
                 client.until("the daemon runs", client.has_sensor_daemon)
                 yield client
             finally:
-                for process in processes:
+                for process in client.processes:
                     process.send_signal(signal.SIGTERM)
-                for process in processes:
+                for process in client.processes:
                     try:
                         process.wait(20)
                     except subprocess.TimeoutExpired:
