@@ -33,7 +33,7 @@ CLOSED = ["Paid"] * 8 + ["Excess", "Canceled", "Expired", "Error"]
 BILL = (
     b'{"order_reference":"SANDBOX-%016X","merchant_reference":"CMD-%09d","code":"%06d","state":"%s",'
     b'"date_create":"%s","amount":"%d","received_amount":%d,"currency":"XOF",'
-    b'"description":"Commande %d, deux articles, livraison a domicile",'
+    b'"description":"Commande %d, deux articles, livraison \xc3\xa0 domicile",'
     b'"bill_url":"https://bills.example.test/f/%016X",'
     b'"long_bill_url":"https://bills.example.test/facture/SANDBOX-%016X",'
     b'"client":{"phone":"+2289%07d","lastname":"EXEMPLE","firstname":"Client %d"},'
