@@ -104,6 +104,13 @@ def test_a_second_try_where_what_was_read_was_not_published(home: Home, simulato
     assert home.tick("second_try")[0]
 
 
+def test_no_re_check_of_every_quarter_of_an_hour_waits_for_a_run_that_takes_hours(home: Home) -> None:
+    with open_warehouse(home.settings):
+        assert home.tick("frequent_recheck") == (False, "A run is writing; the next time does what is left.")
+        assert home.tick("nightly_refresh")[0], "the night is made up for, if only later"
+    assert home.tick("frequent_recheck")[0]
+
+
 @pytest.mark.long
 @pytest.mark.parametrize("first", ["full_refresh", "recheck_open_bills"])
 def test_a_failure_that_was_made_up_for_keeps_no_later_one_quiet(

@@ -78,6 +78,7 @@ def schedules(
             "Payments within a quarter of an hour, at the price of more requests. Off until you turn it on.",
             running=False,
             missed_after=timedelta(minutes=15),
+            unless_writing=True,
         ),
     ]
 
@@ -92,6 +93,7 @@ def _schedule(
     running: bool,
     only_after_outage: bool = False,
     missed_after: timedelta = timedelta(hours=20),
+    unless_writing: bool = False,
 ) -> dg.ScheduleDefinition:
     @dg.schedule(
         name=names.name(name),
@@ -107,6 +109,10 @@ def _schedule(
         if warehouse.clock.now() - context.scheduled_execution_time > missed_after:
             return dg.SkipReason("This time is long past: the next run reads what it would have read.")
         health = _health(warehouse)
+        if health is None:
+            if unless_writing:  # else they would wait for the end of a long first load, one for each quarter of an hour
+                return dg.SkipReason("A run is writing; the next time does what is left.")
+            health = Health()
         if health.is_locked_out:
             return dg.SkipReason(health.locked_out)
         if only_after_outage and health.list_error_code not in TRY_AGAIN and _is_published(warehouse):
@@ -116,10 +122,10 @@ def _schedule(
     return evaluate
 
 
-def _health(warehouse: WarehouseResource) -> Health:
-    """What is known now; wrong settings or a damaged file are for the run to tell."""
+def _health(warehouse: WarehouseResource) -> Health | None:
+    """What is known now, None while a run is writing; wrong settings or a damaged file are for the run to tell."""
     try:
-        return read_health(warehouse.settings()) or Health()
+        return read_health(warehouse.settings())
     except CashpayError:
         return Health()
 
