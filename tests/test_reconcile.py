@@ -239,6 +239,15 @@ def test_old_runs_leave_but_for_the_last_of_each_month(
     assert {row["run_id"].split("-", 1)[1] for row in runs} == kept
 
 
+def test_what_keeps_a_spreadsheet_from_changing_a_cell_is_no_part_of_it(bills: Bills, shop: Shop, found: Found) -> None:
+    bills(("CP-1", "0042", "Paid", 1500, 1500))
+    shop('reference;montant;paye;date\n"=""0042""";"=""1 500""";oui;"=""02/03/2026"""\n="0043";5;non;31/03/2026\n')
+    assert found("class, reference, ordered_amount") == [
+        ("matched", "0042", 1500),
+        ("order_without_bill", "0043", 5),
+    ]
+
+
 def test_currencies_are_never_added_up(bills: Bills, shop: Shop, found: Found) -> None:
     bills(
         ("CP-1", "A", "Paid", 1250, 1250, {"currency": "EUR"}),
