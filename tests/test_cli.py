@@ -21,6 +21,7 @@ import pytest
 from listeners import webhook
 from processes import finished, started
 from rows import FLOOZ, MIXX, at, bill, history, insert, payments, sync_row
+from signals import ENDLESS, interrupting
 from typer.testing import CliRunner
 from wire import FakeClock, reply, serving, settings_for
 
@@ -360,6 +361,16 @@ def test_a_command_that_is_interrupted_says_so(environment: Settings, monkeypatc
 
     monkeypatch.setattr("cashpay_pipeline.warehouse.backup.verify", interrupted)
     result = cashpay("verify")
+    assert (result.exit_code, result.stderr) == (130, "Interrupted. Nothing that was stored is lost.\n")
+
+
+def test_a_query_of_an_analysts_that_is_interrupted_ends_at_once(environment: Settings) -> None:
+    """DuckDB makes an error of its own of Ctrl-C, and would go on until the query has ended."""
+    with open_warehouse(environment):
+        pass
+    publish(environment)
+    with interrupting():
+        result = cashpay("sql", ENDLESS.replace("?", "8"))
     assert (result.exit_code, result.stderr) == (130, "Interrupted. Nothing that was stored is lost.\n")
 
 

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from signals import ENDLESS, interrupting
 from truth import assert_warehouse_equals_truth, query
 
 from cashpay_pipeline.attempts import Reply
@@ -856,24 +857,31 @@ def test_T8_a_walk_that_began_later_than_it_is_now_begins_anew(simulator, make_s
     assert state(run_sync(settings, kind="full_refresh", clock=StandingClock(simulator))) == COMPLETE
 
 
-@pytest.mark.parametrize(("failure", "kept"), [(RuntimeError, 100), (KeyboardInterrupt, 150)])
-def test_the_place_of_a_walk_is_stored_with_its_rows_or_not_at_all(failure, kept, sync, settings, monkeypatch):
-    """What was being stored when a signal came is stored at the end, with the place."""
+@pytest.mark.parametrize(
+    ("failure", "kept", "told"),
+    [(RuntimeError, 100, "RuntimeError"), (KeyboardInterrupt, 150, "interrupted"), ("signal", 150, "interrupted")],
+)
+def test_the_place_of_a_walk_is_stored_with_its_rows_or_not_at_all(failure, kept, told, sync, settings, monkeypatch):
+    """What was being stored when a signal came is stored at the end, with the place; also if it came in a query."""
     monkeypatch.setattr("cashpay_pipeline.sync.batch.BATCH_ROWS", 50)
     save_changes, calls = store.save_changes, []
 
     def breaking(*arguments, **fields):
         calls.append(fields)
         if len(calls) == 3:
+            if failure == "signal":
+                with interrupting():
+                    arguments[0].rows(ENDLESS, [8])
             raise failure("simulated failure")
         save_changes(*arguments, **fields)
 
     monkeypatch.setattr(store, "save_changes", breaking)
-    with pytest.raises(failure, match="simulated failure"):
+    with pytest.raises(KeyboardInterrupt if failure == "signal" else failure, match="simulated failure"):
         sync("full_refresh", max_in_flight=1)
     place = query(settings.warehouse_path, "select walk_position from core.accounts")
     assert (place, len(stored(settings))) == ([{"walk_position": kept}], kept)
-    assert query(settings.warehouse_path, "select bills_new from core.syncs") == [{"bills_new": kept}]
+    told_of_it = [{"bills_new": kept, "error_code": told}]
+    assert query(settings.warehouse_path, "select bills_new, error_code from core.syncs") == told_of_it
 
 
 def test_a_walk_begins_anew_where_its_place_cannot_be_found_again(sync, simulator, settings, monkeypatch):

@@ -37,16 +37,18 @@ class Warehouse:
 
     def rows(self, sql: str, parameters: Sequence[Any] | Mapping[str, Any] = ()) -> list[dict[str, Any]]:
         """The result of a query, one dict a row."""
-        result = self.connection.execute(sql, _bound(parameters))
-        names = [column[0] for column in result.description]
-        return [dict(zip(names, row, strict=True)) for row in result.fetchall()]
+        with hearing_signals(self.connection):
+            result = self.connection.execute(sql, _bound(parameters))
+            names = [column[0] for column in result.description]
+            return [dict(zip(names, row, strict=True)) for row in result.fetchall()]
 
     def execute(self, sql: str, parameters: Sequence[Any] | Mapping[str, Any] = (), **frames: "pd.DataFrame") -> int:
         """Run a statement that may name the frames; the number of rows it wrote."""
         for name, frame in frames.items():
             self.connection.register(name, frame)
         try:
-            counted = self.connection.execute(sql, _bound(parameters)).fetchall()
+            with hearing_signals(self.connection):
+                counted = self.connection.execute(sql, _bound(parameters)).fetchall()
         finally:
             for name in frames:
                 self.connection.unregister(name)
@@ -63,7 +65,24 @@ class Warehouse:
             with suppress(duckdb.Error):
                 self.connection.rollback()
             raise
-        self.connection.commit()
+        with hearing_signals(self.connection):
+            self.connection.commit()
+
+
+@contextmanager
+def hearing_signals(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
+    """What a signal raises in the middle of a query, as it is: DuckDB makes an error of it, and goes on with the query.
+
+    Nobody would know Ctrl-C by that error, and to close the connection would wait for the end of the query.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        heard = error.__cause__
+        if heard is None or isinstance(heard, Exception):
+            raise
+        connection.interrupt()
+        raise heard from None
 
 
 def _bound(parameters: Sequence[Any] | Mapping[str, Any]) -> Any:
@@ -113,7 +132,8 @@ def open_as_it_is(settings: Settings, *, owner: str = "") -> Iterator[Warehouse]
 def _closing(connection: duckdb.DuckDBPyConnection, path: Path) -> Iterator[Warehouse]:
     """Closed whatever happens inside, and what DuckDB says of it in our words."""
     try:
-        yield Warehouse(connection)
+        with hearing_signals(connection):
+            yield Warehouse(connection)
     except duckdb.Error as error:
         raise explained(error, path) from None
     finally:

@@ -17,7 +17,15 @@ from cashpay_pipeline.clock import Clock
 from cashpay_pipeline.errors import QueryError, WarehouseError
 from cashpay_pipeline.settings import Settings
 from cashpay_pipeline.warehouse.compact import compact, is_mostly_empty
-from cashpay_pipeline.warehouse.database import Warehouse, explained, open_warehouse, refuse_absent, set_up, wal_path
+from cashpay_pipeline.warehouse.database import (
+    Warehouse,
+    explained,
+    hearing_signals,
+    open_warehouse,
+    refuse_absent,
+    set_up,
+    wal_path,
+)
 from cashpay_pipeline.warehouse.spill import spill_folder
 
 READ_ONLY = 0o400
@@ -180,7 +188,8 @@ def open_published_file(settings: Settings) -> Iterator[Warehouse]:
             ) as connection,
         ):
             set_up(connection)
-            yield Warehouse(connection)
+            with hearing_signals(connection):
+                yield Warehouse(connection)
     except duckdb.Error as error:
         raise explained(error, path, published=True) from None
 
