@@ -14,6 +14,7 @@ from decimal import Decimal
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import unquote
 
 from pydantic import SecretStr
 
@@ -53,7 +54,7 @@ SHOPS_REFERENCE = "merchant_reference"
 
 _NO_DIGIT = re.compile(r"\D")
 _WITH_POINT = re.compile(r"(\d{8,15})\.0+")
-_JOINT = re.compile(r"[\s_.\-]")
+_JOINT = re.compile(r"[\s_.\-\[\]]")
 _OWNER = re.compile(rf"^(?:{'|'.join(PERSONAL_OBJECTS)})|(?:{'|'.join(PERSONAL_OBJECTS)})$")
 _PHONE_NAME = re.compile(r".*(?:phone|msisdn).*|(?:num|num[eé]ro|n[o°])?(?:tel|mobile|whatsapp|gsm)(?:number|num|no)?")
 _PARAMETER = re.compile(r"(?<=[?&])([^=&#\s]+)=([^&#\s]+)")
@@ -234,8 +235,9 @@ class Masker:
         return text
 
     def _hide_parameter(self, found: re.Match[str]) -> str:
-        field = _field(found[1])
-        return f"{found[1]}={self._hide(found[2], field)}" if field in PERSONAL_FIELDS else found[0]
+        field = _field(unquote(found[1]))
+        is_personal = field in PERSONAL_OBJECTS or field in PERSONAL_FIELDS
+        return f"{found[1]}={self._hide(found[2], field)}" if is_personal else found[0]
 
     def _hide_phones(self, digits: re.Match[str]) -> str:
         return _PHONE_IN_TEXT.sub(lambda found: self._hide(found.group(), "phone"), digits.group())

@@ -136,9 +136,10 @@ def test_S10_a_field_is_known_however_its_name_is_written(name, hidden):
 
 @pytest.mark.parametrize("name", ["bill_url", "callbackUrl"])
 def test_S10_an_address_tells_no_customer_in_its_parameters(name):
-    address = "https://shop.test/back/90123456?id=90123456&tel={}&client_nom={}&ok=1#phone=1"
-    masked = masker().mask({name: address.format("%2B22890123456", "KOSSI")})
-    assert masked == masker().mask(masked) == {name: address.format("******56", "***")}
+    address = "https://shop.test/back/90123456?id=90123456&tel={}&client_nom={}"
+    address += "&client%5Blastname%5D={}&payer[name]={}&contact={}&ok=1#phone=1"
+    masked = masker().mask({name: address.format("%2B22890123456", *["KOSSI"] * 4)})
+    assert masked == masker().mask(masked) == {name: address.format("******56", *["***"] * 4)}
     assert masker("keep").mask({name: address}) == {name: address}
 
 
