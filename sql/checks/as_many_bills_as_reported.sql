@@ -5,7 +5,7 @@
 -- blocking: false
 with
 
-compared as (
+full_refreshes as (
 
     select
         account,
@@ -18,22 +18,12 @@ compared as (
         (kind = 'full_refresh' and status in ('complete', 'incomplete'))
         or (kind = 'refresh' and complete and reported_total > 0)
     -- the one stored last: a clock may be wrong, and set right
-    qualify row_number() over (
-        partition by account
-        order by rowid desc
-    ) = 1
-
-),
-
-full_refreshes as (
-
-    select
-        account,
-        sync_id,
-        finished_at,
-        reported_total
-    from compared
-    where kind = 'full_refresh'
+    qualify
+        kind = 'full_refresh'
+        and row_number() over (
+            partition by account
+            order by rowid desc
+        ) = 1
 
 ),
 
