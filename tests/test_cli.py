@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import duckdb
 import pytest
 from listeners import webhook
 from processes import finished, started
@@ -364,13 +365,18 @@ def test_a_command_that_is_interrupted_says_so(environment: Settings, monkeypatc
     assert (result.exit_code, result.stderr) == (130, "Interrupted. Nothing that was stored is lost.\n")
 
 
-def test_a_query_of_an_analysts_that_is_interrupted_ends_at_once(environment: Settings) -> None:
+@pytest.mark.parametrize("command", [["sql"], ["reconcile", "shop.duckdb", "--query"]])
+def test_a_query_that_is_interrupted_ends_at_once(
+    environment: Settings, command: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """DuckDB makes an error of its own of Ctrl-C, and would go on until the query has ended."""
     with open_warehouse(environment):
         pass
     publish(environment)
+    monkeypatch.chdir(tmp_path)
+    duckdb.connect("shop.duckdb").close()
     with interrupting():
-        result = cashpay("sql", ENDLESS.replace("?", "8"))
+        result = cashpay(*command, ENDLESS.replace("?", "8"))
     assert (result.exit_code, result.stderr) == (130, "Interrupted. Nothing that was stored is lost.\n")
 
 

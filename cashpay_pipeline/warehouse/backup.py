@@ -7,8 +7,8 @@ Nothing else is needed: how far the reading has come lies in the database, and t
 import itertools
 import os
 import shutil
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from cashpay_pipeline.settings import Settings
 from cashpay_pipeline.warehouse.database import (
     explained,
     fresh_path,
+    hearing_signals,
     open_warehouse,
     refuse_absent,
     restored_path,
@@ -169,8 +170,13 @@ def forgotten_in(path: Path) -> tuple[list[str], list[tuple[str, str]]]:
     return [key for (key,) in clients], bills
 
 
-def _reader(path: Path) -> duckdb.DuckDBPyConnection:
-    return duckdb.connect(str(path), read_only=True, config={"autoinstall_known_extensions": "false"})
+@contextmanager
+def _reader(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    with (
+        duckdb.connect(str(path), read_only=True, config={"autoinstall_known_extensions": "false"}) as connection,
+        hearing_signals(connection),
+    ):
+        yield connection
 
 
 def _read_table(path: Path, name: str, columns: list[str]) -> TableRead:

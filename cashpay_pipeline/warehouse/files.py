@@ -1,7 +1,7 @@
 """DuckDB beside the working file: a throw-away database to check other people's files in, and rows in and out."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +9,7 @@ import duckdb
 
 from cashpay_pipeline.errors import ExportError, OrdersError
 from cashpay_pipeline.sqlfiles import literal
-from cashpay_pipeline.warehouse.database import MEMORY_LIMIT, Warehouse, set_up
+from cashpay_pipeline.warehouse.database import MEMORY_LIMIT, Warehouse, hearing_signals, set_up
 
 BATCH_ROWS = 20_000
 FULL = ("No space left", "File too large", "Could not write", "failed to offload", "Out of Memory")
@@ -28,7 +28,7 @@ Batch = list[tuple[Any, ...]]
 @contextmanager
 def open_scratch(folder: Path) -> Iterator[Warehouse]:
     """An empty database in memory that spills into `folder`; nothing of it is kept."""
-    with closing(_connect(":memory:", folder)) as connection:
+    with _connected(":memory:", folder) as connection:
         try:
             yield Warehouse(connection)
         except duckdb.Error as error:
@@ -70,7 +70,7 @@ def write_parquet(warehouse: Warehouse, path: Path, sql: str, parameters: Mappin
 @contextmanager
 def read_parquet(path: Path, folder: Path) -> Iterator[tuple[list[str], Iterator[Batch]]]:
     """Column names and rows of somebody's Parquet file."""
-    with _explained(path.name), closing(_connect(":memory:", folder)) as connection:
+    with _explained(path.name), _connected(":memory:", folder) as connection:
         yield _result(connection, "select * from read_parquet(?)", [str(path)])
 
 
@@ -79,7 +79,7 @@ def read_duckdb(
     path: Path, folder: Path, table: str | None, query: str | None
 ) -> Iterator[tuple[list[str], Iterator[Batch]]]:
     """Column names and rows of a table or query in somebody's DuckDB file, which is opened read only."""
-    with _explained(path.name), closing(_connect(str(path), folder, read_only=True)) as connection:
+    with _explained(path.name), _connected(str(path), folder, read_only=True) as connection:
         sql = _one_select(connection, query) if query else _whole_table(connection, table, path.name)
         yield _result(connection, sql)
 
@@ -89,7 +89,7 @@ def read_postgres(
     address: str, folder: Path, table: str | None, query: str | None
 ) -> Iterator[tuple[list[str], Iterator[Batch]]]:
     """Column names and rows from PostgreSQL, through DuckDB's extension if it is installed; it is never fetched."""
-    with closing(_connect(":memory:", folder)) as connection:
+    with _connected(":memory:", folder) as connection:
         try:
             connection.execute("load postgres")
         except duckdb.Error:
@@ -114,19 +114,23 @@ def read_postgres(
             yield _result(connection, sql)
 
 
-def _connect(database: str, folder: Path, *, read_only: bool = False) -> duckdb.DuckDBPyConnection:
-    connection = duckdb.connect(
-        database,
-        read_only=read_only,
-        config={
-            "memory_limit": MEMORY_LIMIT,
-            "temp_directory": str(folder),
-            "autoinstall_known_extensions": "false",
-            "autoload_known_extensions": "false",
-        },
-    )
-    set_up(connection)
-    return connection
+@contextmanager
+def _connected(database: str, folder: Path, *, read_only: bool = False) -> Iterator[duckdb.DuckDBPyConnection]:
+    with (
+        duckdb.connect(
+            database,
+            read_only=read_only,
+            config={
+                "memory_limit": MEMORY_LIMIT,
+                "temp_directory": str(folder),
+                "autoinstall_known_extensions": "false",
+                "autoload_known_extensions": "false",
+            },
+        ) as connection,
+        hearing_signals(connection),
+    ):
+        set_up(connection)
+        yield connection
 
 
 @contextmanager
