@@ -193,6 +193,7 @@ def test_what_cannot_be_written_on_standard_output_is_told_in_a_line(environment
     assert (done.stdout, done.stderr) == ("range\n", ""), "who reads no more has seen enough"
 
 
+@pytest.mark.long
 def test_status_says_that_the_schedules_are_paused(
     environment: Settings, simulator: SimulatorProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -213,6 +214,7 @@ def test_sync_of_a_single_request_counts_it_as_one(
     assert "\n0 new bills, 0 changes to known ones (1 request, " in cashpay("sync").stdout
 
 
+@pytest.mark.long
 def test_sync_that_stops_says_nothing_of_the_one_before(
     environment: Settings, simulator: SimulatorProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -130,6 +130,7 @@ def test_a_second_refresh_finds_nothing_new(settings: Settings, instance: dg.Dag
     assert told["core/bills"]["bills_new"] == told["core/bills"]["bills_changed"] == 0
 
 
+@pytest.mark.long
 def test_each_job_reads_in_its_own_way_unless_told_otherwise(settings: Settings, instance: dg.DagsterInstance) -> None:
     """Also where the launchpad says something else only; tables chosen in the asset graph are refreshed."""
     for job in ("refresh", "full_refresh", "recheck_open_bills"):
@@ -266,6 +267,7 @@ def test_one_check_can_be_run_alone(settings: Settings, instance: dg.DagsterInst
     assert verdicts(alone.execute_in_process(instance=instance, run_config=QUIET)) == {"gateways_key_unique": True}
 
 
+@pytest.mark.long
 def test_a_change_is_told_once_though_the_run_that_read_it_died_before_all_checks_had_looked(
     settings: Settings, simulator: SimulatorProcess, instance: dg.DagsterInstance
 ) -> None:
@@ -302,6 +304,7 @@ def test_a_mart_that_fails_is_named_and_nothing_is_published(
         assert warehouse.rows("select count(*) > 0 as is_there from marts.monthly_summary") == [{"is_there": True}]
 
 
+@pytest.mark.long
 def test_a_chart_is_drawn_again_only_when_its_rows_have_changed(
     settings: Settings, simulator: SimulatorProcess, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:

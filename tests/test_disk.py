@@ -394,6 +394,7 @@ def test_F7_a_file_that_is_mostly_free_space_is_written_anew(settings, simulator
     assert sync(settings).bills_changed == 0
 
 
+@pytest.mark.long
 def test_F7_a_file_does_not_grow_by_being_written_over(settings, simulator):
     sync(settings)
     sizes = []

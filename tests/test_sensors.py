@@ -176,6 +176,7 @@ def test_a_red_check_is_told_once_although_an_outage_hides_it_for_a_night(
     assert home.sense("alerts") == "All is well."
 
 
+@pytest.mark.long
 def test_a_red_check_is_told_again_when_more_is_wrong_and_not_when_less_is(
     home: Home, hook: Webhook, simulator: SimulatorProcess
 ) -> None:
@@ -352,6 +353,7 @@ def test_a_failed_run_that_was_started_from_the_asset_graph_is_told(home: Home, 
     assert home.sense("alerts") == "All is well."
 
 
+@pytest.mark.long
 def test_backups_that_come_no_more_are_told_once_and_where_there_never_was_one_nothing_is(
     home: Home, hook: Webhook, simulator: SimulatorProcess
 ) -> None:
@@ -473,6 +475,7 @@ def test_a_dry_run_that_finds_something_wrong_is_red_and_says_what(home: Home, s
     assert failure.user_failure_data and "[credentials_rejected]" in (failure.user_failure_data.description or "")
 
 
+@pytest.mark.long
 def test_the_numbers_of_a_run_can_be_plotted(home: Home, simulator: SimulatorProcess) -> None:
     home.run("refresh")
     simulator.advance(hours=5)
@@ -486,6 +489,7 @@ def test_the_numbers_of_a_run_can_be_plotted(home: Home, simulator: SimulatorPro
     assert chart.startswith("![Money received, by day and gateway](data:image/png;base64,iVBOR")
 
 
+@pytest.mark.long
 def test_two_accounts_in_one_code_location_keep_their_own_warehouses(
     make_settings: Callable[..., Settings], tmp_path: Path
 ) -> None:
