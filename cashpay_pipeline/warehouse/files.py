@@ -41,6 +41,14 @@ def open_scratch(folder: Path) -> Iterator[Warehouse]:
             raise
 
 
+def result_of(
+    connection: duckdb.DuckDBPyConnection, sql: str, parameters: Sequence[Any] = ()
+) -> tuple[list[str], Iterator[Batch]]:
+    """Column names and rows of a statement, a batch at a time; the connection serves nothing else meanwhile."""
+    result = connection.execute(sql, list(parameters))
+    return [column[0] for column in result.description or []], iter(lambda: result.fetchmany(BATCH_ROWS), [])
+
+
 def batches(warehouse: Warehouse, sql: str, parameters: Mapping[str, Any] | None = None) -> Iterator[Batch]:
     """The rows of a query, a batch at a time; the connection serves nothing else meanwhile."""
     result = warehouse.connection.execute(sql, dict(parameters or {}))
@@ -71,7 +79,7 @@ def write_parquet(warehouse: Warehouse, path: Path, sql: str, parameters: Mappin
 def read_parquet(path: Path, folder: Path) -> Iterator[tuple[list[str], Iterator[Batch]]]:
     """Column names and rows of somebody's Parquet file."""
     with _explained(path.name), _connected(":memory:", folder) as connection:
-        yield _result(connection, "select * from read_parquet(?)", [str(path)])
+        yield result_of(connection, "select * from read_parquet(?)", [str(path)])
 
 
 @contextmanager
@@ -81,7 +89,7 @@ def read_duckdb(
     """Column names and rows of a table or query in somebody's DuckDB file, which is opened read only."""
     with _explained(path.name), _connected(str(path), folder, read_only=True) as connection:
         sql = _one_select(connection, query) if query else _whole_table(connection, table, path.name)
-        yield _result(connection, sql)
+        yield result_of(connection, sql)
 
 
 @contextmanager
@@ -111,7 +119,7 @@ def read_postgres(
             ) from None
         with _explained("postgres"):
             sql = _one_select(connection, query) if query else _whole_table(connection, table, "postgres")
-            yield _result(connection, sql)
+            yield result_of(connection, sql)
 
 
 @contextmanager
@@ -146,13 +154,6 @@ def _explained(name: str) -> Iterator[None]:
                 "What the database says is not repeated: it may name a customer.",
             ) from None
         raise OrdersError(f"The orders cannot be read: {str(error).splitlines()[0][:300]}", where=name) from None
-
-
-def _result(
-    connection: duckdb.DuckDBPyConnection, sql: str, parameters: Sequence[Any] = ()
-) -> tuple[list[str], Iterator[Batch]]:
-    result = connection.execute(sql, list(parameters))
-    return [column[0] for column in result.description], iter(lambda: result.fetchmany(BATCH_ROWS), [])
 
 
 def _one_select(connection: duckdb.DuckDBPyConnection, query: str) -> str:

@@ -26,11 +26,11 @@ from cashpay_pipeline.warehouse.database import (
     set_up,
     wal_path,
 )
+from cashpay_pipeline.warehouse.files import result_of
 from cashpay_pipeline.warehouse.spill import spill_folder
 
 READ_ONLY = 0o400
 """To open the copy for writing is refused at once: what DuckDB wrote beside it would be applied to the next copy."""
-ROWS_AT_ONCE = 10_000
 
 
 class Query(Protocol):
@@ -152,9 +152,8 @@ def _ask(
         raise QueryError("There is no query in this.")
     if [statement.type for statement in statements].count(duckdb.StatementType.SELECT) > 1:
         raise QueryError("This is more than one query.", next_step="Ask one at a time.")
-    result = connection.execute(sql, list(parameters))
-    names = [column[0] for column in result.description or []]
-    return names, chain.from_iterable(iter(lambda: result.fetchmany(ROWS_AT_ONCE), []))
+    names, found = result_of(connection, sql, parameters)
+    return names, chain.from_iterable(found)
 
 
 def _with_help(error: duckdb.Error) -> str:
