@@ -2,22 +2,31 @@
 
     .venv/bin/python benchmarks/dagster_cost.py
 
-CPU seconds and not wall time, so that a busy machine tells the same: the least of several rounds. The refresh is
-compared with the same graph of steps, assets and checks that do nothing, in one process, with the same instance, once
-telling Dagster nothing and once what the refresh tells it of each asset; and with its own work done without Dagster.
+Three ways, each in turn with the graph of the same steps, assets and checks that do nothing (`empty_graph.py`), and
+the least of several rounds:
+
+- as a night runs it: started by Dagster's daemon in a process of its own, from there to the end of the run;
+- by `dagster job execute`, in CPU seconds of all its processes, so that a busy machine tells the same;
+- in this process, where all is loaded already: the graph telling Dagster nothing and what the refresh tells it, and
+  the work of the refresh without Dagster.
+
 `make docs` first if `sql/` has changed: see `catalog.py`.
 """
 
+import json
+import os
 import resource
+import shutil
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import dagster as dg
+from empty_graph import Told, empty_definitions, graph_of
 
 from cashpay_pipeline.checks import all_checks, run_check
 from cashpay_pipeline.definitions import build_defs
@@ -29,67 +38,132 @@ from cashpay_pipeline.sync import run_sync
 from cashpay_pipeline.warehouse import open_warehouse, publish
 
 ROUNDS = 5
-STEPS_ONCE = 21
-OAUTH2 = ("username", "password", "client_id", "client_secret")
+HERE = Path(__file__).parent
+BIN = Path(sys.executable).parent
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+LOCATIONS = {"refresh": "cashpay_pipeline.definitions", "empty": "empty_graph", "empty_by_default": "empty_graph"}
+"""The jobs, with the module of each."""
 
 
-def load_seconds(module: str) -> float:
-    """CPU seconds of a fresh interpreter that imports a module."""
-    least = float("inf")
-    for _ in range(ROUNDS):
-        before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        subprocess.run([sys.executable, "-c", f"import {module}"], check=True)
-        after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        least = min(least, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+def child_seconds() -> float:
+    """CPU seconds of all processes that this one has started and seen end."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def cost_of(command: list[str], environment: dict[str, str] | None = None) -> float:
+    """CPU seconds of a command and of what it starts."""
+    before = child_seconds()
+    done = subprocess.run(command, env=environment, cwd=HERE, capture_output=True, text=True, check=False)
+    if done.returncode:
+        sys.exit(f"{' '.join(command)} failed:\n{done.stderr[-3000:]}")
+    return child_seconds() - before
+
+
+def least_of(tasks: dict[str, Callable[[], float]]) -> dict[str, float]:
+    """The least of what each costs: done in turn, the first round not counted."""
+    least = dict.fromkeys(tasks, float("inf"))
+    for number in range(ROUNDS + 1):
+        for name, task in tasks.items():
+            cost = task()
+            if number:
+                least[name] = min(least[name], cost)
     return least
 
 
-Told = Mapping[dg.AssetKey, Mapping[str, Any]]
+def of_definitions() -> None:
+    """A fresh interpreter that imports them, beside one that imports Dagster."""
+
+    def loading(module: str) -> Callable[[], float]:
+        return lambda: cost_of([sys.executable, "-c", f"import {module}"])
+
+    tell("Definitions, CPU", least_of({name: loading(name) for name in ("cashpay_pipeline.definitions", "dagster")}))
 
 
-def empty_twin(defs: dg.Definitions, name: str, told: Told) -> dg.JobDefinition:
-    """The job `refresh` with the same steps, assets, dependencies and checks, none of which does anything.
+def of_a_night(environment: dict[str, str]) -> None:
+    """Each job started by the daemon: seconds from there to the end of the run."""
+    with dg.DagsterInstance.get() as instance, running_daemon(environment):
 
-    Of each asset it tells what is in `told`.
-    """
-    steps = [_empty_step(step, name, told) for step in defs.assets or [] if isinstance(step, dg.AssetsDefinition)]
-    checks = [_empty_checks(step, name) for step in defs.asset_checks or []]
-    job = dg.define_asset_job(name, executor_def=dg.in_process_executor)
-    return dg.Definitions(steps, asset_checks=checks, jobs=[job]).resolve_job_def(name)
+        def night(job: str) -> Callable[[], float]:
+            return lambda: launched(instance, job, environment)
+
+        tell("As a night runs it, seconds", least_of({job: night(job) for job in LOCATIONS}))
 
 
-def _empty_step(step: dg.AssetsDefinition, name: str, told: Told) -> dg.AssetsDefinition:
-    specs = {
-        spec.key: dg.AssetSpec(_twin(name, spec.key), deps=[_twin(name, dep.asset_key) for dep in spec.deps])
-        for spec in step.specs
+@contextmanager
+def running_daemon(environment: dict[str, str]) -> Iterator[None]:
+    """Dagster's daemon, with both code locations."""
+    daemon = subprocess.Popen(
+        [str(BIN / "dagster-daemon"), "run", *_modules(LOCATIONS.values())],
+        env=environment,
+        cwd=HERE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        yield
+    finally:
+        daemon.terminate()
+        daemon.wait()
+
+
+def launched(instance: dg.DagsterInstance, job: str, environment: dict[str, str]) -> float:
+    """Have the daemon run a job; seconds from its start of a process to the end of the run."""
+    cost_of([str(BIN / "dagster"), "job", "launch", *_modules([LOCATIONS[job]]), "-j", job], environment)
+    (run,) = instance.get_runs(limit=1)
+    deadline = time.monotonic() + 120
+    while (seen := instance.get_run_by_id(run.run_id)) is None or not seen.is_finished:
+        if time.monotonic() > deadline:
+            sys.exit(f"{job} does not end; see the events of run {run.run_id}.")
+        time.sleep(0.2)
+    if not seen.is_success:
+        sys.exit(f"{job} failed; see the events of run {run.run_id}.")
+    stats = instance.get_run_stats(run.run_id)
+    assert stats.end_time and stats.launch_time
+    return stats.end_time - stats.launch_time
+
+
+def _modules(names: Iterable[str]) -> list[str]:
+    return [word for name in dict.fromkeys(names) for word in ("-m", name)]
+
+
+def of_processes(environment: dict[str, str]) -> None:
+    """Each job by Dagster's command."""
+
+    def executed(job: str) -> Callable[[], float]:
+        return lambda: cost_of([str(BIN / "dagster"), "job", "execute", "-m", LOCATIONS[job], "-j", job], environment)
+
+    tell("By `dagster job execute`, CPU", least_of({job: executed(job) for job in LOCATIONS}))
+
+
+def in_this_process(settings: Settings, instance: dg.DagsterInstance) -> None:
+    """Each job, and the work of the refresh, without what it takes to load them."""
+
+    def executed(job: dg.JobDefinition) -> dg.ExecuteInProcessResult:
+        return job.execute_in_process(instance=instance, run_config=QUIET)
+
+    def cost(task: Callable[[], object]) -> Callable[[], float]:
+        def measured() -> float:
+            started = time.process_time()
+            task()
+            return time.process_time() - started
+
+        return measured
+
+    defs = build_defs(settings=settings)
+    refresh = defs.resolve_job_def("refresh")
+    told = told_of_assets(executed(refresh))
+    empty = empty_definitions(graph_of(defs)).resolve_job_def("empty")
+    telling = empty_definitions(graph_of(defs), told, "telling").resolve_job_def("empty")
+    tasks: dict[str, Callable[[], object]] = {
+        "refresh": lambda: executed(refresh),
+        "empty": lambda: executed(empty),
+        "empty, telling Dagster the same of each asset": lambda: executed(telling),
+        "without Dagster: reading": lambda: run_sync(settings),
+        "without Dagster: marts and checks": lambda: _build_and_check(settings),
+        "without Dagster: publishing": lambda: publish(settings),
     }
-
-    @dg.multi_asset(name=step.op.name, specs=[*specs.values()])
-    def nothing() -> Iterator[dg.MaterializeResult[Any]]:
-        for key, spec in specs.items():
-            yield dg.MaterializeResult(asset_key=spec.key, metadata=told.get(key))
-
-    return nothing
-
-
-def _empty_checks(step: dg.AssetChecksDefinition, name: str) -> dg.AssetChecksDefinition:
-    specs = [
-        dg.AssetCheckSpec(spec.name, asset=_twin(name, spec.asset_key), blocking=spec.blocking)
-        for spec in step.check_specs
-    ]
-
-    @dg.multi_asset_check(name=step.op.name, specs=specs)
-    def nothing() -> Iterator[dg.AssetCheckResult]:
-        for spec in specs:
-            yield dg.AssetCheckResult(passed=True, asset_key=spec.asset_key, check_name=spec.name)
-
-    return nothing
-
-
-def _twin(name: str, key: dg.AssetKey) -> dg.AssetKey:
-    """Named otherwise: Dagster remembers what was made of each key."""
-    return dg.AssetKey([name, *key.path])
+    tell("In this process, CPU", least_of({name: cost(task) for name, task in tasks.items()}))
 
 
 def told_of_assets(result: dg.ExecuteInProcessResult) -> Told:
@@ -98,79 +172,50 @@ def told_of_assets(result: dg.ExecuteInProcessResult) -> Told:
     return {event.asset_key: event.metadata for event in events}
 
 
-def chain_of_steps(length: int) -> dg.JobDefinition:
-    """A job of so many steps of an asset each, none of which does anything."""
-
-    def step(number: int) -> dg.AssetsDefinition:
-        @dg.asset(name=f"step_{number}", deps=[f"step_{number - 1}"] if number else [])
-        def nothing() -> None: ...
-
-        return nothing
-
-    job = dg.define_asset_job("chain", executor_def=dg.in_process_executor)
-    return dg.Definitions([step(number) for number in range(length)], jobs=[job]).resolve_job_def("chain")
-
-
-def least_seconds(tasks: dict[str, Callable[[], object]]) -> dict[str, float]:
-    """CPU seconds of each in this process: done in turn, the first round not counted, the least of the others."""
-    least = dict.fromkeys(tasks, float("inf"))
-    for number in range(ROUNDS + 1):
-        for name, task in tasks.items():
-            started = time.process_time()
-            task()
-            if number:
-                least[name] = min(least[name], time.process_time() - started)
-    return least
-
-
-def main() -> None:
-    """Measure and print."""
-    ours, dagster = load_seconds("cashpay_pipeline.definitions"), load_seconds("dagster")
-    print(f"definitions: {ours:.2f} s CPU, import dagster: {dagster:.2f} s, ratio {ours / dagster:.2f}")
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        SimulatorProcess(seed=7, days=30, bills_per_day=100, start="2026-03-02T10:00:00+00:00") as simulator,
-        dg.DagsterInstance.local_temp(folder) as instance,
-    ):
-        settings = load_settings(
-            base_url=simulator.base_url,
-            data_dir=Path(folder) / "data",
-            requests_per_second=5000,
-            **{name: DEMO_CREDENTIALS[name] for name in OAUTH2},
-        )
-
-        def task(job: dg.JobDefinition) -> Callable[[], object]:
-            return lambda: job.execute_in_process(instance=instance, run_config=QUIET)
-
-        run_sync(settings)
-        simulator.advance(hours=1)  # What was read is of the past now: no part of it needs to be read once more.
-        defs = build_defs(settings=settings)
-        refresh = defs.resolve_job_def("refresh")
-        told = told_of_assets(refresh.execute_in_process(instance=instance, run_config=QUIET))
-        least = least_seconds(
-            {
-                "refresh with nothing new": task(refresh),
-                "the same graph, empty": task(empty_twin(defs, "empty", {})),
-                "the same graph, which only tells the same of each asset": task(empty_twin(defs, "telling", told)),
-                f"{STEPS_ONCE} empty steps of one asset, as many as refresh had at first": task(
-                    chain_of_steps(STEPS_ONCE)
-                ),
-                "without Dagster: reading": lambda: run_sync(settings),
-                "without Dagster: marts and checks": lambda: _build_and_check(settings),
-                "without Dagster: publishing": lambda: publish(settings),
-            }
-        )
-        print(f"steps of refresh: {len(refresh.nodes)}")
-    ours = next(iter(least.values()))
-    for name, seconds in least.items():
-        print(f"{name}: {seconds:.2f} s CPU, ratio {ours / seconds:.2f}")
-
-
 def _build_and_check(settings: Settings) -> None:
     with open_warehouse(settings) as warehouse:
         build_marts(warehouse)
         for check in all_checks():
             run_check(warehouse, check)
+
+
+def tell(title: str, costs: dict[str, float]) -> None:
+    """Print each cost, and how many times it the first is."""
+    first = next(iter(costs.values()))
+    print(f"\n{title}")
+    for name, cost in costs.items():
+        print(f"  {name}: {cost:.2f}, ratio {first / cost:.2f}", flush=True)
+
+
+def main() -> None:
+    """Measure and print."""
+    of_definitions()
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        SimulatorProcess(
+            seed=7, days=30, bills_per_day=100, start="2026-03-02T10:00:00+00:00", frozen=True
+        ) as simulator,
+    ):
+        given = {
+            "base_url": simulator.base_url,
+            "data_dir": str(Path(folder) / "data"),
+            "requests_per_second": "5000",
+            **{name: DEMO_CREDENTIALS[name] for name in ("username", "password", "client_id", "client_secret")},
+        }
+        settings = load_settings(**given)
+        run_sync(settings)
+        simulator.advance(hours=1)  # What was read is of the past now: no part of it needs to be read once more.
+        home = Path(folder) / "home"
+        home.mkdir()
+        shutil.copy(HERE.parent / "deploy/dagster.yaml", home)
+        graph = Path(folder) / "graph.json"
+        graph.write_text(json.dumps(graph_of(build_defs())))
+        os.environ |= {f"CASHPAY_{name.upper()}": value for name, value in given.items()}
+        os.environ |= {"DAGSTER_HOME": str(home), "EMPTY_GRAPH": str(graph)}
+        with dg.DagsterInstance.get() as instance:
+            in_this_process(settings, instance)
+        of_processes(dict(os.environ))
+        of_a_night(dict(os.environ))
 
 
 if __name__ == "__main__":

@@ -39,6 +39,14 @@ def test_the_status_of_a_filled_warehouse_imports_nothing_heavy(settings: Settin
     assert imported & HEAVY <= {"pandas", "numpy"}
 
 
+@pytest.mark.long
+def test_a_sync_loads_what_reads_orders_and_draws_only_where_there_is_something_to_read_or_draw(
+    settings: Settings,
+) -> None:
+    assert "altair" in imported_by(settings, "sync")
+    assert imported_by(settings, "sync") & {"cashpay_pipeline.reconcile", "xlsxwriter", "altair", "sqlglot"} == set()
+
+
 def test_ctrl_c_while_libraries_are_read_ends_it_without_a_traceback(
     make_settings: Callable[..., Settings], tmp_path: Path
 ) -> None:
