@@ -55,7 +55,7 @@ def _history(universe: Universe, body: Any, query: dict[str, str]) -> Any:
 
 
 def _show_clock(universe: Universe, body: Any, query: dict[str, str]) -> Any:
-    return {"now": universe.now().isoformat(), "frozen": universe.clock.is_frozen}
+    return {"now": universe.now().isoformat(), "frozen": universe.clock.is_frozen, "dial": universe.dial.path}
 
 
 def _set_clock(universe: Universe, body: Any, query: dict[str, str]) -> Any:

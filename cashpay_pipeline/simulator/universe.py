@@ -12,7 +12,7 @@ from cashpay_pipeline.simulator.request_log import RequestLog
 from cashpay_pipeline.simulator.script import Script, act
 from cashpay_pipeline.simulator.state_file import load_state, save_state
 from cashpay_pipeline.simulator.switches import Switches
-from cashpay_pipeline.simulator.world_clock import WorldClock
+from cashpay_pipeline.simulator.world_clock import Dial, WorldClock
 
 
 class Universe:
@@ -21,6 +21,7 @@ class Universe:
     def __init__(self, options: SimulatorOptions) -> None:
         self.callbacks = CallbackSender()
         self.log = RequestLog()
+        self.dial = Dial()
         self.root = ""
         self.launched = options
         self.begin(options, load_state(options.state) if options.state else None)
@@ -41,10 +42,10 @@ class Universe:
         if saved:
             options.seed, options.days = saved["seed"], saved["days"]
             options.bills_per_day = saved["bills_per_day"]
-            self.clock = WorldClock.from_json(saved["clock"])
+            self.clock = WorldClock.from_json(self.dial, saved["clock"])
             self.start = datetime.fromisoformat(saved["start"])
         else:
-            self.clock = WorldClock(options.start, frozen=options.frozen)
+            self.clock = WorldClock(self.dial, options.start, frozen=options.frozen)
             self.start = self.clock.now()
         now = self.clock.now()
         names = (MAIN_ACCOUNT, *options.accounts)

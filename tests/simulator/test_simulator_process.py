@@ -6,6 +6,7 @@ import sys
 import pytest
 from simulated_merchant import START, Merchant
 
+from cashpay_pipeline.simulator import clock as clock_module
 from cashpay_pipeline.simulator.clock import SimulatedClock
 from cashpay_pipeline.simulator.credentials import DEMO_CREDENTIALS
 from cashpay_pipeline.simulator.options import SimulatorOptions, parse_options
@@ -114,6 +115,36 @@ def test_the_simulated_clock_waits_without_waiting(simulator):
 
     assert clock.monotonic() - began == 900
     assert clock.now() == simulator.now() and clock.now().isoformat() == "2026-11-24T09:15:00+00:00"
+
+
+def test_the_simulated_clock_follows_whoever_moves_the_time_and_asks_only_where_it_must(monkeypatch, tmp_path):
+    asked = []
+    really_call = clock_module.call
+    monkeypatch.setattr(clock_module, "call", lambda *given: asked.append(given[1:3]) or really_call(*given))
+
+    def told(simulator, clock, *, requests):
+        asked.clear()
+        seen = [clock.now(), clock.now()]
+        return seen == [simulator.now()] * 2 and asked == [("GET", "clock")] * requests
+
+    state = tmp_path / "world.json"
+    with SimulatorProcess(days=1, bills_per_day=1, start=START, frozen=True, state=state) as simulator:
+        port, clock = int(simulator.root.rpartition(":")[2]), SimulatedClock(simulator.base_url)
+        assert told(simulator, clock, requests=1)
+        for move in ({"days": 3}, {"hours": -1}, {"seconds": 0.25}):
+            simulator.advance(**move)
+            assert told(simulator, clock, requests=0)
+        simulator.thaw()
+        first, now, last = simulator.now(), clock.now(), simulator.now()
+        assert first < now < last
+        simulator.freeze()
+        assert told(simulator, clock, requests=1)
+        simulator.reset(start="2026-01-01T00:00:00+00:00")
+        assert told(simulator, clock, requests=0)
+        simulator.kill()
+    with SimulatorProcess(state=state, port=port) as simulator:
+        simulator.advance(days=1)
+        assert told(simulator, clock, requests=1)
 
 
 def test_time_runs_unless_frozen(simulator):
