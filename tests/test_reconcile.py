@@ -755,6 +755,14 @@ def test_parts_that_are_the_same_in_every_cell_are_all_added_up(bills: Bills, sh
         assert "1 row, the same as another in every cell: counted once." in result.assumed
 
 
+def test_a_state_that_comes_back_is_the_last_one(bills: Bills, shop: Shop, found: Found) -> None:
+    """Its row is the same in every cell as one further up, and the state between the two has passed."""
+    text = "reference;montant;paye\n1;500;non\n1;500;oui\n1;500;non\n2;700;oui\n2;600;oui\n2;700;oui\n"
+    result = shop(text, Mapping(repeated="last"))
+    assert found("reference, ordered_amount, is_paid_in_shop") == [("1", 500, False), ("2", 700, True)]
+    assert "2 rows, the same as another in every cell: counted once." in result.assumed
+
+
 def test_rows_that_disagree_stop_whatever_was_said(bills: Bills, shop: Shop) -> None:
     for repeated, text in (("total", "1;5;oui\n1;6;oui\n"), ("parts", "1;5;oui\n1;6;non\n")):
         with pytest.raises(OrdersError, match="The rows of 1 do not agree"):

@@ -1,5 +1,6 @@
 -- Rows of the export, cleaned: $only keeps the rows of one value, and a row that is wholly repeated counts once, unless
--- $repeated says that rows are parts: two equal instalments are two.
+-- $repeated says that rows are parts: two equal instalments are two. Where the last row of an order counts, so does the
+-- last of equal ones: a state can come back.
 -- grain: one row per row of the export that counts
 
 create table cleaned as
@@ -30,7 +31,10 @@ numbered as (
             amount_text, '^(?:(?:[A-Z€]+\.? ?)*[A-Z€ ])?((?:[-+] ?)?[0-9](?:[0-9 .,'']*[0-9])?) ?[A-Z€. ]*$', 1
         ) as spaced_number
     from plain
-    qualify $repeated = 'parts' or row_number() over (partition by digest order by line) = 1
+    qualify $repeated = 'parts' or row_number() over (
+        partition by digest
+        order by case when $repeated = 'last' then -line else line end
+    ) = 1
 
 ),
 
