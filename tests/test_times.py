@@ -23,8 +23,11 @@ from cashpay_pipeline.normalize import created_at, normalize_bills
 from cashpay_pipeline.report.queries import read_facts
 from cashpay_pipeline.summary import report_status
 from cashpay_pipeline.sync import run_sync
+from cashpay_pipeline.sync.guards import FUTURE_TIMES
+from cashpay_pipeline.sync.rebuild import rebuild
 from cashpay_pipeline.values import BadRecordError, business_date, parse_time
 from cashpay_pipeline.warehouse import open_warehouse, publish
+from cashpay_pipeline.warehouse.syncs import note_checked
 
 LOME, PARIS, KOLKATA = ZoneInfo("Africa/Lome"), ZoneInfo("Europe/Paris"), ZoneInfo("Asia/Kolkata")
 MOMENT = datetime(2024, 3, 5, 9, 30, tzinfo=UTC)
@@ -536,6 +539,40 @@ def test_T8_what_was_read_under_a_date_of_the_future_passes_for_read_until_now_o
     dated(shop, -timedelta(days=400))
     shop.sync("recheck")
     assert shop.rows(latest)[0] > (shop.simulator.now() - timedelta(days=2),), "now it is today's date that is wrong"
+
+
+def test_T8_what_was_first_seen_under_a_date_of_the_future_is_told_once(shop):
+    """Else it is new to the checks, or not yet stored, each night until that day has come."""
+    shop.bill("OLD", state="Canceled", date_create=shop.simulator.now() - timedelta(days=9))
+    shop.bill("SHORT", state="Paid", amount=1000, received_amount=1000)
+    shop.sync("full_refresh")
+    bad_checks(shop)
+    dated(shop, timedelta(days=400))
+    shop.simulator.put_gateway("new-gateway", libelle="New")
+    shop.bill("NEW", field="new")
+    shop.bill("SHORT", received_amount=400, payments=[{"amount": 400}])
+    shop.sync("full_refresh")
+    assert {"api_fields_unchanged", "gateways_unchanged", "state_went_back"} <= bad_checks(shop)
+    shop.simulator.faults([])
+    for kind in ("refresh", "full_refresh"):
+        shop.simulator.advance(hours=23.75)
+        assert shop.sync(kind).complete
+        assert bad_checks(shop) == set()
+    now = shop.simulator.now()
+    newest = {
+        table: shop.rows(f"select max({time}) from core.{table}")[0][0] for table, (time, *_) in FUTURE_TIMES.items()
+    }
+    assert [table for table, moment in newest.items() if moment and moment > now] == []
+    rebuild(shop.settings)
+    assert shop.rows("select max(first_seen_at), max(changed_at) from core.bills")[0] < (now, now)
+
+
+def bad_checks(shop):
+    """Which checks of core find anything, as after a nightly run."""
+    with open_warehouse(shop.settings) as warehouse:
+        found = {check.name for check in all_checks() if run_check(warehouse, check).bad_rows}
+        note_checked(warehouse)
+    return found
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -13,23 +13,27 @@ from cashpay_pipeline.warehouse import Warehouse
 
 PAGES_LOOKED_AT = 10
 SKEW_REFUSED = timedelta(minutes=10)
-FUTURE_TIMES = (
-    """
-    update core.bills set verified_at = $past, money_told_at = if(money_told_at > $past, $past, money_told_at),
-        content_told_at = if(content_told_at > $past, $past, content_told_at), due_at = timestamptz 'epoch'
-    where account = $account and verified_at > $future
-    """,
-    """
-    update core.data_issues set first_seen_at = if(first_seen_at > $past, $past, first_seen_at), last_seen_at = $past
-    where account = $account and last_seen_at > $future
-    """,
-    """
-    update core.accounts set walk_started_at = if(walk_started_at > $past, $past, walk_started_at),
-        full_walk_started_at = if(full_walk_started_at > $past, $past, full_walk_started_at),
-        full_walk_finished_at = if(full_walk_finished_at > $past, $past, full_walk_finished_at)
-    where account = $account and (walk_started_at > $future or full_walk_finished_at > $future)
-    """,
-)
+FUTURE_TIMES = {
+    "bills": (
+        "verified_at",
+        *("verified_at", "money_told_at", "content_told_at", "first_seen_at", "changed_at"),
+        *("paid_after", "paid_before", "missing_since"),
+    ),
+    "bill_versions": ("observed_at", "observed_at", "changed_after"),
+    "payments": ("observed_at", "observed_at"),
+    "gateways": ("greatest(changed_at, missing_since)", "first_seen_at", "changed_at", "missing_since"),
+    "gateway_versions": ("greatest(valid_from, valid_to)", "valid_from", "valid_to"),
+    "data_issues": ("greatest(last_seen_at, resolved_at)", "first_seen_at", "last_seen_at", "resolved_at"),
+    "api_fields": ("greatest(last_seen_at, missing_since)", "first_seen_at", "last_seen_at", "missing_since"),
+    "accounts": (
+        "greatest(watermark_at, walk_started_at, full_walk_finished_at)",
+        *("watermark_at", "walk_started_at", "full_walk_started_at", "full_walk_finished_at"),
+    ),
+}
+"""By table, the newest of a row's times, then all of them. Of large tables it is a column: DuckDB passes over the rest.
+
+`changed_at` is equal to the `observed_at` of the bill's newest version and of its payments, and stays so.
+"""
 HOLDS_DATA = """
 select exists (select 1 from core.bills where account = $1)
     or exists (select 1 from core.gateways where account = $1)
@@ -115,15 +119,22 @@ def guard_clock(session: Session) -> None:
 def correct_future_times(session: Session) -> None:
     """Whatever was read in the future was read under a wrong `Date`: just now, at the latest (T8).
 
-    Otherwise it would pass for read until that day has come: not asked for again, and met by every walk. The future is
-    what lies ahead by both clocks, for today's `Date` may be the wrong one.
+    Otherwise it would pass for read until that day has come: not asked for again, and met by every walk. And what the
+    checks look at once, as a new field, would be new to them each night. The future is what lies ahead by both clocks,
+    for today's `Date` may be the wrong one.
     """
     now = session.now()
     future = max(now, session.record.started_at) + SKEW_REFUSED
     moments = {"account": session.account, "future": future, "past": now - timedelta(seconds=1)}
     with session.warehouse.transaction():
-        for statement in FUTURE_TIMES:
-            session.warehouse.execute(statement, moments)
+        for table, (newest, *times) in FUTURE_TIMES.items():
+            changes = [f"{time} = if({time} > $past, $past, {time})" for time in times]
+            if table == "bills":
+                changes.append("due_at = timestamptz 'epoch'")
+            session.warehouse.execute(
+                f"update core.{table} set {', '.join(changes)} where account = $account and {newest} > $future",  # noqa: S608 - names of ours
+                moments,
+            )
 
 
 def in_words(skew: timedelta) -> str:
