@@ -838,6 +838,19 @@ def test_other_sources(bills: Bills, settings: Settings, found: Found, tmp_path:
     ]
 
 
+def test_an_order_of_nothing_with_eight_decimals(
+    bills: Bills, settings: Settings, found: Found, tmp_path: Path
+) -> None:
+    """As shops store totals; Python writes such a zero 0E-8."""
+    bills(("CP-1", "A", "Paid", 12500, 12500), ("CP-2", "FREE", "Paid", 0, 0))
+    path = tmp_path / "orders.parquet"
+    duckdb.sql(
+        "from (values ('A', 12500::decimal(26, 8)), ('FREE', 0::decimal(26, 8))) as orders(reference, amount)"
+    ).write_parquet(str(path))
+    reconcile(settings, str(path), Mapping(all_paid=True))
+    assert found("class, reference, ordered_amount") == [("matched", "A", 12500), ("matched", "FREE", 0)]
+
+
 def test_a_schema_named_as_its_database(bills: Bills, settings: Settings, found: Found, tmp_path: Path) -> None:
     bills(("CP-1", "A", "Paid", 5, 5))
     path = tmp_path / "shop.duckdb"

@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -112,7 +113,7 @@ def as_text(value: Any, where: str) -> str | None:
         )
     if isinstance(value, (bytes, list, dict, tuple)):
         raise OrdersError("The value is neither a text, a number nor a date.", where=where)
-    return str(value)
+    return format(value, "f") if isinstance(value, Decimal) else str(value)  # without an exponent
 
 
 def _kind(path: Path) -> str:
