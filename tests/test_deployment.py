@@ -19,6 +19,7 @@ from cashpay_pipeline.cli import app
 PROJECT = Path(__file__).parents[1]
 DEPLOY = PROJECT / "deploy"
 UNITS = sorted((DEPLOY / "systemd").iterdir())
+BIN = Path(sys.executable).parent
 DOCS = (PROJECT / "docs/deployment.md").read_text(encoding="utf-8")
 
 
@@ -30,7 +31,7 @@ def loaded(path: str) -> Any:
 def test_systemd_accepts_the_units(tmp_path: Path) -> None:
     """With programs that exist in place of those in /opt."""
     for unit in UNITS:
-        text = re.sub(r"^ExecStart=\S+", "ExecStart=/bin/true", unit.read_text(), flags=re.MULTILINE)
+        text = re.sub(r"^(ExecStart|ExecStartPre)=\S+", r"\1=/bin/true", unit.read_text(), flags=re.MULTILINE)
         (tmp_path / unit.name).write_text(text)
     found = subprocess.run(
         ["systemd-analyze", "verify", "--man=no", *(str(tmp_path / unit.name) for unit in UNITS)],
@@ -49,6 +50,20 @@ def test_a_service_runs_as_nobody_special_and_writes_only_its_own(unit: Path) ->
     assert (service["User"], service["UMask"], service["ProtectSystem"]) == ("cashpay", "0077", "strict")
     assert service["ReadWritePaths"] == "/var/lib/cashpay" and service["NoNewPrivileges"] == "true"
     assert "dagster dev" not in service["ExecStart"] and "0.0.0.0" not in service["ExecStart"]
+
+
+def test_the_interface_and_the_daemon_never_make_dagsters_files_at_the_same_moment(tmp_path: Path) -> None:
+    """Two processes that make an SQLite file of Dagster's can both stamp it, with two versions: no run starts then."""
+    services = [(DEPLOY / "systemd" / f"cashpay-{name}.service").read_text() for name in ("webserver", "daemon")]
+    before, other = (re.findall(r"^ExecStartPre=(.+)$", service, re.MULTILINE) for service in services)
+    assert before == other and len(before) == 1
+    program = before[0].replace("/var/lib/cashpay", str(tmp_path)).replace("/opt/cashpay/.venv/bin/", f"{BIN}/")
+    assert program.startswith(f"/usr/bin/flock {tmp_path} ")
+    shutil.copy(DEPLOY / "dagster.yaml", tmp_path)
+    subprocess.run(program.split(), env={"DAGSTER_HOME": str(tmp_path)}, check=True, capture_output=True)
+    assert {path.name for path in tmp_path.rglob("*.db")} == {"runs.db", "index.db", "schedules.db"}
+    daemon = loaded("compose.yaml")["services"]["daemon"]
+    assert daemon["depends_on"] == {"webserver": {"condition": "service_healthy"}}
 
 
 def test_F5_old_runs_are_deleted_as_documented_with_their_files(tmp_path: Path) -> None:
