@@ -343,13 +343,14 @@ def load_settings(**overrides: Any) -> Settings:
     """Read the settings; keyword arguments win over the environment.
 
     Raises:
-        SettingsError: naming each variable that is missing or wrong, never a value; or `.env` cannot be read.
+        SettingsError: naming each variable that is missing or wrong, never a value; or `.env` cannot be read, or
+            this user may not look into the data folder.
     """
     if unknown := min(overrides.keys() - Settings.model_fields.keys(), default=None):
         raise SettingsError(f"{unknown} is no setting.{_nearest(unknown)}", next_step="Correct the name in the code.")
     try:
         _warn_of_names()
-        return Settings(**overrides)
+        settings = Settings(**overrides)
     except UnicodeDecodeError as error:
         line = error.object[: error.start].count(b"\n") + 1
         raise SettingsError(
@@ -365,8 +366,24 @@ def load_settings(**overrides: Any) -> Settings:
         ) from None
     except ValidationError as error:
         errors = error.errors(include_input=False, include_url=False)
-    beginning = "Wrong" if all(problem["loc"] for problem in errors) else "The settings do not fit together"
-    raise SettingsError(f"{beginning}: {'; '.join(map(_problem, errors))}")
+        beginning = "Wrong" if all(problem["loc"] for problem in errors) else "The settings do not fit together"
+        raise SettingsError(f"{beginning}: {'; '.join(map(_problem, errors))}") from None
+    _refuse_hidden(settings.warehouse_path)
+    return settings
+
+
+def _refuse_hidden(file: Path) -> None:
+    """Whoever may not look into the data folder cannot know whether a file is there, which all that follows asks."""
+    try:
+        file.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        pass
+    except OSError as error:
+        raise SettingsError(
+            f"CASHPAY_DATA_DIR: this user cannot look into the folder: {error.strerror}.",
+            where=str(file.parent.absolute()),
+            next_step="Run as the user whose folder it is, or set CASHPAY_DATA_DIR to another one.",
+        ) from None
 
 
 def _problem(error: "ErrorDetails") -> str:

@@ -312,3 +312,23 @@ def test_values_out_of_range_are_named(name: str, value: Any) -> None:
 def test_settings_cannot_be_changed() -> None:
     with pytest.raises(ValueError, match="frozen"):
         Settings(_env_file=None).page_size = 5  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("how", ["closed", "too long a name"])
+def test_a_data_folder_that_cannot_be_looked_into_is_told(
+    how: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That of the service, for another user: whether a file is there ended in a traceback, and in no alert."""
+    folder = tmp_path / ("data" if how == "closed" else 300 * "a")
+    if how == "closed":
+        folder.mkdir(mode=0)
+    monkeypatch.chdir("/")  # where nobody may look for .env
+    user = os.geteuid()
+    os.seteuid(user or 65534)  # no mode binds root
+    try:
+        with pytest.raises(SettingsError, match="cannot look into the folder") as caught:
+            load_settings(data_dir=folder)
+    finally:
+        os.seteuid(user)
+    assert str(folder) in caught.value.where
+    assert "CASHPAY_DATA_DIR" in caught.value.next_step
