@@ -125,6 +125,29 @@ def test_R4_a_wal_without_its_file_is_never_deleted(settings):
     assert sync(settings).status == "complete"
 
 
+@pytest.mark.parametrize("how", ["gone", "empty"])
+def test_R4_no_new_file_takes_the_place_of_the_published_copy_that_alone_holds_the_history(how, settings, simulator):
+    """The list tells what bills are now: when those were paid that were read unpaid before, only the copy tells."""
+    sync(settings)
+    simulator.advance(hours=24)
+    sync(settings)
+    publish(settings)
+    settings.warehouse_path.unlink()
+    if how == "empty":
+        settings.warehouse_path.touch()
+    before = settings.published_path.read_bytes()
+    simulator.clear_log()
+    with pytest.raises(WarehouseError, match="the published copy alone holds the history") as caught:
+        sync(settings)
+    assert simulator.log() == [] and settings.published_path.read_bytes() == before
+    assert "cashpay restore" in caught.value.next_step
+    shutil.copy(settings.published_path, settings.warehouse_path)
+    settings.warehouse_path.chmod(0o600)
+    assert sync(settings, kind="full_refresh").status == "complete"
+    assert_warehouse_equals_truth(settings.data_dir, simulator.truth())
+    assert len(versions(settings.data_dir)) > len(simulator.truth())
+
+
 def test_R3_a_new_file_that_was_killed_half_made_is_made_anew(settings):
     """DuckDB can open neither an empty file nor one without all of its head."""
     settings.data_folder.mkdir()

@@ -229,6 +229,14 @@ def _open(path: Path) -> duckdb.DuckDBPyConnection:
             where=str(wal_path(path)),
             next_step="Put warehouse.duckdb back beside it, or move the .wal elsewhere to begin anew.",
         )
+    if path.with_name("analytics.duckdb").exists():
+        # The first publication would put a file without any history in the place of the last one that has it.
+        raise WarehouseError(
+            "The working file is gone, and the published copy alone holds the history of the bills.",
+            where=str(path),
+            next_step="If there is a backup, run `cashpay restore`. If not: copy analytics.duckdb to warehouse.duckdb, "
+            "`chmod 600 warehouse.duckdb`, then run `cashpay sync --full`. To begin anew, move analytics.duckdb aside.",
+        )
     _make_new(path)
     return _connect(path)
 
