@@ -317,6 +317,29 @@ def test_a_damaged_file_is_told_and_never_restored(settings: Settings, simulator
     assert bills(settings) == before
 
 
+def test_a_backup_that_cannot_be_opened_asks_for_another_one(settings: Settings, simulator: SimulatorProcess) -> None:
+    """It said to publish, and then to restore: what was just tried."""
+    clock = SimulatedClock(simulator.base_url)
+    run_sync(settings, clock=clock)
+    made = backup(settings, clock=clock)
+    os.truncate(made / "warehouse.duckdb", 4096)
+    with pytest.raises(WarehouseError, match="cannot be opened") as caught:
+        restore(settings, clock=clock)
+    assert caught.value.next_step.startswith("Use another backup")
+    assert caught.value.where == str(made / "warehouse.duckdb")
+
+
+def test_a_backup_names_the_file_that_it_may_not_read(settings: Settings, simulator: SimulatorProcess) -> None:
+    """The key of customers, for instance, made when root ran a command once."""
+    run_sync(settings, clock=SimulatedClock(simulator.base_url))
+    key = settings.data_folder / "pii.key"
+    key.unlink()
+    key.mkdir()  # which root may not read either
+    with pytest.raises(WarehouseError, match="The backup cannot be made") as caught:
+        backup(settings, clock=SimulatedClock(simulator.base_url))
+    assert caught.value.where == str(key)
+
+
 def test_the_commands_say_what_they_did(
     make_settings: Callable[..., Settings], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

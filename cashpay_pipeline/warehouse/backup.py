@@ -95,9 +95,9 @@ def backup(settings: Settings, *, folder: Path | None = None, keep: int = KEPT, 
             made.replace(target)
     except OSError as error:
         raise WarehouseError(
-            f"The backup cannot be written: {error.strerror}.",
-            where=str(target),
-            next_step="Free some space, or name another folder with --to.",
+            f"The backup cannot be made: {error.strerror}.",
+            where=str(error.filename or target),
+            next_step="Free some space, correct the rights there, or name another folder with --to.",
         ) from None
     for old in _oldest_first(_backups(folder), newest=target.name)[:-keep]:
         with suppress(PermissionError):  # root made it, for instance
@@ -190,11 +190,17 @@ def _read_table(path: Path, name: str, columns: list[str]) -> TableRead:
 
 
 def _raise_if_damaged(path: Path) -> None:
-    if damaged := [table for table in verify(path) if table.problem]:
+    next_step = "Use another backup, or run `cashpay backup` again."
+    try:
+        damaged = [table for table in verify(path) if table.problem]
+    except WarehouseError as error:
+        error.next_step = next_step
+        raise
+    if damaged:
         raise WarehouseError(
             f"{', '.join(t.name for t in damaged)} cannot be read ({damaged[0].problem}).",
             where=str(path),
-            next_step="Use another backup, or run `cashpay backup` again.",
+            next_step=next_step,
         )
 
 
