@@ -54,16 +54,18 @@ def test_a_service_runs_as_nobody_special_and_writes_only_its_own(unit: Path) ->
 
 def test_the_interface_and_the_daemon_never_make_dagsters_files_at_the_same_moment(tmp_path: Path) -> None:
     """Two processes that make an SQLite file of Dagster's can both stamp it, with two versions: no run starts then."""
-    services = [(DEPLOY / "systemd" / f"cashpay-{name}.service").read_text() for name in ("webserver", "daemon")]
-    before, other = (re.findall(r"^ExecStartPre=(.+)$", service, re.MULTILINE) for service in services)
+    units = [(DEPLOY / "systemd" / f"cashpay-{name}.service").read_text() for name in ("webserver", "daemon")]
+    before, other = (re.findall(r"^ExecStartPre=(.+)$", unit, re.MULTILINE) for unit in units)
     assert before == other and len(before) == 1
     program = before[0].replace("/var/lib/cashpay", str(tmp_path)).replace("/opt/cashpay/.venv/bin/", f"{BIN}/")
     assert program.startswith(f"/usr/bin/flock {tmp_path} ")
     shutil.copy(DEPLOY / "dagster.yaml", tmp_path)
     subprocess.run(program.split(), env={"DAGSTER_HOME": str(tmp_path)}, check=True, capture_output=True)
     assert {path.name for path in tmp_path.rglob("*.db")} == {"runs.db", "index.db", "schedules.db"}
-    daemon = loaded("compose.yaml")["services"]["daemon"]
-    assert daemon["depends_on"] == {"webserver": {"condition": "service_healthy"}}
+    services = loaded("compose.yaml")["services"]
+    assert " ".join(services["dagster-files"]["command"]) == "dagster instance info"
+    for name in ("webserver", "daemon"):
+        assert services[name]["depends_on"] == {"dagster-files": {"condition": "service_completed_successfully"}}
 
 
 def test_F5_old_runs_are_deleted_as_documented_with_their_files(tmp_path: Path) -> None:
@@ -89,8 +91,9 @@ def test_F5_old_runs_are_deleted_as_documented_with_their_files(tmp_path: Path) 
 
 def test_compose_publishes_the_interface_on_this_machine_only() -> None:
     services = loaded("compose.yaml")["services"]
-    assert set(services) == {"webserver", "daemon"}
-    assert services["webserver"]["ports"] == ["127.0.0.1:3000:3000"] and "ports" not in services["daemon"]
+    assert set(services) == {"dagster-files", "webserver", "daemon"}
+    assert services["webserver"]["ports"] == ["127.0.0.1:3000:3000"]
+    assert not {"ports"} & {*services["daemon"], *services["dagster-files"]}
     for service in services.values():
         assert service["volumes"] == ["cashpay:/var/lib/cashpay"] and service["read_only"]
 
