@@ -6,6 +6,7 @@ import os
 import re
 import resource
 import socket
+import sqlite3
 import subprocess
 import sys
 import urllib.request
@@ -191,6 +192,26 @@ def test_what_cannot_be_written_on_standard_output_is_told_in_a_line(environment
         ["bash", "-c", f"{CASHPAY} sql 'from range(100000)' | head -1"], capture_output=True, text=True
     )
     assert (done.stdout, done.stderr) == ("range\n", ""), "who reads no more has seen enough"
+
+
+@pytest.mark.parametrize("how", ["no database", "two versions"])
+def test_records_of_dagsters_that_cannot_be_used_are_told_with_the_way_out(
+    how: str, environment: Settings, tmp_path: Path
+) -> None:
+    """A full disk looks the same; it was a traceback of a page."""
+    (tmp_path / ".dagster").mkdir()
+    with dg.DagsterInstance.from_config(str(tmp_path / ".dagster")):
+        pass
+    if how == "no database":
+        (tmp_path / ".dagster/history/runs.db").write_text("nonsense")
+    else:  # as two programs leave it that make it at the same moment
+        with sqlite3.connect(tmp_path / ".dagster/schedules/schedules.db") as schedules:
+            schedules.execute("insert into alembic_version values ('5771160a95ad')")
+    result = cashpay("sync")
+    assert result.exit_code == 2 and "Traceback" not in result.stderr
+    assert "Dagster's own records cannot be used: " in result.stderr
+    assert f"Where: {tmp_path / '.dagster'}" in result.stderr and "move history and schedules" in result.stderr
+    assert not environment.warehouse_path.exists()
 
 
 @pytest.mark.long

@@ -2,14 +2,17 @@
 
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from errno import EACCES
 from pathlib import Path
 from signal import SIGINT, SIGTERM, Signals
 
 import dagster as dg
+from alembic.util import CommandError
 from dagster._core.errors import DagsterAssetCheckFailedError
+from sqlalchemy.exc import DBAPIError
 
 from cashpay_pipeline.definitions import build_defs
 from cashpay_pipeline.defs.names import JOBS
@@ -68,13 +71,33 @@ def dagster_home() -> Path:
     return home
 
 
+@contextmanager
+def _instance() -> Iterator[dg.DagsterInstance]:
+    home = dagster_home()
+    try:
+        with dg.DagsterInstance.from_config(str(home)) as instance:
+            yield instance
+    except (DBAPIError, CommandError) as error:  # no words of ours, and a long way to those that matter
+        reason = error.orig if isinstance(error, DBAPIError) else error
+        raise SettingsError(
+            f"Dagster's own records cannot be used: {str(reason).rstrip('.')}.",
+            where=str(home),
+            next_step="If its disk is full, free some space. If not, move history and schedules in it aside: Dagster "
+            "makes new ones, and no data is lost. Then run again.",
+        ) from None
+
+
 def run_job(
     settings: Settings, kind: Kind, *, limit: int | None, progress: Callable[[Progress], None], log_level: str
 ) -> Outcome:
-    """Run the job that reads in this way, and tell how it ended."""
+    """Run the job that reads in this way, and tell how it ended.
+
+    Raises:
+        SettingsError: Dagster's own folder cannot be used.
+    """
     defs = build_defs(settings=settings, progress=progress)
     config = {"kind": kind} | ({} if limit is None else {"limit": limit})
-    with dg.DagsterInstance.from_config(str(dagster_home())) as instance:
+    with _instance() as instance:
         result = defs.resolve_job_def(JOB_NAMES[kind]).execute_in_process(
             instance=instance,
             raise_on_error=False,
