@@ -194,6 +194,17 @@ def test_what_cannot_be_written_on_standard_output_is_told_in_a_line(environment
     assert (done.stdout, done.stderr) == ("range\n", ""), "who reads no more has seen enough"
 
 
+def test_a_standard_output_that_is_closed_stops_nothing(environment: Settings) -> None:
+    """As from a crontab: it ended in a traceback, and the next file to be opened took the number of the output."""
+    read(environment)
+    for closed in (">&-", ">&- 2>&-"):
+        done = subprocess.run(["bash", "-c", f"{CASHPAY} sql 'select 1' {closed}"], capture_output=True)
+        assert (done.returncode, done.stderr) == (0, b"")
+    kept = "import os, sys; from cashpay_pipeline.__main__ import main; sys.argv[1:] = ['--version']\n"
+    kept += "try: main()\nfinally: assert os.path.samestat(os.fstat(1), os.stat(os.devnull))"
+    subprocess.run(["bash", "-c", '"$0" -c "$1" >&-', sys.executable, kept], check=True)
+
+
 @pytest.mark.parametrize("how", ["no database", "two versions"])
 def test_records_of_dagsters_that_cannot_be_used_are_told_with_the_way_out(
     how: str, environment: Settings, tmp_path: Path
