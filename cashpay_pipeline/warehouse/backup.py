@@ -65,7 +65,7 @@ def verify(path: Path) -> list[TableRead]:
         raise WarehouseError(
             f"The file cannot be opened ({_first_line(error)}).",
             where=str(path),
-            next_step="Run `cashpay publish` for a new copy; if that fails as well, `cashpay restore`.",
+            next_step="Use another backup, if it is one; for a new published copy run `cashpay publish`.",
         ) from None
     return [_read_table(path, name, columns) for name, columns in tables]
 
@@ -190,17 +190,11 @@ def _read_table(path: Path, name: str, columns: list[str]) -> TableRead:
 
 
 def _raise_if_damaged(path: Path) -> None:
-    next_step = "Use another backup, or run `cashpay backup` again."
-    try:
-        damaged = [table for table in verify(path) if table.problem]
-    except WarehouseError as error:
-        error.next_step = next_step
-        raise
-    if damaged:
+    if damaged := [table for table in verify(path) if table.problem]:
         raise WarehouseError(
             f"{', '.join(t.name for t in damaged)} cannot be read ({damaged[0].problem}).",
             where=str(path),
-            next_step=next_step,
+            next_step="Use another backup, or run `cashpay backup` again.",
         )
 
 
