@@ -150,6 +150,18 @@ def test_sync_that_is_incomplete_exits_1_and_says_why(environment: Settings, sim
     assert "Traceback" not in result.output
 
 
+def test_sync_that_a_red_check_has_stopped_says_which_and_what_was_left_undone(environment: Settings) -> None:
+    run_sync(environment)
+    with open_warehouse(environment) as warehouse:
+        warehouse.execute("update core.bills set account = ' ' where rowid = 0")
+    result = cashpay("sync", "--recheck")
+    assert result.exit_code == 1
+    assert set(result.stderr.splitlines()) >= {
+        "A check that guards the tables is red: nothing was built on them, and nothing was published.",
+        "Red check: core/bills: bills_key_present",
+    }
+
+
 def test_sync_says_which_checks_are_yellow(environment: Settings, simulator: SimulatorProcess) -> None:
     """Money of bills in an unknown state is in no revenue: who has no interface open learns it here."""
     simulator.set(unknown_state="Refunded")

@@ -8,9 +8,9 @@ from collections.abc import Iterable, Mapping, Sequence, Set
 from datetime import timedelta
 
 import dagster as dg
-from dagster._core.errors import DagsterAssetCheckFailedError
 
 from cashpay_pipeline.clock import Clock
+from cashpay_pipeline.defs.checks import is_of_red_check
 from cashpay_pipeline.defs.names import JOBS, Names
 from cashpay_pipeline.defs.runs import DRY_RUN_TAG, is_of
 from cashpay_pipeline.errors import CashpayError
@@ -128,26 +128,23 @@ def _failed_runs(
     for last in (last for job in (*jobs, ASSET_GRAPH) for last in last_runs(job, ENDED)):
         run = last.dagster_run
         if run.status == dg.DagsterRunStatus.FAILURE and last.storage_id > max(went_well, default=0):
-            code, text = _reason(instance, run)
-            if code == DagsterAssetCheckFailedError.__name__:
+            failures = instance.get_records_for_run(run.run_id, of_type=dg.DagsterEventType.STEP_FAILURE).records
+            failure = next((event for record in failures if (event := record.event_log_entry.dagster_event)), None)
+            if failure and is_of_red_check(failure):
                 continue
+            code, text = _reason(failure)
             number, is_of_graph = run.run_id[:8], run.job_name == ASSET_GRAPH
             what = f"Run {number} from the asset graph" if is_of_graph else f"Job {run.job_name}, run {number},"
             causes.setdefault(f"run: {code}", f"{what} failed. {text}")
     return causes
 
 
-def _reason(instance: dg.DagsterInstance, run: dg.DagsterRun) -> tuple[str, str]:
+def _reason(failure: dg.DagsterEvent | None) -> tuple[str, str]:
     """The code and the words of a failure of ours; of any other only where it was, for its text may hold anything."""
-    records = instance.get_records_for_run(run.run_id, of_type=dg.DagsterEventType.STEP_FAILURE).records
-    for event in (record.event_log_entry.dagster_event for record in records):
-        if event is None:
-            continue
-        told = event.step_failure_data.user_failure_data
-        if told and "error_code" in told.metadata:
-            return str(told.metadata["error_code"].value), told.description or ""
-        error = event.step_failure_data.error
-        if error and error.cls_name == DagsterAssetCheckFailedError.__name__:
-            return error.cls_name, ""
-        return f"{event.step_key}", f"Step {event.step_key} ended unexpectedly: see the run in the interface."
-    return "no reason", "It was stopped, or its process died. What it had stored is kept; the next run goes on from it."
+    if failure is None:
+        stopped = "It was stopped, or its process died. What it had stored is kept; the next run goes on from it."
+        return "no reason", stopped
+    told = failure.step_failure_data.user_failure_data
+    if told and "error_code" in told.metadata:
+        return str(told.metadata["error_code"].value), told.description or ""
+    return str(failure.step_key), f"Step {failure.step_key} ended unexpectedly: see the run in the interface."

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 
 import dagster as dg
+from dagster._core.errors import DagsterAssetCheckFailedError
 
 from cashpay_pipeline.checks import Check, all_checks, run_check
 from cashpay_pipeline.defs.metadata import rows_as_table
@@ -27,6 +28,12 @@ def asset_checks(names: Names) -> list[dg.AssetChecksDefinition]:
 def check_keys(names: Names) -> list[dg.AssetCheckKey]:
     """The key of every check."""
     return [dg.AssetCheckKey(names.key(check.table), check.name) for check in all_checks()]
+
+
+def is_of_red_check(failure: dg.DagsterEvent) -> bool:
+    """Whether a blocking check that is red has stopped this step."""
+    error = failure.step_failure_data.error
+    return error is not None and error.cls_name == DagsterAssetCheckFailedError.__name__
 
 
 def _step(check: Check) -> str:

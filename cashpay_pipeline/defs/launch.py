@@ -11,10 +11,10 @@ from signal import SIGINT, SIGTERM, Signals
 
 import dagster as dg
 from alembic.util import CommandError
-from dagster._core.errors import DagsterAssetCheckFailedError
 from sqlalchemy.exc import DBAPIError
 
 from cashpay_pipeline.definitions import build_defs
+from cashpay_pipeline.defs.checks import is_of_red_check
 from cashpay_pipeline.defs.names import JOBS
 from cashpay_pipeline.defs.runs import by_hand
 from cashpay_pipeline.errors import SettingsError
@@ -133,11 +133,11 @@ def _reason(event: dg.DagsterEvent) -> str:
     data = event.step_failure_data
     if data.user_failure_data and data.user_failure_data.description:
         return data.user_failure_data.description
-    error = data.error
-    while error and error.cause:
-        error = error.cause
-    if error and error.cls_name == DagsterAssetCheckFailedError.__name__:
+    if is_of_red_check(event):
         return "A check that guards the tables is red: nothing was built on them, and nothing was published."
     if _signal(event):
         return "Interrupted. What was read is kept; run the same command again to go on."
+    error = data.error
+    while error and error.cause:
+        error = error.cause
     return f"Unexpected failure in {event.step_key}: {error.message.strip() if error else 'no reason given'}"
