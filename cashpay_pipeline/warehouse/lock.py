@@ -38,16 +38,17 @@ def run_lock(path: Path, owner: str, *, wait_seconds: float, clock: Clock) -> It
         path.touch(mode=0o600)
         handle = path.open("a+", encoding="utf-8")
     except OSError as error:
-        is_theirs = isinstance(error, PermissionError) and os.access(path.parent, os.W_OK)
+        if isinstance(error, PermissionError) and os.access(path.parent, os.W_OK):
+            raise WarehouseLockError(
+                "Another user has written in the data folder, and has its lock.",
+                where=str(path),
+                next_step="Give the files of the folder back to the user who runs the pipeline (chown), as whom every "
+                "command is to be run.",
+            ) from None
         raise WarehouseLockError(
-            "Another user has written in the data folder, and has its lock."
-            if is_theirs
-            else f"The data folder cannot be written: {error.strerror}.",
-            where=str(path if is_theirs else path.parent),
-            next_step="Give the files of the folder back to the user who runs the pipeline (chown), as whom every "
-            "command is to be run."
-            if is_theirs
-            else "Give this user the right to write there, or set CASHPAY_DATA_DIR to another folder.",
+            f"The data folder cannot be written: {error.strerror}.",
+            where=str(path.parent),
+            next_step="Give this user the right to write there, or set CASHPAY_DATA_DIR to another folder.",
         ) from None
     with handle:
         _take(handle, path, wait_seconds, clock)
