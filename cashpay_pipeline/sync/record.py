@@ -3,7 +3,7 @@
 import uuid
 from dataclasses import dataclass, field
 from datetime import datetime
-from importlib.metadata import version
+from importlib import metadata
 from typing import Any, Literal
 
 Kind = Literal["refresh", "full_refresh", "recheck"]
@@ -81,6 +81,7 @@ class SyncRecord:
     error_code: str | None = None
     warnings: list[str] = field(default_factory=list)
     incomplete: list[str] = field(default_factory=list)
+    version: str = field(default_factory=lambda: metadata.version("cashpay_pipeline"))
 
     def warn(self, text: str) -> None:
         """Note once what a careful reader should know; the data is complete all the same."""
@@ -94,15 +95,9 @@ class SyncRecord:
 
     def row(self, heartbeat_at: datetime) -> dict[str, Any]:
         """The row of `core.syncs` as of now."""
-        values = {name: getattr(self, name) for name in SyncResult.__dataclass_fields__}
-        return values | {
-            "heartbeat_at": heartbeat_at,
-            "error_code": self.error_code,
-            "warnings": [*self.incomplete, *self.warnings],
-            "owner": self.owner,
-            "dagster_run_id": self.dagster_run_id,
-            "version": version("cashpay_pipeline"),
-        }
+        row = vars(self) | {"heartbeat_at": heartbeat_at, "warnings": [*self.incomplete, *self.warnings]}
+        del row["incomplete"]
+        return row
 
     def result(self) -> SyncResult:
         """The record of a sync that has ended."""
