@@ -14,7 +14,7 @@ from cashpay_pipeline.export.text import write_csv
 from cashpay_pipeline.settings import Settings
 from cashpay_pipeline.terminal import many
 from cashpay_pipeline.warehouse import Warehouse
-from cashpay_pipeline.warehouse.files import batches, write_parquet
+from cashpay_pipeline.warehouse.files import result_of, write_parquet
 from cashpay_pipeline.warehouse.publish import open_published_file
 
 FORMS = ("parquet", "csv", "excel")
@@ -69,18 +69,18 @@ def _make(
 ) -> tuple[list[Path], list[str]]:
     if form == "parquet":
         return _make_months(published, table, making, rows, progress), []
-    if form == "csv":
-        path = making / f"{table.file_stem}.csv"
-        found = _counted(batches(published, table.select(plain_times=True)), rows, progress)
-        write_csv(path, table.columns, found)
-        return [path], []
-    if rows > MAX_ROWS:
+    if form == "excel" and rows > MAX_ROWS:
         raise ExportError(
             f"{table.file_stem} has {rows:,} rows; a sheet of Excel takes {MAX_ROWS:,}.",
             next_step="Export it with --format parquet or csv.",
         )
+    _, batches = result_of(published.connection, table.select(plain_times=True))
+    found = _counted(batches, rows, progress)
+    if form == "csv":
+        path = making / f"{table.file_stem}.csv"
+        write_csv(path, table.columns, found)
+        return [path], []
     path = making / f"{table.file_stem}.xlsx"
-    found = _counted(batches(published, table.select(plain_times=True)), rows, progress)
     cut = write_excel(path, table.name, table.columns, found)
     return [path], [f"{many(cut, 'text')} too long for a cell of Excel: cut, with “… (cut)” at the end."] if cut else []
 

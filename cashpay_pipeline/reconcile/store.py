@@ -13,7 +13,7 @@ from cashpay_pipeline.errors import OrdersError
 from cashpay_pipeline.export.text import write_csv
 from cashpay_pipeline.reconcile.orders import Orders
 from cashpay_pipeline.warehouse import Warehouse
-from cashpay_pipeline.warehouse.files import batches
+from cashpay_pipeline.warehouse.files import result_of
 
 CLASSES = {
     "paid_twice": "paid twice",
@@ -166,7 +166,7 @@ def _write_details(warehouse: Warehouse, run_id: str, path: Path) -> None:
         f"select {DETAILS} from marts.reconciliation where run_id = $run_id "  # noqa: S608 - our own names
         "order by list_position($classes, class), reference, currency, order_references"
     )
-    found = batches(warehouse, sql, {"run_id": run_id, "classes": list(CLASSES)})
+    _, found = result_of(warehouse.connection, sql, {"run_id": run_id, "classes": list(CLASSES)})
     write_csv(path, {name: types[name] for name in names}, found)
 
 

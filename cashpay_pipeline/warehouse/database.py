@@ -38,7 +38,7 @@ class Warehouse:
     def rows(self, sql: str, parameters: Sequence[Any] | Mapping[str, Any] = ()) -> list[dict[str, Any]]:
         """The result of a query, one dict a row."""
         with hearing_signals(self.connection):
-            result = self.connection.execute(sql, _bound(parameters))
+            result = self.connection.execute(sql, parameters)
             names = [column[0] for column in result.description]
             return [dict(zip(names, row, strict=True)) for row in result.fetchall()]
 
@@ -48,7 +48,7 @@ class Warehouse:
             self.connection.register(name, frame)
         try:
             with hearing_signals(self.connection):
-                counted = self.connection.execute(sql, _bound(parameters)).fetchall()
+                counted = self.connection.execute(sql, parameters).fetchall()
         finally:
             for name in frames:
                 self.connection.unregister(name)
@@ -82,10 +82,6 @@ def hearing_signals(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
             raise
         connection.interrupt()
         raise error.__cause__ or KeyboardInterrupt from None  # DuckDB 2.0.0 does not tell which exception it was
-
-
-def _bound(parameters: Sequence[Any] | Mapping[str, Any]) -> Any:
-    return parameters if isinstance(parameters, Mapping) else list(parameters)
 
 
 @contextmanager

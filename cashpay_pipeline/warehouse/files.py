@@ -42,18 +42,11 @@ def open_scratch(folder: Path) -> Iterator[Warehouse]:
 
 
 def result_of(
-    connection: duckdb.DuckDBPyConnection, sql: str, parameters: Sequence[Any] = ()
+    connection: duckdb.DuckDBPyConnection, sql: str, parameters: Sequence[Any] | Mapping[str, Any] = ()
 ) -> tuple[list[str], Iterator[Batch]]:
     """Column names and rows of a statement, a batch at a time; the connection serves nothing else meanwhile."""
-    result = connection.execute(sql, list(parameters))
+    result = connection.execute(sql, parameters)
     return [column[0] for column in result.description or []], iter(lambda: result.fetchmany(BATCH_ROWS), [])
-
-
-def batches(warehouse: Warehouse, sql: str, parameters: Mapping[str, Any] | None = None) -> Iterator[Batch]:
-    """The rows of a query, a batch at a time; the connection serves nothing else meanwhile."""
-    result = warehouse.connection.execute(sql, dict(parameters or {}))
-    while batch := result.fetchmany(BATCH_ROWS):
-        yield batch
 
 
 def write_parquet(warehouse: Warehouse, path: Path, sql: str, parameters: Mapping[str, Any] | None = None) -> None:
@@ -62,7 +55,7 @@ def write_parquet(warehouse: Warehouse, path: Path, sql: str, parameters: Mappin
     Raises:
         ExportError: the file cannot be written.
     """
-    relation = warehouse.connection.sql(sql, params=dict(parameters or {}))
+    relation = warehouse.connection.sql(sql, params=parameters)
     try:
         relation.write_parquet(str(path), compression="zstd")
     except duckdb.Error as error:
