@@ -22,7 +22,8 @@ from cashpay_pipeline.clock import Clock, SystemClock
 from cashpay_pipeline.errors import SettingsError
 from cashpay_pipeline.marts import build_marts
 from cashpay_pipeline.normalize import TEXT, TIME, frame, normalize_bills
-from cashpay_pipeline.privacy import Masker, local_digits
+from cashpay_pipeline.phones import local_digits
+from cashpay_pipeline.privacy import Masker
 from cashpay_pipeline.settings import Settings
 from cashpay_pipeline.warehouse import Warehouse, open_warehouse
 from cashpay_pipeline.warehouse.backup import forgotten_in

@@ -19,72 +19,40 @@ from urllib.parse import unquote
 from pydantic import SecretStr
 
 from cashpay_pipeline.errors import WarehouseError
+from cashpay_pipeline.fields import (
+    ADDRESS,
+    FREE_TEXT_FIELDS,
+    KEPT_FIELDS,
+    NAME_FIELDS,
+    PERSONAL_FIELDS,
+    PERSONAL_OBJECTS,
+    PHONE_FIELDS,
+    SHOPS_REFERENCE,
+    field_of,
+)
 from cashpay_pipeline.forms import FORMS_REMEMBERED, Form, form_of
+from cashpay_pipeline.phones import (
+    digits_of,
+    hide_phones,
+    pattern_of,
+    phones_in,
+    replace_phone_references,
+    replace_phones,
+    with_country,
+)
 
 Mode = Literal["mask", "keep", "drop"]
 
 HIDDEN = "***"
-PERSONAL_OBJECTS = frozenset({"client", "customer", "payer", "sender", "receiver", "recipient", "contact"})
-PHONE_FIELDS = frozenset({"phone", "telephone", "tel", "mobile", "mobilenumber", "msisdn", "whatsapp"})
-NAME_FIELDS = frozenset(
-    {
-        *("lastname", "firstname", "fullname", "surname", "clientname", "customername", "payername"),
-        *("givenname", "familyname", "nom", "prenom", "prénom", "noms", "prenoms", "prénoms", "nomcomplet"),
-        *("nomprenom", "nomprenoms", "nometprenom", "nometprenoms", "nomclient", "prenomclient"),
-    }
-)
-PERSONAL_FIELDS = (
-    PHONE_FIELDS
-    | NAME_FIELDS
-    | {
-        *("email", "emailaddress", "mail", "adressemail", "adresseemail", "courriel"),
-        *("address", "addressline", "adresse", "city", "ville"),
-    }
-)
-"""As `_field` has them: in small letters, without what joins words and without a number."""
-FREE_TEXT_FIELDS = frozenset(
-    {*("description", "message", "comment", "comments", "commentaire", "note", "notes", "label"), *("reason", "motif")}
-)
-"""So does each that ends like one of these, as `error_message` does."""
-ADDRESS = "url"
-"""What stands for all that ends like it: `?phone=...` of an address back to the shop tells as much as a field."""
-KEPT_FIELDS = frozenset({"order_reference", "orderNum", "amount", "received_amount"})
-"""Keys and money stay, whatever phone they may look like."""
-SHOPS_REFERENCE = "merchant_reference"
-
-_NO_DIGIT = re.compile(r"\D")
-_WITH_POINT = re.compile(r"(\d{8,15})\.0+")
-_JOINT = re.compile(r"[\s_.\-\[\]]")
-_OWNER = re.compile(rf"^(?:{'|'.join(PERSONAL_OBJECTS)})|(?:{'|'.join(PERSONAL_OBJECTS)})$")
-_PHONE_NAME = re.compile(r".*(?:phone|msisdn).*|(?:num|num[eé]ro|n[o°])?(?:tel|mobile|whatsapp|gsm)(?:number|num|no)?")
 _PARAMETER = re.compile(r"(?<=[?&])([^=&#\s]+)=([^&#\s]+)")
 _MASKED = re.compile(r"\*{3}(?:\*{3}\d\d)?")
 _MASKED_PHONE = re.compile(r"\*{6}\d\d")
 _CLIENT_KEY = re.compile(r"[0-9a-f]{32}")
-_SIGNS = r"\s.()_\u2010-\u2015\-"
-"""What may stand between the digits of a phone. A slash may as well, where a date is no danger."""
-_APART, _APART_OR_SLASH = rf"[{_SIGNS}]{{0,3}}", rf"[{_SIGNS}/]{{0,3}}"
-_MANY_DIGITS = re.compile(rf"\+?\d[\d{_SIGNS}/]{{6,}}\d")
-"""Where a text can have phones: most have no such place, and this is told quickly."""
-_PHONE_IN_TEXT = re.compile(
-    rf"\+\d(?:{_APART}\d){{7,14}}|"
-    rf"(?<!\d)(?:00{_APART})?(?:228(?:{_APART}\d){{8}}|2[23]\d(?:{_APART}\d){{8,10}})(?!\d)|"
-    rf"(?<!\d)(?:(?:00{_APART})?228{_APART})?(?:\d{{2}}(?:{_APART}\d{{2}}){{3}}|"
-    rf"(?<!/)\d{{2}}(?:/\d{{2}}){{3}}(?!/)|(?:2[2-7]|[79]\d)(?:{_APART}\d){{6}})(?!\d)"
-)
-"""International; of a country whose code begins with 22 or 23, as Togo's and its neighbours'; eight digits in pairs."""
 _FOREIGN = re.compile(r"[^\x00-\x7f]")
 """Only these can be accents, and a French text has few of them."""
 _EMAIL = re.compile(r"[^\s@<>(),;:]+@[^\s@<>(),;:]+")
 _WORD = re.compile(r"[^\W\d_]{3,}")
 """A shorter one cannot be told from other words."""
-_GROUPS = re.compile(rf"\d+(?:[{_SIGNS}/]{{1,3}}\d+)*")
-_PHONE_DIGITS = range(8, 18)
-"""Of a phone with its country: fifteen at most, and 00 before them."""
-_PHONE_AS_REFERENCE = re.compile(
-    r"\+\d[\d\s.\-]{6,18}\d|(?<!\d)(?:(?:00[\s.\-]?)?228[\s.\-]?)?(?:2[2-7]|[79]\d)([\s.\-]?)\d{2}(?:\1\d{2}){2}(?!\d)"
-)
-"""International, or of Togo (landlines begin with 22 to 27, mobiles with 7 or 9) in pairs of digits."""
 
 
 class Masker:
@@ -152,24 +120,24 @@ class Masker:
         left = _without_texts(Masker("drop", self._key).mask(record))
         left = _without(left, _MASKED_PHONE, HIDDEN)
         for phone in self._forgotten_phones(record):
-            left = _without(left, _written(phone), self._mark(phone))
+            left = _without(left, pattern_of(phone), self._mark(phone))
         return left
 
     def without_forgotten(self, reference: str) -> str:
         """A reference of the shop's with the marks of `forget` in the place of their phones."""
         for phone in self._forgotten_phones(reference):
-            reference = _written(phone).sub(self._mark(phone), reference)
+            reference = pattern_of(phone).sub(self._mark(phone), reference)
         return reference
 
     def _forgotten_phones(self, value: Any) -> Iterator[str]:
         return (phone for phone in _phones(value) if self.client_key(phone) in self._forgotten)
 
     def _mark(self, phone: str) -> str:
-        return HIDDEN + self.check_of("forgotten", _with_country(phone))[:4]
+        return HIDDEN + self.check_of("forgotten", with_country(phone))[:4]
 
     def _client_key(self, phone: str) -> str:
         keyed = self._keyed_hash.copy()
-        keyed.update(_with_country(phone).encode())
+        keyed.update(with_country(phone).encode())
         return keyed.hexdigest()[:32]
 
     def _value(self, value: Any, form: Form, field: str, told: set[str], *, inside: bool) -> Any:
@@ -221,12 +189,12 @@ class Masker:
         if self._mode == "keep":
             return name
         if is_text:
-            return _MANY_DIGITS.sub(self._hide_phones, name)
-        return _PHONE_AS_REFERENCE.sub(lambda found: self._hide(found.group(), "phone"), name)
+            return replace_phones(name, self._hide_phone)
+        return replace_phone_references(name, self._hide_phone)
 
     def _without_customer(self, text: str, told: Collection[str]) -> str:
         """A free text without phones and emails, whoever they belong to, and without the customer's names."""
-        text = _MANY_DIGITS.sub(self._hide_phones, text)
+        text = replace_phones(text, self._hide_phone)
         if "@" in text:
             text = _EMAIL.sub(HIDDEN, text)
         plain = _plain(text)
@@ -235,12 +203,12 @@ class Masker:
         return text
 
     def _hide_parameter(self, found: re.Match[str]) -> str:
-        field = _field(unquote(found[1]))
+        field = field_of(unquote(found[1]))
         is_personal = field in PERSONAL_OBJECTS or field in PERSONAL_FIELDS
         return f"{found[1]}={self._hide(found[2], field)}" if is_personal else found[0]
 
-    def _hide_phones(self, digits: re.Match[str]) -> str:
-        return _PHONE_IN_TEXT.sub(lambda found: self._hide(found.group(), "phone"), digits.group())
+    def _hide_phone(self, phone: str) -> str:
+        return self._hide(phone, "phone")
 
     def _hide(self, value: Any, field: str) -> str:
         """Six stars and the last two digits of a phone; three stars for all else."""
@@ -249,7 +217,7 @@ class Masker:
         text = _as_text(value)
         if _MASKED.fullmatch(text):
             return text
-        digits = _digits(text)
+        digits = digits_of(text)
         return f"******{digits[-2:]}" if len(digits) >= 4 else HIDDEN
 
 
@@ -265,33 +233,12 @@ def _careful(form: Form, field: str, inside: bool) -> tuple[tuple[str, Form, str
     around = field if field in FREE_TEXT_FIELDS else ""
     careful = []
     for name, inner in form.fields.items():
-        named = "fullname" if inside and name.casefold() == "name" else _field(name)
+        named = "fullname" if inside and name.casefold() == "name" else field_of(name)
         is_personal = named in PERSONAL_OBJECTS or named in PERSONAL_FIELDS
         told = named if is_personal or named in FREE_TEXT_FIELDS or named == ADDRESS else around
         if told or inside or hide_phones(name) != name or _careful(inner, "", False):
             careful.append((name, inner, told, is_personal or inside))
     return tuple(sorted(careful, key=lambda value: (value[2] in FREE_TEXT_FIELDS, not value[3])))
-
-
-@lru_cache(maxsize=1_000)
-def _field(name: str) -> str:
-    """The field that a name stands for: `client_phone`, `phoneNumber`, `TELEPHONE_CLIENT` and `tel_2` are all a phone.
-
-    Whose it is does not matter, nor its number: `payer_email` is an email, and so are `email_client` and `email1`.
-    """
-    field = _JOINT.sub("", name.casefold()).rstrip("0123456789")
-    owned = _OWNER.sub("", field)
-    if _PHONE_NAME.fullmatch(owned):
-        return "phone"
-    if owned.endswith("email"):
-        return "email"
-    if field.endswith(tuple(FREE_TEXT_FIELDS)):
-        return "note"
-    if field.endswith(ADDRESS):
-        return ADDRESS
-    if owned == "name" != field:
-        return "fullname"
-    return owned if owned in PERSONAL_FIELDS or owned in FREE_TEXT_FIELDS else field
 
 
 def _plain(text: str) -> str:
@@ -310,21 +257,12 @@ def _words(name: str) -> list[str]:
     return _WORD.findall(_plain(name))
 
 
-@lru_cache(maxsize=16)
-def _digits(text: str) -> str:
-    """The digits of a phone, which is looked at several times in a row; one that was a number may end with .0."""
-    if with_point := _WITH_POINT.fullmatch(text):
-        text = with_point[1]
-    digits = _NO_DIGIT.sub("", text)
-    return digits if digits.isascii() else "".join(str(int(digit)) for digit in digits)
-
-
 def _phone(value: Any) -> str:
     """A phone as text, masked or not; empty where it is none."""
     if not value or not isinstance(value, (str, int, Decimal)) or isinstance(value, bool):
         return ""
     text = _as_text(value)
-    return text if _digits(text) or _MASKED.fullmatch(text) else ""
+    return text if digits_of(text) or _MASKED.fullmatch(text) else ""
 
 
 def _as_text(value: Any) -> str:
@@ -345,49 +283,16 @@ def _client_keys(masked: Any) -> Iterator[str]:
 def _phones(value: Any, name: str = "") -> Iterator[str]:
     if isinstance(value, dict):
         for inner_name, inner in value.items():
-            yield from _phones_in(inner_name)
+            yield from phones_in(inner_name)
             yield from _phones(inner, inner_name)
     elif isinstance(value, list):
         for inner in value:
             yield from _phones(inner, name)
     elif isinstance(value, (str, int, Decimal)) and name not in KEPT_FIELDS:
         text = _as_text(value)
-        if _field(name) in PHONE_FIELDS:
+        if field_of(name) in PHONE_FIELDS:
             yield text
-        yield from _phones_in(text)
-
-
-def _phones_in(text: str) -> Iterator[str]:
-    """Whatever in a text `_written` could find if it were a phone: groups of digits, one or several in a row."""
-    for found in _GROUPS.findall(text):
-        groups = _NO_DIGIT.split(found)
-        for first in range(len(groups)):
-            digits = ""
-            for group in groups[first : first + _PHONE_DIGITS.stop]:
-                digits += group
-                if len(digits) in _PHONE_DIGITS:
-                    yield digits
-
-
-def _with_country(phone: str) -> str:
-    digits = _digits(phone)
-    if len(digits) > 8:
-        digits = digits.removeprefix("00")
-    return f"228{digits}" if len(digits) == 8 else digits
-
-
-def local_digits(phone: str) -> str:
-    """The digits that a phone has wherever it is written: of Togo's, those after the country."""
-    digits = _with_country(phone)
-    return digits[3:] if digits.startswith("228") and len(digits) == 11 else digits
-
-
-def _written(phone: str) -> re.Pattern[str]:
-    """A phone however it is written: with its country or without, in groups or in one."""
-    digits = local_digits(phone)
-    number = _APART_OR_SLASH.join(digits)
-    country = rf"(?:228{_APART_OR_SLASH})?" if digits != _with_country(phone) else ""
-    return re.compile(rf"(?<!\d)(?:(?:\+|00){_APART_OR_SLASH})?{country}{number}(?!\d)")
+        yield from phones_in(text)
 
 
 def _without(value: Any, written: re.Pattern[str], mark: str, field: str = "") -> Any:
@@ -413,18 +318,10 @@ def _unused(name: str, taken: Collection[str]) -> str:
 def _without_texts(value: Any) -> Any:
     if isinstance(value, dict):
         return {
-            name: HIDDEN if inner is not None and _field(name) in FREE_TEXT_FIELDS else _without_texts(inner)
+            name: HIDDEN if inner is not None and field_of(name) in FREE_TEXT_FIELDS else _without_texts(inner)
             for name, inner in value.items()
         }
     return [_without_texts(inner) for inner in value] if isinstance(value, list) else value
-
-
-def hide_phones(text: str) -> str:
-    """A reference as a screen or a log may show it: where it is a phone, its last two digits.
-
-    Narrower than for free text, so that CMD-2026-0042 stays what it is.
-    """
-    return _PHONE_AS_REFERENCE.sub(lambda found: f"******{_digits(found.group())[-2:]}", text)
 
 
 def load_key(setting: SecretStr | None, folder: Path) -> bytes:

@@ -26,8 +26,9 @@ from cashpay_pipeline.errors import (
     UnexpectedReplyError,
     WrongAddressError,
 )
+from cashpay_pipeline.fields import PERSONAL_FIELDS, PERSONAL_OBJECTS
 from cashpay_pipeline.forms import DuplicateKeys
-from cashpay_pipeline.privacy import PERSONAL_FIELDS, PERSONAL_OBJECTS, Masker
+from cashpay_pipeline.privacy import Masker
 from cashpay_pipeline.shapes import KEY_FIELDS
 
 MAX_TRIES = 6

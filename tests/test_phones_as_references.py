@@ -14,7 +14,7 @@ from cashpay_pipeline.catalog import catalog
 from cashpay_pipeline.defs.metadata import rows_as_table, table_facts
 from cashpay_pipeline.errors import OrdersError
 from cashpay_pipeline.marts import all_marts, build_mart
-from cashpay_pipeline.privacy import hide_phones
+from cashpay_pipeline.phones import hide_phones
 from cashpay_pipeline.reconcile import Mapping, reconcile, result_lines, result_table
 from cashpay_pipeline.report.page import write_report
 from cashpay_pipeline.settings import Settings, load_settings

@@ -14,7 +14,7 @@ import dagster as dg
 from cashpay_pipeline.catalog import TableName, catalog
 from cashpay_pipeline.clock import BUSINESS_TIMEZONE
 from cashpay_pipeline.defs.names import Names
-from cashpay_pipeline.privacy import hide_phones
+from cashpay_pipeline.phones import hide_phones
 
 if TYPE_CHECKING:
     from cashpay_pipeline.warehouse import Warehouse

@@ -3,7 +3,7 @@
 import re
 import unicodedata
 
-from cashpay_pipeline.privacy import hide_phones
+from cashpay_pipeline.phones import hide_phones
 from cashpay_pipeline.values import CURRENCY_DECIMALS
 
 UNITS = {code: code for code in CURRENCY_DECIMALS} | {

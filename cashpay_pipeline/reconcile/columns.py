@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from cashpay_pipeline.errors import OrdersError, SettingsError
-from cashpay_pipeline.privacy import hide_phones
+from cashpay_pipeline.phones import hide_phones
 from cashpay_pipeline.reconcile.mapping import NO_COLUMN, Mapping
 
 ROLES = {

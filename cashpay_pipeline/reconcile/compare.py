@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 from cashpay_pipeline.clock import BUSINESS_TIMEZONE
 from cashpay_pipeline.errors import OrdersError
 from cashpay_pipeline.normalize import TEXT, frame
-from cashpay_pipeline.privacy import hide_phones
+from cashpay_pipeline.phones import hide_phones
 from cashpay_pipeline.reconcile.mapping import Mapping
 from cashpay_pipeline.reconcile.orders import Orders, run_sql
 from cashpay_pipeline.settings import Settings

@@ -12,7 +12,7 @@ import pandas as pd
 
 from cashpay_pipeline.clock import BUSINESS_TIMEZONE
 from cashpay_pipeline.errors import OrdersError
-from cashpay_pipeline.privacy import hide_phones
+from cashpay_pipeline.phones import hide_phones
 from cashpay_pipeline.reconcile.amounts import decide_decimal_mark
 from cashpay_pipeline.reconcile.cells import quoted
 from cashpay_pipeline.reconcile.columns import find_columns

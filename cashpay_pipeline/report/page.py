@@ -13,7 +13,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from cashpay_pipeline.atomic import put_in_place, refuse_other_file, workshop
 from cashpay_pipeline.clock import BUSINESS_TIMEZONE, Clock, SystemClock
 from cashpay_pipeline.errors import WarehouseError
-from cashpay_pipeline.privacy import hide_phones
+from cashpay_pipeline.phones import hide_phones
 from cashpay_pipeline.report import PERIOD_DAYS, charts
 from cashpay_pipeline.report.figures import Collections, age_classes, collections, currencies
 from cashpay_pipeline.report.formats import Formats, plain
