@@ -74,16 +74,12 @@ def parse_amount(value: Any, currency: str, field: str) -> int:
         value = int(value)
     if type(value) is int and abs(value) < 10**14:  # nearly all there are, without a Decimal
         return int(value * 10 ** CURRENCY_DECIMALS[currency])
-    if isinstance(value, bool) or value is None or value == "":
-        raise BadRecordError(field, "missing" if value is None or value == "" else "not_a_number")
-    if isinstance(value, int):
-        number = Decimal(value)
-    elif isinstance(value, Decimal):
-        number = value
-    elif isinstance(value, str) and _WHOLE.fullmatch(value):
-        number = Decimal(value)
-    else:
+    if value is None or value == "":
+        raise BadRecordError(field, "missing")
+    is_number = isinstance(value, (int, Decimal)) and not isinstance(value, bool)
+    if not is_number and not (isinstance(value, str) and _WHOLE.fullmatch(value)):
         raise BadRecordError(field, "not_a_number")
+    number = Decimal(value)
     if not number.is_finite() or number.adjusted() > 18:
         raise BadRecordError(field, "too_large")
     smallest = number.scaleb(CURRENCY_DECIMALS[currency], _EXACT)
