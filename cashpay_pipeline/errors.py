@@ -97,8 +97,8 @@ class RequestRefusedError(CashpayError):
 
     code = "request_refused"
 
-    def __init__(self, message: str, *, status: int, where: str = "", next_step: str = "") -> None:
-        super().__init__(message, where=where, next_step=next_step)
+    def __init__(self, message: str, *, status: int, next_step: str = "") -> None:
+        super().__init__(message, next_step=next_step)
         self.status = status
 
 
@@ -114,8 +114,8 @@ class UnavailableError(CashpayError):
     code = "unavailable"
     default_next_step = "Run the same command again later; it goes on from what is stored."
 
-    def __init__(self, message: str, *, status: int | None = None, where: str = "", next_step: str = "") -> None:
-        super().__init__(message, where=where, next_step=next_step)
+    def __init__(self, message: str, *, status: int | None = None) -> None:
+        super().__init__(message)
         self.status = status
 
 
@@ -124,9 +124,9 @@ class RateLimitedError(CashpayError):
 
     code = "rate_limited"
 
-    def __init__(self, message: str, *, resume_at: datetime | None, where: str = "") -> None:
+    def __init__(self, message: str, *, resume_at: datetime | None) -> None:
         when = f"after {resume_at:%Y-%m-%d %H:%M:%S} UTC" if resume_at else "in an hour"
-        super().__init__(message, where=where, next_step=f"Run the same command again {when}.")
+        super().__init__(message, next_step=f"Run the same command again {when}.")
         self.resume_at = resume_at
 
 

@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,6 @@ from typing import Any
 from cashpay_pipeline import changes
 from cashpay_pipeline.atomic import sweep
 from cashpay_pipeline.changes import OUTDATED
-from cashpay_pipeline.clock import Clock, SystemClock
 from cashpay_pipeline.errors import SettingsError
 from cashpay_pipeline.marts import build_marts
 from cashpay_pipeline.normalize import TEXT, TIME, frame, normalize_bills
@@ -76,9 +76,9 @@ class Forgotten:
     older_files: list[Path]
 
 
-def bills_of(settings: Settings, phone: str, *, clock: Clock | None = None) -> int:
+def bills_of(settings: Settings, phone: str) -> int:
     """How many bills the customer has, to ask before forgetting; raises like `forget`, and changes nothing."""
-    with _opened(settings, phone, clock or SystemClock()) as (warehouse, masker):
+    with _opened(settings, phone) as (warehouse, masker):
         _find_hers(warehouse, masker, [masker.client_key(phone)], local_digits(phone))
         (found,) = warehouse.rows(
             "select count(*) as n from core.bills semi join hers using (account, order_reference)"
@@ -86,7 +86,7 @@ def bills_of(settings: Settings, phone: str, *, clock: Clock | None = None) -> i
         return int(found["n"])
 
 
-def forget(settings: Settings, phone: str, *, clock: Clock | None = None) -> Forgotten:
+def forget(settings: Settings, phone: str) -> Forgotten:
     """Remove a customer from the working file, and write it anew so that no free space holds the customer either.
 
     Raises:
@@ -95,24 +95,23 @@ def forget(settings: Settings, phone: str, *, clock: Clock | None = None) -> For
         GuardError: the key of the data folder is not the one that this file was written with.
         WarehouseBusyError: another run is writing.
     """
-    clock = clock or SystemClock()
     for folder in (settings.data_folder, settings.data_folder / "backups", settings.data_folder / "exports"):
         sweep(folder)
-    with _opened(settings, phone, clock) as (warehouse, masker):
+    with _opened(settings, phone) as (warehouse, masker):
         client_key = masker.client_key(phone)
         with warehouse.transaction():
             aside = _find_hers(warehouse, masker, [client_key], local_digits(phone))
             bills, issues = _forget_hers(warehouse, settings, masker, aside)
             _forget_elsewhere(warehouse, masker)
             again = warehouse.execute("delete from core.forgotten_clients where client_key = ?", [client_key])
-            warehouse.execute("insert into core.forgotten_clients values (?, ?)", [client_key, clock.now()])
+            warehouse.execute("insert into core.forgotten_clients values (?, ?)", [client_key, datetime.now(UTC)])
         build_marts(warehouse)
         compact(warehouse)
     copies = COPIES if bills or issues or again else ()
     return Forgotten(bills, sorted(path for copy in copies for path in settings.data_folder.glob(copy)))
 
 
-def forget_again(settings: Settings, former: Path, *, clock: Clock | None = None) -> int:
+def forget_again(settings: Settings, former: Path) -> int:
     """Forget in a restored file whoever `former`, which it replaced, had forgotten since; how many customers that are.
 
     Raises:
@@ -120,14 +119,13 @@ def forget_again(settings: Settings, former: Path, *, clock: Clock | None = None
         GuardError: the key of the data folder is not the one that this file was written with.
         WarehouseBusyError: another run is writing.
     """
-    clock = clock or SystemClock()
     clients, bills = forgotten_in(former)
-    with open_warehouse(settings, owner="cashpay restore", clock=clock) as warehouse:
+    with open_warehouse(settings, owner="cashpay restore") as warehouse:
         since = sorted(set(clients) - set(forgotten_clients(warehouse)))
         if not since:
             return 0
         with warehouse.transaction():
-            rows = frame([(key, clock.now()) for key in since], {"client_key": TEXT, "forgotten_at": TIME})
+            rows = frame([(key, datetime.now(UTC)) for key in since], {"client_key": TEXT, "forgotten_at": TIME})
             warehouse.execute("insert into core.forgotten_clients by name from since", since=rows)
             masker = masker_of(warehouse, settings)
             aside = _find_hers(warehouse, masker, since)
@@ -178,12 +176,12 @@ def mask_again(warehouse: Warehouse, masker: Masker) -> int:
 
 
 @contextmanager
-def _opened(settings: Settings, phone: str, clock: Clock) -> Iterator[tuple[Warehouse, Masker]]:
+def _opened(settings: Settings, phone: str) -> Iterator[tuple[Warehouse, Masker]]:
     """The working file, and what knows her by the key that this file was masked with."""
     if not _is_phone(phone):
         raise SettingsError("This is not a phone number.", next_step="Give all its digits: +228 and eight more.")
     refuse_absent(settings, "Nothing is stored yet.")
-    with open_warehouse(settings, owner="cashpay forget", clock=clock) as warehouse:
+    with open_warehouse(settings, owner="cashpay forget") as warehouse:
         yield warehouse, masker_of(warehouse, settings).forgetting(phone)
 
 

@@ -56,15 +56,13 @@ def _total(body: Mapping[str, Any], rows: list[Any]) -> int | None:
     return None
 
 
-def only_bill(
-    body: JSON, clean: Clean, *, asked: str | None = None, fields: Sequence[str] = KEY_FIELDS
-) -> dict[str, Any]:
+def only_bill(body: JSON, clean: Clean, *, asked: str | None, fields: Sequence[str]) -> dict[str, Any]:
     """The one bill of a reply, which may come as `{"items": [bill]}` [1 public] (Y19).
 
     Args:
         body: the reply.
         clean: masks a text of the server's.
-        asked: the key of the bill that was asked for.
+        asked: the key of the bill that was asked for, if one was.
         fields: by any of these a bill is recognised.
 
     Raises:

@@ -54,7 +54,7 @@ def collections_chart_png(rows: Sequence[Mapping[str, Any]]) -> bytes:
     return _png(charts, "No money received yet")
 
 
-def conversion_chart(weeks: Sequence[Mapping[str, Any]], *, language: Formats, width: int = WIDE) -> str:
+def conversion_chart(weeks: Sequence[Mapping[str, Any]], *, language: Formats, width: int) -> str:
     """Share of bills paid by week of creation, as SVG; weeks that can still grow are pale."""
     return _svg(_conversion(weeks, language, width), language)
 
@@ -69,7 +69,7 @@ def conversion_chart_png(weeks: Sequence[Mapping[str, Any]]) -> bytes:
     return _png([chart] if weeks else [], "No whole day has been read yet")
 
 
-def aging_chart(classes: Sequence[Mapping[str, Any]], currency: str, *, language: Formats, width: int = WIDE) -> str:
+def aging_chart(classes: Sequence[Mapping[str, Any]], currency: str, *, language: Formats, width: int) -> str:
     """Money still owed by age of the bill, as SVG."""
     return _svg(_aging(classes, currency, language, width), language)
 

@@ -165,7 +165,7 @@ LIST_ORDERS = {
 """How the list is ordered, and what of it stands before the last bill that is due: only that is looked at."""
 
 
-def recheck_due_bills(session: Session, limit: int | None = None) -> None:
+def recheck_due_bills(session: Session, limit: int | None) -> None:
     """Read again every bill that is due, as far as the request budget goes.
 
     What does not fit stays due: the next run takes it up where this one stopped.

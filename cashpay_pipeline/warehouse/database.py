@@ -107,7 +107,7 @@ def open_warehouse(
 
 
 @contextmanager
-def open_as_it_is(settings: Settings, *, owner: str = "") -> Iterator[Warehouse]:
+def open_as_it_is(settings: Settings, *, owner: str) -> Iterator[Warehouse]:
     """Open the working file for reading, at once or not at all; it is not changed, and needs no free space.
 
     Raises:
