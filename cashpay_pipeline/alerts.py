@@ -19,6 +19,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from pydantic import SecretStr
+from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource
 
 from cashpay_pipeline.errors import AlertError
 from cashpay_pipeline.redaction import SHORTEST_ANYWHERE, Redactor
@@ -29,6 +30,25 @@ COMMAND_SECONDS = 30
 PATIENCE_SECONDS = 40
 """For all channels at once: Dagster ends a tick after a minute, and what was told in it would be told again."""
 NO_CHANNEL = "set CASHPAY_ALERT_WEBHOOK, CASHPAY_ALERT_MAIL_TO or CASHPAY_ALERT_COMMAND."
+
+
+class WhomToTell(Settings):
+    """Only what an alert needs, for when the other settings are wrong: of that, too, somebody must be told.
+
+    From the environment alone, into which Dagster takes `.env`.
+    """
+
+    @classmethod
+    def settings_customise_sources(
+        cls, settings_cls: type[BaseSettings], *_: PydanticBaseSettingsSource, **__: PydanticBaseSettingsSource
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """What an alert needs."""
+        return (_Telling(settings_cls),)
+
+
+class _Telling(EnvSettingsSource):
+    def __call__(self) -> dict[str, Any]:
+        return {k: v for k, v in super().__call__().items() if k in ("account", "proxy") or k.startswith("alert_")}
 
 
 def has_channel(settings: Settings) -> bool:

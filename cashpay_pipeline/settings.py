@@ -320,25 +320,6 @@ class Settings(BaseSettings):
                     yield password
 
 
-class WhomToTell(Settings):
-    """Only what an alert needs, for when the other settings are wrong: of that, too, somebody must be told.
-
-    From the environment alone, into which Dagster takes `.env`.
-    """
-
-    @classmethod
-    def settings_customise_sources(
-        cls, settings_cls: type[BaseSettings], *_: PydanticBaseSettingsSource, **__: PydanticBaseSettingsSource
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """What an alert needs."""
-        return (_Telling(settings_cls),)
-
-
-class _Telling(EnvSettingsSource):
-    def __call__(self) -> dict[str, Any]:
-        return {k: v for k, v in super().__call__().items() if k in ("account", "proxy") or k.startswith("alert_")}
-
-
 def load_settings(**overrides: Any) -> Settings:
     """Read the settings; keyword arguments win over the environment.
 

@@ -79,7 +79,7 @@ def _settings_and_health(warehouse: WarehouseResource) -> tuple["Settings", Heal
     """
     from pydantic import ValidationError
 
-    from cashpay_pipeline.settings import WhomToTell
+    from cashpay_pipeline.alerts import WhomToTell
 
     try:
         settings = warehouse.settings()
