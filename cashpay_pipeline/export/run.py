@@ -52,7 +52,7 @@ def export_table(
     try:
         with open_published_file(settings) as published:
             table = find_table(name, published)
-            (counted,) = published.rows(f"select count(*) as n from {table.schema}.{table.name}")  # noqa: S608
+            (counted,) = published.rows(f"select count(*) as n from {table.full_name}")  # noqa: S608
             with workshop(folder) as making:
                 made, notes = _make(published, table, form, making, int(counted["n"]), progress)
                 for path in made:
@@ -71,28 +71,28 @@ def _make(
         return _make_months(published, table, making, rows, progress), []
     if form == "excel" and rows > MAX_ROWS:
         raise ExportError(
-            f"{table.file_stem} has {rows:,} rows; a sheet of Excel takes {MAX_ROWS:,}.",
+            f"{table.full_name} has {rows:,} rows; a sheet of Excel takes {MAX_ROWS:,}.",
             next_step="Export it with --format parquet or csv.",
         )
     _, batches = result_of(published.connection, table.select(plain_times=True))
     found = _counted(batches, rows, progress)
     if form == "csv":
-        path = making / f"{table.file_stem}.csv"
+        path = making / f"{table.full_name}.csv"
         write_csv(path, table.columns, found)
         return [path], []
-    path = making / f"{table.file_stem}.xlsx"
+    path = making / f"{table.full_name}.xlsx"
     cut = write_excel(path, table.name, table.columns, found)
     return [path], [f"{many(cut, 'text')} too long for a cell of Excel: cut, with “… (cut)” at the end."] if cut else []
 
 
 def _make_months(published: Warehouse, table: Table, making: Path, rows: int, progress: Progress) -> list[Path]:
     month = table.month()
-    source = f"from {table.schema}.{table.name}"
+    source = f"from {table.full_name}"
     months = published.rows(f"select {month} as month, count(*) as n {source} group by 1 order by 1 nulls last")
     made = []
     done = 0
     for found in months or [{"month": None, "n": 0}]:
-        stem = table.file_stem
+        stem = table.full_name
         if table.date_column:
             stem += f"-{found['month'] or 'no-date'}" if months else "-empty"
         path = making / f"{stem}.parquet"
@@ -118,8 +118,8 @@ def _counted(found: Iterable[list[tuple[Any, ...]]], rows: int, progress: Progre
 
 def _remove_old_months(folder: Path, table: Table, kept: set[str]) -> None:
     """A month that the table no longer has would count twice for whoever reads all its files."""
-    ours = re.compile(re.escape(table.file_stem) + r"(-(\d{4}-\d{2}|no-date|empty))?\.parquet")
-    for path in folder.glob(f"{table.file_stem}*.parquet"):
+    ours = re.compile(re.escape(table.full_name) + r"(-(\d{4}-\d{2}|no-date|empty))?\.parquet")
+    for path in folder.glob(f"{table.full_name}*.parquet"):
         if ours.fullmatch(path.name) and path.name not in kept:
             path.unlink()
 

@@ -25,8 +25,8 @@ class Table:
     columns: dict[str, str]
 
     @property
-    def file_stem(self) -> str:
-        """How its files are called."""
+    def full_name(self) -> str:
+        """With its schema, as in SQL and in the names of its files."""
         return f"{self.schema}.{self.name}"
 
     @property
@@ -52,7 +52,7 @@ class Table:
             f"timezone('UTC', {name}) as {name}" if plain_times and kind == MOMENT else name
             for name, kind in self.columns.items()
         ]
-        return f"select {', '.join(shown)} from {self.schema}.{self.name}"  # noqa: S608 - names from our own SQL
+        return f"select {', '.join(shown)} from {self.full_name}"  # noqa: S608 - names from our own SQL
 
 
 def find_table(name: str, published: Warehouse) -> Table:
