@@ -81,8 +81,7 @@ def read_duckdb(
 ) -> Iterator[tuple[list[str], Iterator[Batch]]]:
     """Column names and rows of a table or query in somebody's DuckDB file, which is opened read only."""
     with _explained(path.name), _connected(str(path), folder, read_only=True) as connection:
-        sql = _one_select(connection, query) if query else _whole_table(connection, table, path.name)
-        yield result_of(connection, sql)
+        yield result_of(connection, _select(connection, table, query, path.name))
 
 
 @contextmanager
@@ -111,8 +110,7 @@ def read_postgres(
                 next_step="Check it with psql; put the password into PGPASSWORD or ~/.pgpass, not into the address.",
             ) from None
         with _explained("postgres"):
-            sql = _one_select(connection, query) if query else _whole_table(connection, table, "postgres")
-            yield result_of(connection, sql)
+            yield result_of(connection, _select(connection, table, query, "postgres"))
 
 
 @contextmanager
@@ -149,15 +147,13 @@ def _explained(name: str) -> Iterator[None]:
         raise OrdersError(f"The orders cannot be read: {str(error).splitlines()[0][:300]}", where=name) from None
 
 
-def _one_select(connection: duckdb.DuckDBPyConnection, query: str) -> str:
-    statements = connection.extract_statements(query)
-    if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
-        raise OrdersError("The query must be one SELECT.", where=query[:100])
-    return query
-
-
-def _whole_table(connection: duckdb.DuckDBPyConnection, table: str | None, name: str) -> str:
-    """`select *` of the table that is named, or of the only one; its name is taken from the catalog."""
+def _select(connection: duckdb.DuckDBPyConnection, table: str | None, query: str | None, name: str) -> str:
+    """The query; or all of the table that is named, or of the only one, whose name is taken from the catalog."""
+    if query:
+        statements = connection.extract_statements(query)
+        if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
+            raise OrdersError("The query must be one SELECT.", where=query[:100])
+        return query
     tables = connection.execute(
         "select table_catalog, table_schema, table_name from information_schema.tables "
         "where table_catalog = current_database() and table_schema not in ('information_schema', 'pg_catalog') "
