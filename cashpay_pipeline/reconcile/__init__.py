@@ -1,6 +1,7 @@
 """The shop's orders against CashPay's bills: who says what of whom, to the franc.
 
 mapping.py    which column means what, and how to read it; can be kept in a TOML file
+cells.py      what of a cell a message may repeat
 columns.py    the mapping against the header of a file
 source.py     rows out of CSV (text.py), Parquet, DuckDB, SQLite, PostgreSQL
 sheet.py      those rows in a scratch database, and how to point at one

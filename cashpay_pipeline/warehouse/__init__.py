@@ -8,6 +8,7 @@ syncs.py       the syncs' own records
 issues.py      records set aside
 gateways.py    gateways, with their history
 compact.py     the file anew, without free space
+spill.py       where readers of the copy do what is too large for the memory
 publish.py     the copy that analysts open
 backup.py      copies to go back to, and whether a file is whole
 files.py       other people's files in and out
