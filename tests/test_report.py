@@ -769,12 +769,12 @@ def test_the_chart_for_the_interface_is_a_png(rows: list[dict[str, Any]]) -> Non
 def test_charts_are_the_same_in_every_time_zone() -> None:
     program = """
 import datetime, hashlib
-from cashpay_pipeline.report.charts import collections_chart, conversion_chart
+from cashpay_pipeline.report.charts import WIDE, collections_chart
 from cashpay_pipeline.report.figures import Bar
 from cashpay_pipeline.report.formats import Formats
 first, last = datetime.date(2026, 1, 1), datetime.date(2026, 3, 31)
 svg = collections_chart([Bar(first, "A", "#036fd2", 0, 5), Bar(last, "A", "#036fd2", 0, 9)], "XOF", first, last,
-    language=Formats("fr"))
+    language=Formats("fr"), width=WIDE)
 print(hashlib.sha256(svg.encode()).hexdigest(), "mars" in svg, "janv." in svg)
 """
     printed = {

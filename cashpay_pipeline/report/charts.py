@@ -28,7 +28,7 @@ _UTC = partial(alt.Scale, type="utc")
 
 
 def collections_chart(
-    bars: Sequence[Bar], currency: str, first: date, last: date, *, language: Formats, width: int = WIDE
+    bars: Sequence[Bar], currency: str, first: date, last: date, *, language: Formats, width: int
 ) -> str:
     """Money received each day, stacked by gateway, as SVG."""
     return _svg(_collections(bars, currency, first, last, width), language)

@@ -115,7 +115,7 @@ def known_bills(
     warehouse: Warehouse,
     account: str,
     seen: Sequence[tuple[str, str, str, str]],
-    created: tuple[datetime, datetime] | None = None,
+    created: tuple[datetime, datetime] | None,
 ) -> tuple[set[str], dict[str, Known]]:
     """Look bills up by what was read of them: (order_reference, source, state, digest).
 
