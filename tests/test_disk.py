@@ -22,6 +22,7 @@ from cashpay_pipeline.sqlfiles import shipped_folder
 from cashpay_pipeline.sync import batch, run_sync
 from cashpay_pipeline.warehouse import compact, database, open_warehouse, publish, read_published
 from cashpay_pipeline.warehouse.publish import open_published_file
+from cashpay_pipeline.warehouse.troubles import explained
 
 NOBODY = 65534
 SYNC = """
@@ -255,7 +256,7 @@ def test_F3_work_that_outgrows_memory_and_spill_is_told_in_words(settings, monke
 
 def test_F3_memory_that_is_used_up_is_no_full_disk(tmp_path):
     said = "Out of Memory Error: could not allocate block of size 256.0 KiB (244.0 MiB/244.1 MiB used)"
-    error = database.explained(duckdb.OutOfMemoryException(said), tmp_path / "warehouse.duckdb")
+    error = explained(duckdb.OutOfMemoryException(said), tmp_path / "warehouse.duckdb")
     assert "more memory or temporary space" in error.message
 
 

@@ -3,6 +3,7 @@
 filesystem.py  where the file may lie
 lock.py        one run at a time, and who it is
 database.py    open, migrate, one transaction, always close
+troubles.py    why a file cannot be used, and what to do
 store.py       what a sync stores of bills, with their history
 syncs.py       the syncs' own records
 issues.py      records set aside

@@ -19,7 +19,6 @@ from cashpay_pipeline.clock import Clock, SystemClock
 from cashpay_pipeline.errors import WarehouseError
 from cashpay_pipeline.settings import Settings
 from cashpay_pipeline.warehouse.database import (
-    explained,
     fresh_path,
     hearing_signals,
     open_warehouse,
@@ -28,6 +27,7 @@ from cashpay_pipeline.warehouse.database import (
     wal_path,
 )
 from cashpay_pipeline.warehouse.lock import describe_owner, run_lock
+from cashpay_pipeline.warehouse.troubles import explained
 
 KEPT = 2
 DATABASE, KEY = "warehouse.duckdb", "pii.key"

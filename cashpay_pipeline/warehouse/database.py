@@ -1,7 +1,6 @@
 """Open the working file: under the lock, migrated if it is to be written, and closed whatever happens."""
 
 import os
-import re
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -16,6 +15,7 @@ from cashpay_pipeline.settings import Settings
 from cashpay_pipeline.sqlfiles import sql_folder
 from cashpay_pipeline.warehouse.filesystem import refuse_shared_filesystem
 from cashpay_pipeline.warehouse.lock import describe_owner, run_lock
+from cashpay_pipeline.warehouse.troubles import explained
 
 if TYPE_CHECKING:
     import pandas as pd  # half a second that `cashpay status` does not need
@@ -290,66 +290,6 @@ def set_up(connection: duckdb.DuckDBPyConnection) -> None:
     connection.execute("set enable_progress_bar = false")
     # Object columns are text here; without this an empty beginning makes DuckDB take them for integers.
     connection.execute("set pandas_analyze_sample = 0")
-
-
-def explained(error: Exception, path: Path, *, published: bool = False) -> WarehouseError:
-    """What DuckDB or the system says about the working file, or the published copy, in words that tell what to do."""
-    text = str(error)
-    file = "The published copy" if published else "The working file"
-    for signs, message, next_step, next_step_of_copy in TROUBLES:
-        if found := re.search(signs, text, re.IGNORECASE):
-            process = f" (process {found.group('pid')})" if found.groupdict().get("pid") else ""
-            return WarehouseError(
-                message.format(file=file, process=process),
-                where=str(path),
-                next_step=next_step_of_copy if published else next_step,
-            )
-    return WarehouseError(
-        f"{file} cannot be used ({type(error).__name__}: {text.splitlines()[0][:200]}).",
-        where=str(path),
-        next_step=ANEW
-        if published
-        else "Run again; if it stays, report this text. Never delete a .wal file: it holds stored rows.",
-    )
-
-
-ANEW = "Run `cashpay publish` to make it anew."
-TROUBLES = [
-    (
-        r"could not set lock(?:.*PID (?P<pid>\d+))?|different configuration",
-        "{file} is open elsewhere{process}.",
-        "Close it there and run again. Analysts open analytics.duckdb instead: it is never locked.",
-        "It was opened there to be written. Close it, or open it read-only, and run again.",
-    ),
-    (
-        r"no space left|file too large|could not write|quota exceeded",
-        "The disk is full.",
-        "Free some space and run again; the last batch that was stored is whole.",
-        "Free some space and run again.",
-    ),
-    (
-        r"max_temp_directory_size|failed to offload|out of memory",
-        "The work needs more memory or temporary space than it may have.",
-        "Run again; if it stays, report it with the number of bills and this text.",
-        "Ask for less at once, a month for example.",
-    ),
-    (
-        r"not a valid duckdb database|corrupt|checksum|replaying wal|wal checkpoint iteration|serialization error"
-        r"|could not read enough bytes",
-        "{file} is damaged.",
-        "If there is a backup, run `cashpay restore`, then `cashpay sync --full`. If not: move warehouse.duckdb and, "
-        "if it is there, warehouse.duckdb.wal aside, both, and keep them: a .wal holds stored rows. Copy "
-        "analytics.duckdb to warehouse.duckdb, `chmod 600 warehouse.duckdb`, then run `cashpay sync --full`.",
-        ANEW,
-    ),
-    (
-        r"permission denied|read-only|operation not permitted",
-        "{file} may not be read and written by this user.",
-        "Give this user the right to read and write the file and its folder, or set CASHPAY_DATA_DIR to another one.",
-        "Give this user the right to read the file and its folder.",
-    ),
-]
-"""What DuckDB's texts say, what it means, and what to do about it: of the working file, and of the published copy."""
 
 
 def _steps_to_do(connection: duckdb.DuckDBPyConnection, path: Path) -> tuple[list[Path], bool]:

@@ -19,7 +19,6 @@ from cashpay_pipeline.settings import Settings
 from cashpay_pipeline.warehouse.compact import compact, is_mostly_empty
 from cashpay_pipeline.warehouse.database import (
     Warehouse,
-    explained,
     hearing_signals,
     open_warehouse,
     refuse_absent,
@@ -28,6 +27,7 @@ from cashpay_pipeline.warehouse.database import (
 )
 from cashpay_pipeline.warehouse.files import result_of
 from cashpay_pipeline.warehouse.spill import spill_folder
+from cashpay_pipeline.warehouse.troubles import explained
 
 READ_ONLY = 0o400
 """To open the copy for writing is refused at once: what DuckDB wrote beside it would be applied to the next copy."""
