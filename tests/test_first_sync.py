@@ -1,6 +1,7 @@
 """The promise of the first sync: what is stored equals what CashPay has, whatever form CashPay gives it."""
 
 import json
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -50,6 +51,19 @@ def test_every_envelope_is_read_completely(envelope, make_settings, simulator):
 def test_every_date_form_is_read(form, settings, simulator):
     simulator.set(date_form=form)
     check_two_syncs(settings, simulator)
+
+
+def test_the_record_of_a_sync_is_stored_with_who_made_it_by_which_version(settings, simulator):
+    simulator.set(total="high")
+    result = run_sync(settings, kind="full_refresh", dagster_run_id="run-1")
+    (stored,) = query(settings.warehouse_path, "from core.syncs")
+    assert len(result.warnings) == 1
+    assert {name: stored.pop(name) for name in vars(result)} == vars(result)
+    assert stored.pop("owner").startswith("full_refresh run-1 on ")
+    assert stored.pop("heartbeat_at") >= result.finished_at
+    assert stored == {
+        "error_code": None, "dagster_run_id": "run-1", "version": version("cashpay_pipeline"), "is_checked": False
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("scheme", ["oauth2", "cashpay"])
