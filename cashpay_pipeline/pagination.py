@@ -291,9 +291,9 @@ class BillList:
         if self.total is None and read == len(page.records) and not self._may_be_a_part(read):
             return True
         raise PagingError(
-            f"Pages up to {self.number(further.offset)} repeat the same {len(page.records)} rows, while {read} bills "
+            f"Pages up to {self._number(further.offset)} repeat the same {len(page.records)} rows, while {read} bills "
             f"of {'an unknown number' if self.total is None else self.total} were read.",
-            where=f"bill list, page {self.number(page.offset)}",
+            where=f"bill list, page {self._number(page.offset)}",
         )
 
     def _may_be_a_part(self, rows: int) -> bool:
@@ -320,8 +320,8 @@ class BillList:
         self.pages += 1
         if further.records and further.keys not in self._recent:
             raise PagingError(
-                f"Page {self.number(empty.offset)} is empty, but page {self.number(further.offset)} is not.",
-                where=f"bill list, page {self.number(empty.offset)}",
+                f"Page {self._number(empty.offset)} is empty, but page {self._number(further.offset)} is not.",
+                where=f"bill list, page {self._number(empty.offset)}",
                 next_step="Run again; if it stays, report it to CashPay: bills may be hidden there.",
             )
 
@@ -373,8 +373,7 @@ class BillList:
             total = total or None  # counted over the page, not over the list
         return Page(offset, records, [self.reference(r) for r in records], total, reply.asked_at, reply.received_at)
 
-    def number(self, offset: int) -> int:
-        """The number of the page that holds row `offset`."""
+    def _number(self, offset: int) -> int:
         return offset // self.size + self.first_page
 
     def _note(self, page: Page, *, backwards: bool = False) -> None:
