@@ -6,6 +6,7 @@ were told is another cause: one record that was set aside for good must not keep
 
 from collections.abc import Iterable, Mapping, Sequence, Set
 from datetime import timedelta
+from typing import NamedTuple
 
 import dagster as dg
 
@@ -27,6 +28,13 @@ LOOKED_BACK_AT = 10
 """Runs of a job, for the last that did not only try."""
 
 
+class Cause(NamedTuple):
+    """Why somebody should look: what to say of it; of a red check, how many rows are wrong."""
+
+    text: str
+    bad_rows: int = 0
+
+
 def find_causes(
     instance: dg.DagsterInstance,
     names: Names,
@@ -35,31 +43,31 @@ def find_causes(
     checks: Iterable[dg.AssetCheckKey],
     health: Health | CashpayError | None,
     clock: Clock,
-    told: Mapping[str, str],
-) -> dict[str, str]:
-    """Every cause by its name, with what to say of it."""
+    told: Mapping[str, Cause],
+) -> dict[str, Cause]:
+    """Every cause by its name."""
     causes = _red_checks(instance, checks, told) | _failed_runs(instance, names, tables, tags_of_ours)
-    if any(f": {LAST_SYNC_CHECK}: " in name for name in causes):
+    if any(name.endswith(f": {LAST_SYNC_CHECK}") for name in causes):
         causes.pop("run: incomplete", None)
     if isinstance(health, CashpayError):
         # A run that has failed of it is the same cause.
-        causes.setdefault(f"run: {health.code}", str(health))
+        causes.setdefault(f"run: {health.code}", Cause(str(health)))
         health = None
     if health is None:
-        return causes | {name: text for name, text in told.items() if name in ("locked out", "stale", "backup")}
+        return causes | {name: told[name] for name in ("locked out", "stale", "backup") if name in told}
     if health.is_locked_out:
-        causes["locked out"] = health.locked_out
+        causes["locked out"] = Cause(health.locked_out)
     told_already = any(name.startswith("run: ") for name in causes)
     if health.last_complete_at:
         age = clock.now() - health.last_complete_at
         if age > (STALE_ALL_THE_SAME if told_already else STALE_AFTER):
-            causes["stale"] = (
+            causes["stale"] = Cause(
                 "The data is stale: the bill list was last read completely at "
                 f"{health.last_complete_at:%Y-%m-%d %H:%M} UTC. Is the schedule nightly_refresh on, and does "
                 "dagster-daemon run?"
             )
     if health.last_backup_at and (age := clock.now() - health.last_backup_at) > BACKUP_OLD_AFTER:
-        causes["backup"] = (
+        causes["backup"] = Cause(
             f"The newest backup is {age.days} days old, of {health.last_backup_at:%Y-%m-%d %H:%M} UTC. Look why what "
             "makes them does not, such as cashpay-backup.timer; run `cashpay backup`. One that you make by hand now "
             "and then is better kept elsewhere (--to)."
@@ -67,33 +75,27 @@ def find_causes(
     return causes
 
 
-def is_news(cause: str, told: Iterable[str]) -> bool:
-    """Whether it was not told, nor, of a red check, that as many rows are wrong."""
-    name, _, rows = cause.rpartition(": ")
-    before = [other.removeprefix(f"{name}: ") for other in told if other.startswith(f"{name}: ")]
-    return not any(int(number) >= int(rows) for number in before) if rows.isdigit() else cause not in told
-
-
 def _red_checks(
-    instance: dg.DagsterInstance, checks: Iterable[dg.AssetCheckKey], told: Mapping[str, str]
-) -> dict[str, str]:
-    found: dict[str, str] = {}
+    instance: dg.DagsterInstance, checks: Iterable[dg.AssetCheckKey], told: Mapping[str, Cause]
+) -> dict[str, Cause]:
+    found: dict[str, Cause] = {}
     records = instance.event_log_storage.get_latest_asset_check_execution_by_key(list(checks))
     for key, record in records.items():
-        name = f"check: {key.asset_key.to_user_string()}: {key.name}: "
-        told_before = {cause: text for cause, text in told.items() if cause.startswith(name)}
+        name = f"check: {key.asset_key.to_user_string()}: {key.name}"
         run = instance.get_run_by_id(record.run_id)
         event = record.event.dagster_event if record.event else None
         evaluation = event.event_specific_data if event else None
         if not isinstance(evaluation, dg.AssetCheckEvaluation) or (run and not run.is_finished):
             # Planned, or just made: it counts when the run has ended.
-            found |= told_before
+            if name in told:
+                found[name] = told[name]
         elif not evaluation.passed and evaluation.severity == dg.AssetCheckSeverity.ERROR:
             bad = evaluation.metadata.get("bad_rows")
-            found[f"{name}{bad.value if bad else 0}"] = (
+            found[name] = Cause(
                 f"Red check {key.name} on {key.asset_key.to_user_string()}: {evaluation.description or ''} "
                 f"Its page in the interface says what must be true{' and shows a sample' if bad else ''}."
-                f"{' Until it passes, nothing is built or published.' if evaluation.blocking else ''}"
+                f"{' Until it passes, nothing is built or published.' if evaluation.blocking else ''}",
+                int(str(bad.value)) if bad else 0,
             )
     return found
 
@@ -103,7 +105,7 @@ def _failed_runs(
     names: Names,
     tables: Set[dg.AssetKey],
     tags_of_ours: Sequence[Mapping[str, str]],
-) -> dict[str, str]:
+) -> dict[str, Cause]:
     """What the last run of each job failed of, and the last one for tables chosen in the asset graph.
 
     It is over when, later, one that reads the list has ended well. A run that only tried counts for nothing, and what
@@ -124,7 +126,7 @@ def _failed_runs(
 
     of_the_list = [job for job, kind in jobs.items() if kind != "recheck"]
     went_well = [run.storage_id for job in of_the_list for run in last_runs(job, [dg.DagsterRunStatus.SUCCESS])]
-    causes: dict[str, str] = {}
+    causes: dict[str, Cause] = {}
     for last in (last for job in (*jobs, ASSET_GRAPH) for last in last_runs(job, ENDED)):
         run = last.dagster_run
         if run.status == dg.DagsterRunStatus.FAILURE and last.storage_id > max(went_well, default=0):
@@ -135,7 +137,7 @@ def _failed_runs(
             code, text = _reason(failure)
             number, is_of_graph = run.run_id[:8], run.job_name == ASSET_GRAPH
             what = f"Run {number} from the asset graph" if is_of_graph else f"Job {run.job_name}, run {number},"
-            causes.setdefault(f"run: {code}", f"{what} failed. {text}")
+            causes.setdefault(f"run: {code}", Cause(f"{what} failed. {text}"))
     return causes
 
 

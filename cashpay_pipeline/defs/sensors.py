@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from cashpay_pipeline.defs.causes import find_causes, is_news
+from cashpay_pipeline.defs.causes import Cause, find_causes
 from cashpay_pipeline.defs.checks import check_keys
 from cashpay_pipeline.defs.names import JOBS, Names
 from cashpay_pipeline.defs.resources import WarehouseResource, warehouse_of
@@ -46,7 +46,7 @@ def _alerts(names: Names, status: dg.DefaultSensorStatus, tables: Set[dg.AssetKe
         settings, health = _settings_and_health(warehouse)
         if not has_channel(settings):
             return dg.SkipReason(f"Nobody is told; {NO_CHANNEL}")
-        told: dict[str, str] = json.loads(context.cursor or "{}")
+        told = _told(context.cursor)
         causes = find_causes(
             context.instance,
             names,
@@ -57,10 +57,11 @@ def _alerts(names: Names, status: dg.DefaultSensorStatus, tables: Set[dg.AssetKe
             warehouse.clock,
             told,
         )
-        new = {name: text for name, text in causes.items() if is_news(name, told)}
+        new = {n: cause for n, cause in causes.items() if n not in told or cause.bad_rows > told[n].bad_rows}
         if new:
             needs = "something needs" if len(new) == 1 else f"{len(new)} things need"
-            for problem in send(settings, f"CashPay {settings.account}: {needs} a look", "\n\n".join(new.values())):
+            text = "\n\n".join(cause.text for cause in new.values())
+            for problem in send(settings, f"CashPay {settings.account}: {needs} a look", text):
                 context.log.error(f"An alert was not sent everywhere. {problem}")
         context.update_cursor(json.dumps(causes))
         if not causes:
@@ -69,6 +70,12 @@ def _alerts(names: Names, status: dg.DefaultSensorStatus, tables: Set[dg.AssetKe
         return dg.SkipReason(f"Told now: {'; '.join(new) or 'nothing'}. Told before: {'; '.join(before) or 'nothing'}.")
 
     return alerts
+
+
+def _told(cursor: str | None) -> dict[str, Cause]:
+    """What was told before, as it was noted; what an earlier version has noted is told once more."""
+    found = json.loads(cursor or "{}").items()
+    return {name: Cause(*cause) for name, cause in found if isinstance(cause, list)}
 
 
 def _settings_and_health(warehouse: WarehouseResource) -> tuple["Settings", Health | CashpayError | None]:
