@@ -13,7 +13,7 @@ from outside import outside
 from cashpay_pipeline.settings import Settings, load_settings
 from cashpay_pipeline.simulator.credentials import DEMO_CREDENTIALS
 from cashpay_pipeline.simulator.process import SimulatorProcess
-from cashpay_pipeline.warehouse import database, open_warehouse
+from cashpay_pipeline.warehouse import Warehouse, database, open_warehouse
 
 __all__ = ["outside"]
 
@@ -112,3 +112,10 @@ def make_settings(simulator: SimulatorProcess, tmp_path: Path) -> Callable[..., 
 @pytest.fixture
 def settings(make_settings: Callable[..., Settings]) -> Settings:
     return make_settings()
+
+
+@pytest.fixture
+def warehouse(tmp_path: Path) -> Iterator[Warehouse]:
+    """An empty working file, open."""
+    with open_warehouse(load_settings(data_dir=tmp_path)) as opened:
+        yield opened

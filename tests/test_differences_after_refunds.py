@@ -1,22 +1,11 @@
 """Differences of bills whose money went back, wholly or in part, and of bills of negative sign."""
 
-from collections.abc import Iterator
-from pathlib import Path
-
-import pytest
 from rows import at, bill
 
 from cashpay_pipeline.marts import all_marts, build_mart
-from cashpay_pipeline.settings import load_settings
-from cashpay_pipeline.warehouse import Warehouse, open_warehouse
+from cashpay_pipeline.warehouse import Warehouse
 
 MART = next(mart for mart in all_marts() if mart.name == "payment_differences")
-
-
-@pytest.fixture
-def warehouse(tmp_path: Path) -> Iterator[Warehouse]:
-    with open_warehouse(load_settings(data_dir=tmp_path)) as opened:
-        yield opened
 
 
 def differences(warehouse: Warehouse) -> list[tuple[object, ...]]:

@@ -1,21 +1,12 @@
 """Payments larger than life, which CashPay lists beside a sum that is sound: one damaged bill stops no table."""
 
-from collections.abc import Iterator
 from datetime import date
-from pathlib import Path
 
 import pytest
 from rows import FLOOZ, MIXX, at, bill, payments
 
 from cashpay_pipeline.marts import all_marts, build_mart
-from cashpay_pipeline.settings import load_settings
-from cashpay_pipeline.warehouse import Warehouse, open_warehouse
-
-
-@pytest.fixture
-def warehouse(tmp_path: Path) -> Iterator[Warehouse]:
-    with open_warehouse(load_settings(data_dir=tmp_path)) as opened:
-        yield opened
+from cashpay_pipeline.warehouse import Warehouse
 
 
 @pytest.mark.parametrize("made", [(9 * 10**18, 9 * 10**18), (9 * 10**18, -(9 * 10**18)), (-(9 * 10**18), 1)], ids=str)

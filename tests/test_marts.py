@@ -1,7 +1,6 @@
 """The marts against literal rows: everything that a table holds, and what the database says about it."""
 
 import re
-from collections.abc import Iterator
 from datetime import date, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -13,16 +12,9 @@ from rows import FLOOZ, MIXX, at, bill, history, insert, payments, sync_row, ver
 from cashpay_pipeline.catalog import catalog
 from cashpay_pipeline.errors import WarehouseError
 from cashpay_pipeline.marts import all_marts, build_mart, read_mart
-from cashpay_pipeline.settings import load_settings
-from cashpay_pipeline.warehouse import Warehouse, open_warehouse
+from cashpay_pipeline.warehouse import Warehouse
 
 MARTS = {mart.name: mart for mart in all_marts()}
-
-
-@pytest.fixture
-def warehouse(tmp_path: Path) -> Iterator[Warehouse]:
-    with open_warehouse(load_settings(data_dir=tmp_path)) as opened:
-        yield opened
 
 
 def build(warehouse: Warehouse, name: str) -> list[tuple[Any, ...]]:

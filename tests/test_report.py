@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from rows import insert
 from typer.testing import CliRunner
 
 from cashpay_pipeline.cli import app
@@ -101,11 +102,6 @@ class Page(HTMLParser):
             self._heading[-1] += data.strip()
         if {"td", "th"} & set(self._open):
             self.tables[" / ".join(self._heading)][-1][-1] += data.strip()
-
-
-def insert(warehouse: Warehouse, table: str, **values: Any) -> None:
-    names, marks = ", ".join(values), ", ".join("?" * len(values))
-    warehouse.connection.execute(f"insert into {table} ({names}) values ({marks})", list(values.values()))
 
 
 def sync(warehouse: Warehouse, **values: Any) -> None:
