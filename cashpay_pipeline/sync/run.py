@@ -82,6 +82,7 @@ def run_sync(
             try:
                 with _cut_off_by_signals(client), _rare_garbage_collections():
                     guard_merchant(session, masker.check_of(*settings.merchant))
+                    _begin(session)
                     _KINDS[kind](session, limit)
                     _finish(session)
             except BaseException as error:
@@ -98,26 +99,6 @@ def run_sync(
             return record.result()
 
 
-def _refresh(session: Session, limit: int | None) -> None:
-    _begin(session)
-    if has_finished_a_walk(session):
-        read_newest_end(session)
-    else:
-        read_whole_list(session)
-    recheck_due_bills(session, limit)
-    read_part_of_whole_list(session)
-
-
-def _full_refresh(session: Session, limit: int | None) -> None:
-    _begin(session)
-    read_whole_list(session)
-
-
-def _recheck(session: Session, limit: int | None) -> None:
-    _begin(session)
-    recheck_due_bills(session, limit)
-
-
 def _begin(session: Session) -> None:
     """The gateways come first: their answer tells whether the login is good and what time CashPay has."""
     read_gateways(session)
@@ -126,10 +107,19 @@ def _begin(session: Session) -> None:
     session.begun = session.now()
 
 
-_KINDS: dict[Kind, Callable[[Session, int | None], None]] = {
+def _refresh(session: Session, limit: int | None) -> None:
+    if has_finished_a_walk(session):
+        read_newest_end(session)
+    else:
+        read_whole_list(session)
+    recheck_due_bills(session, limit)
+    read_part_of_whole_list(session)
+
+
+_KINDS: dict[Kind, Callable[[Session, int | None], object]] = {
     "refresh": _refresh,
-    "full_refresh": _full_refresh,
-    "recheck": _recheck,
+    "full_refresh": lambda session, limit: read_whole_list(session),
+    "recheck": recheck_due_bills,
 }
 
 
