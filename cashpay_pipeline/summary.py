@@ -66,9 +66,10 @@ def sync_summary(settings: Settings, run_id: str) -> Iterator[str]:
 
 def _brought(syncs: list[dict[str, Any]]) -> Iterator[str]:
     for sync in syncs:
+        seconds = (sync["finished_at"] - sync["started_at"]).total_seconds()
         yield (
             f"{many(sync['bills_new'], 'new bill')}, {many(sync['bills_changed'], 'change')} to known ones "
-            f"({many(sync['requests'], 'request')}, {_seconds(sync)} s)."
+            f"({many(sync['requests'], 'request')}, {seconds:.1f} s)."
         )
         for warning in sync["warnings"]:
             yield f"Note: {warning}"
@@ -202,10 +203,6 @@ def _published(settings: Settings) -> Rows:
 
 def _ended(sync: dict[str, Any], now: datetime) -> str:
     return f"{sync['kind']}, {sync['status']}, ended {_ago(now, sync['finished_at'])}"
-
-
-def _seconds(sync: dict[str, Any]) -> str:
-    return f"{(sync['finished_at'] - sync['started_at']).total_seconds():.1f}"
 
 
 def _ago(now: datetime, moment: datetime | None) -> str:

@@ -97,7 +97,7 @@ def report_html(facts: Facts, settings: Settings, language: Language, now: datet
     last = facts.last_day or today - timedelta(days=1)
     first = last - timedelta(days=PERIOD_DAYS - 1)
     names = currencies(facts.collections, facts.aging, facts.difference_sums)
-    weeks = _weeks(facts, last)
+    weeks = [{**row, "is_unfinished": row["week_start"] + timedelta(days=6) > last} for row in facts.weeks]
     environment = Environment(
         loader=PackageLoader("cashpay_pipeline.report", "templates"),
         autoescape=True,
@@ -162,11 +162,6 @@ def _currency_part(
         difference_sums=[row for row in facts.difference_sums if row["currency"] == currency],
         newest_differences=[row for row in facts.newest_differences if row["currency"] == currency],
     )
-
-
-def _weeks(facts: Facts, last: date) -> list[dict[str, Any]]:
-    """The weeks, the newest last."""
-    return [{**row, "is_unfinished": row["week_start"] + timedelta(days=6) > last} for row in facts.weeks]
 
 
 def _conversion_picture(weeks: list[dict[str, Any]], texts: Texts, formats: Formats) -> Picture | None:
