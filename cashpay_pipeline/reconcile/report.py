@@ -1,6 +1,7 @@
 """What the screen says of a reconciliation."""
 
 from collections.abc import Iterator
+from dataclasses import astuple
 
 from cashpay_pipeline.reconcile.store import CLASSES, Reconciliation
 
@@ -13,17 +14,7 @@ def result_table(found: Reconciliation) -> list[tuple[str, ...]]:
         (
             CLASSES[total.name],
             total.currency,
-            *(
-                f"{number:,}"
-                for number in (
-                    total.references,
-                    total.bills,
-                    total.ordered,
-                    total.billed,
-                    total.received,
-                    total.difference,
-                )
-            ),
+            *(f"{number:,}" for number in astuple(total)[2:]),
         )
         for total in found.totals
     ]
