@@ -115,6 +115,11 @@ def payload(record: Any) -> str:
     return text if text.isascii() else text.encode("ascii", _ESCAPED).decode()
 
 
+def record_of(text: str) -> Any:
+    """The record of a payload, with all its digits."""
+    return json.loads(text, parse_float=Decimal)
+
+
 def _escape(letters: UnicodeError) -> tuple[str, int]:
     assert isinstance(letters, UnicodeEncodeError)
     return encode_basestring_ascii(letters.object[letters.start : letters.end])[1:-1], letters.end

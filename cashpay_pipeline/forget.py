@@ -6,13 +6,11 @@ bills are remembered, and every later reading leaves the customer out: by the bi
 a reference made of her phone, and not the phone.
 """
 
-import json
 import re
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -209,7 +207,7 @@ def _find_hers(warehouse: Warehouse, masker: Masker, keys: Sequence[str], digits
 
 
 def _record(row: dict[str, Any]) -> Any:
-    return json.loads(row["payload"], parse_float=Decimal)
+    return changes.record_of(row["payload"])
 
 
 def _digest(row: dict[str, Any]) -> str:

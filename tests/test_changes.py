@@ -17,6 +17,7 @@ from cashpay_pipeline.changes import (
     overlay,
     payload,
     read,
+    record_of,
 )
 from cashpay_pipeline.decoding import decode_json
 
@@ -51,7 +52,7 @@ def leaves_open(known=KNOWN, source="list", **record):
 
 def stored(record):
     """As it comes back from the warehouse."""
-    return json.loads(payload(record), parse_float=Decimal)
+    return record_of(payload(record))
 
 
 def test_a_reading_tells_what_was_read():

@@ -4,10 +4,8 @@ It holds a batch's versions, current rows, rows set aside, progress and the sync
 moment leaves a state that the next run goes on from.
 """
 
-import json
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
-from decimal import Decimal
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -208,7 +206,7 @@ class Batch:
     def _judge(self, reading: Reading, known: Known | None) -> Judgement:
         if known is None or known.payload is None:
             return Judgement(reading, known, {}, reading.record)
-        before = json.loads(known.payload, parse_float=Decimal)
+        before = changes.record_of(known.payload)
         # Masked again: it may have been stored under a laxer setting, and what the reading does not mention stays.
         masked = self._masked(before, reading.order_reference)
         return Judgement(reading, known, before, changes.overlay(masked, reading))

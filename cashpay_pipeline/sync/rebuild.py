@@ -4,11 +4,10 @@ What a payload does not tell stays as it is: when a bill was last read, that it 
 same rules give the same content; new rules (a field typed anew, a state known at last) give it their way.
 """
 
-import json
 from collections.abc import Callable, Iterator
-from decimal import Decimal
 from typing import Any
 
+from cashpay_pipeline.changes import record_of
 from cashpay_pipeline.clock import Clock
 from cashpay_pipeline.errors import TooManyBadRowsError
 from cashpay_pipeline.forget import mask_again
@@ -94,9 +93,7 @@ def _versions(warehouse: Warehouse, settings: Settings) -> Iterator[tuple[list[d
         if not rows:
             return
         last = rows[-1]["place"]
-        normalized = normalize_bills(
-            [json.loads(r["payload"], parse_float=Decimal) for r in rows], source_timezone=settings.source_timezone
-        )
+        normalized = normalize_bills([record_of(r["payload"]) for r in rows], source_timezone=settings.source_timezone)
         if normalized.issues:
             first = normalized.issues[0]
             raise TooManyBadRowsError(
