@@ -9,10 +9,9 @@ import dagster as dg
 import duckdb
 import pytest
 from processes import finished
-from test_dagster_run import QUIET
+from test_dagster_run import metadata, run
 from truth import assert_warehouse_equals_truth, query, versions
 
-from cashpay_pipeline.definitions import build_defs
 from cashpay_pipeline.errors import WarehouseError
 from cashpay_pipeline.simulator.clock import SimulatedClock
 from cashpay_pipeline.sync import batch, run_sync
@@ -221,25 +220,11 @@ def make_instance(tmp_path):
     return make
 
 
-def refresh(settings, instance):
-    job = build_defs(settings=settings).resolve_job_def("refresh")
-    return job.execute_in_process(instance=instance, raise_on_error=False, run_config=QUIET)
-
-
-def told(result):
-    return {
-        "/".join(event.asset_key.path): {
-            name: value.value for name, value in event.step_materialization_data.materialization.metadata.items()
-        }
-        for event in result.get_asset_materialization_events()
-    }
-
-
 def test_R10_what_dagster_calls_failed_is_stored_once_all_the_same(settings, simulator, make_instance):
     with make_instance("home") as instance:
         settings.published_path.mkdir(parents=True)
-        first = refresh(settings, instance)
-        assert not first.success and "published/analytics" not in told(first)
+        first = run(settings, instance)
+        assert not first.success and "published/analytics" not in metadata(first)
     settings.published_path.rmdir()
     second = sync(settings)
     assert (second.status, second.bills_new, second.bills_changed) == ("complete", 0, 0)
@@ -253,8 +238,8 @@ def test_R11_losing_dagsters_memory_loses_no_data_and_repeats_none(settings, sim
     sync(settings, dagster_run_id="a-run-that-nobody-remembers")
     before = versions(settings.data_dir)
     with make_instance("home") as instance:
-        result = refresh(settings, instance)
-    assert result.success and told(result)["core/bills"]["bills_new"] == 0
+        result = run(settings, instance)
+    assert result.success and metadata(result)["core/bills"]["bills_new"] == 0
     assert versions(settings.data_dir) == before
     assert_warehouse_equals_truth(settings.data_dir, simulator.truth())
 

@@ -6,9 +6,9 @@ import sys
 
 import dagster as dg
 import pytest
+from dagster_home import QUIET
 from processes import environment_of
 from shop import Shop
-from test_dagster_run import QUIET
 from truth import query
 from typer.testing import CliRunner
 
