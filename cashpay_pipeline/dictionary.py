@@ -48,25 +48,14 @@ def english_texts() -> dict[TableName, TableText]:
     }
 
 
-def french_texts(path: Path | None = None) -> dict[TableName, TableText]:
+def french_texts() -> dict[TableName, TableText]:
     """What `sql/comments.fr.toml` says."""
-    schemas = tomllib.loads((path or sql_folder() / "comments.fr.toml").read_text(encoding="utf-8"))
+    schemas = tomllib.loads((sql_folder() / "comments.fr.toml").read_text(encoding="utf-8"))
     return {
         (schema, table): (text.get("description", ""), text.get("columns", {}))
         for schema, tables in schemas.items()
         for table, text in tables.items()
     }
-
-
-def untranslated(texts: dict[TableName, TableText]) -> Iterator[str]:
-    """What the texts lack, and what they have that the database has not."""
-    for table, (_, columns) in english_texts().items():
-        description, translated = texts.get(table, ("", {}))
-        if not description:
-            yield f"{'.'.join(table)}: no text"
-        yield from (f"{'.'.join(table)}.{name}: no text" for name in columns if not translated.get(name))
-        yield from (f"{'.'.join(table)}.{name}: no such column" for name in translated if name not in columns)
-    yield from (f"{'.'.join(table)}: no such table" for table in texts if table not in english_texts())
 
 
 def pages() -> dict[str, str]:
