@@ -3,6 +3,7 @@
 import csv
 import errno
 import random
+import resource
 import shutil
 import sqlite3
 import subprocess
@@ -1144,6 +1145,21 @@ def big_export(path: Path, megabytes: int) -> int:
             )
             count += 10_000
     return count
+
+
+def test_a_disk_that_is_too_full_for_the_orders_is_told_as_that(tmp_path: Path) -> None:
+    export = tmp_path / "orders.csv"
+    export.write_text("reference;montant;paye\n" + "".join(f"{n * 7919 % 100_003};{n + 1};oui\n" for n in range(3_000)))
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2_000, before[1]))
+    try:
+        with (
+            pytest.raises(OrdersError, match="not enough disk space to read the orders"),
+            read_orders(str(export), Mapping(), tmp_path),
+        ):
+            pass
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 IN_A_PROCESS_OF_ITS_OWN = """

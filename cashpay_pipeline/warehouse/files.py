@@ -1,13 +1,15 @@
 """DuckDB beside the working file: a throw-away database to check other people's files in, and rows in and out."""
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from errno import EIO, ENOSPC
 from pathlib import Path
 from typing import Any
 
 import duckdb
 
-from cashpay_pipeline.errors import ExportError, OrdersError
+from cashpay_pipeline.errors import OrdersError
 from cashpay_pipeline.sqlfiles import literal
 from cashpay_pipeline.warehouse.database import MEMORY_LIMIT, Warehouse, hearing_signals, set_up
 
@@ -31,7 +33,7 @@ def open_scratch(folder: Path) -> Iterator[Warehouse]:
     with _connected(":memory:", folder) as connection:
         try:
             yield Warehouse(connection)
-        except duckdb.Error as error:
+        except (duckdb.Error, OSError) as error:
             if isinstance(error, duckdb.OutOfMemoryException) or any(sign in str(error) for sign in FULL):
                 raise OrdersError(
                     "There is not enough disk space to read the orders.",
@@ -53,19 +55,14 @@ def write_parquet(warehouse: Warehouse, path: Path, sql: str, parameters: Mappin
     """Write the rows of a query as Parquet.
 
     Raises:
-        ExportError: the file cannot be written.
+        OSError: the file cannot be written.
     """
     relation = warehouse.connection.sql(sql, params=parameters)
     try:
         relation.write_parquet(str(path), compression="zstd")
     except duckdb.Error as error:
-        full = any(sign in str(error) for sign in FULL)
-        raise ExportError(
-            f"The export cannot be written: {'the disk is full' if full else str(error).splitlines()[0]}.",
-            where=str(path.parent.parent),
-            kept="What was exported there before is unchanged.",
-            next_step="Free some space or correct the rights of the folder, then run again.",
-        ) from None
+        is_full = any(sign in str(error) for sign in FULL)
+        raise OSError(EIO, os.strerror(ENOSPC) if is_full else str(error).splitlines()[0]) from None
 
 
 @contextmanager
