@@ -1,27 +1,23 @@
 """Everything a user can set, from the environment or `.env`, validated once. Secrets are typed as secrets."""
 
-import logging
 import os
 import re
-from collections.abc import Iterator, Mapping
-from difflib import get_close_matches
-from functools import cache
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 from urllib.parse import SplitResult, urlsplit
 from zoneinfo import ZoneInfo
 
-from dotenv.parser import parse_stream
 from pydantic import AfterValidator, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
     DotEnvSettingsSource,
-    EnvSettingsSource,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
 )
 
 from cashpay_pipeline.clock import BUSINESS_TIMEZONE
+from cashpay_pipeline.environment import EnvFile, nearest, variable, warn_of_names
 from cashpay_pipeline.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -29,8 +25,6 @@ if TYPE_CHECKING:
 
 OAUTH2_FIELDS = ("username", "password", "client_id", "client_secret")
 CASHPAY_AUTH_FIELDS = ("login", "api_key", "api_reference")
-KUBERNETES = re.compile(r"_(SERVICE_HOST|SERVICE_PORT|PORT)(_\w+)?$")
-"""Ends of the names of variables that Kubernetes itself makes for each service, `cashpay` for example."""
 HOST = re.compile(r"[\w-]{1,63}(\.[\w-]{1,63})*\.?|[0-9a-f]*:[0-9a-f:.]+(%[\w.-]+)?")
 """A name, or an address of either version: what else urllib takes for a host, no connection is made to."""
 IN_WORDS = {
@@ -49,8 +43,6 @@ IN_WORDS = {
 
 THIS_MACHINE = "this-machine"
 """What the environment of a CashPay on this machine begins with: that is the simulator."""
-
-log = logging.getLogger("cashpay.settings")
 
 
 def _zone(name: str) -> str:
@@ -74,29 +66,6 @@ def _parts(address: str) -> SplitResult:
     except ValueError:  # such as a port that is no number
         is_whole = None
     return parts if is_whole else urlsplit("")
-
-
-def _variable(field: str) -> str:
-    return f"CASHPAY_{field.upper()}"
-
-
-class EnvFile(DotEnvSettingsSource):
-    """`.env` as it stands: a password may hold `${...}`, in whose place python-dotenv would put a variable's value."""
-
-    def _read_env_file(self, file_path: Path) -> Mapping[str, str | None]:
-        with file_path.open(encoding=self.env_file_encoding) as stream:
-            lines = list(parse_stream(stream))
-        for line in lines:
-            is_yaml = ":" in (line.key or "")
-            if line.error or is_yaml or (line.key and line.value is None):  # passed over, it would not be missed
-                text, number = line.original
-                number += text[: -len(text.lstrip())].count("\n")
-                raise SettingsError(
-                    f"The file .env is not of the form NAME=value: see line {number}.",
-                    where=str(file_path.absolute()),
-                    next_step="Correct the line, then run again.",
-                )
-        return {line.key.lower(): line.value for line in lines if line.key and line.value}
 
 
 class Settings(BaseSettings):
@@ -253,11 +222,11 @@ class Settings(BaseSettings):
         elif len(complete) == 2 or len(started) == 2:
             raise ValueError(
                 "settings of both schemes are present: set CASHPAY_AUTH to oauth2 or cashpay, or remove "
-                + " or ".join(", ".join(map(_variable, sorted(schemes[s] & given))) for s in schemes)
+                + " or ".join(", ".join(map(variable, sorted(schemes[s] & given))) for s in schemes)
             )
         else:
             wanted = schemes[started[0]] if started else set(OAUTH2_FIELDS)
-        missing = [_variable(f) for f in (*OAUTH2_FIELDS, *CASHPAY_AUTH_FIELDS) if f in wanted - given]
+        missing = [variable(f) for f in (*OAUTH2_FIELDS, *CASHPAY_AUTH_FIELDS) if f in wanted - given]
         if self.base_url is None:
             missing.append("CASHPAY_BASE_URL")
         if missing:
@@ -328,9 +297,12 @@ def load_settings(**overrides: Any) -> Settings:
             this user may not look into the data folder.
     """
     if unknown := min(overrides.keys() - Settings.model_fields.keys(), default=None):
-        raise SettingsError(f"{unknown} is no setting.{_nearest(unknown)}", next_step="Correct the name in the code.")
+        raise SettingsError(
+            f"{unknown} is no setting.{nearest(unknown, Settings.model_fields)}",
+            next_step="Correct the name in the code.",
+        )
     try:
-        _warn_of_names()
+        warn_of_names(Settings)
         settings = Settings(**overrides)
     except UnicodeDecodeError as error:
         line = error.object[: error.start].count(b"\n") + 1
@@ -372,37 +344,4 @@ def _problem(error: "ErrorDetails") -> str:
     text = error["msg"].removeprefix("Value error, ")
     if error["type"] in IN_WORDS:
         text = IN_WORDS[error["type"]].format(**error.get("ctx", {}))
-    return f"{_variable(str(error['loc'][0]))}: {text}" if error["loc"] else text
-
-
-def _warn_of_names() -> None:
-    """Warn of a variable that is no setting: it changes nothing, and is no error, for a later version may know it.
-
-    And of one that `.env` and the environment set differently: a correction in `.env` would have no effect.
-    """
-    environment, file = EnvSettingsSource(Settings).env_vars, EnvFile(Settings).env_vars
-    for name in sorted(environment.keys() | file.keys()):
-        if name.upper().startswith("CASHPAY_") and not KUBERNETES.search(name.upper()):
-            field = name.upper().removeprefix("CASHPAY_").lower()
-            _warn_if_unknown(field)
-            if name in environment and name in file and environment[name] != file[name]:
-                _warn_of_two_values(field)
-
-
-@cache  # once a process: settings are read again by each step of a run
-def _warn_if_unknown(field: str) -> None:
-    if field not in Settings.model_fields:
-        log.warning("%s is no setting and changes nothing.%s", _variable(field), _nearest(field))
-
-
-def _nearest(field: str) -> str:
-    return "".join(f" Is it {_variable(known)}?" for known in get_close_matches(field, Settings.model_fields, n=1))
-
-
-@cache
-def _warn_of_two_values(field: str) -> None:
-    log.warning(
-        "%s has one value in the environment and another in .env: that of the environment is used. "
-        "Restart what was started before .env was changed, such as `make ui`.",
-        _variable(field),
-    )
+    return f"{variable(str(error['loc'][0]))}: {text}" if error["loc"] else text
