@@ -225,7 +225,7 @@ def _open(path: Path) -> duckdb.DuckDBPyConnection:
             where=str(wal_path(path)),
             next_step="Put warehouse.duckdb back beside it, or move the .wal elsewhere to begin anew.",
         )
-    if path.with_name("analytics.duckdb").exists():
+    if path.with_name("analytics.duckdb").is_file():
         # The first publication would put a file without any history in the place of the last one that has it.
         raise WarehouseError(
             "The working file is gone, and the published copy alone holds the history of the bills.",
