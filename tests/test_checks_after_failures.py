@@ -58,7 +58,7 @@ def red(settings: Settings) -> set[str]:
 
 
 @pytest.mark.parametrize(("before", "after", "expected"), CHANGES[:3], ids=[c[-1] for c in CHANGES[:3]])
-@pytest.mark.parametrize("status", ["failed", "dead"])
+@pytest.mark.parametrize("status", ["failed", pytest.param("dead", marks=pytest.mark.long)])
 def test_what_a_sync_stored_that_had_to_stop_warns_after_the_next(
     shop: Shop, status: str, before: dict[str, Any], after: dict[str, Any], expected: str
 ) -> None:
@@ -83,7 +83,7 @@ def test_what_a_sync_stored_that_had_to_stop_warns_after_the_next(
 
 
 @pytest.mark.parametrize(("before", "after", "expected"), CHANGES, ids=[c[-1] for c in CHANGES])
-@pytest.mark.parametrize("kind", ["full_refresh", "recheck"])
+@pytest.mark.parametrize("kind", ["full_refresh", pytest.param("recheck", marks=pytest.mark.long)])
 def test_what_a_sync_stored_whose_checks_never_ran_warns_after_the_next(
     shop: Shop, kind: Kind, before: dict[str, Any], after: dict[str, Any], expected: str
 ) -> None:

@@ -68,6 +68,7 @@ def test_the_interface_and_the_daemon_never_make_dagsters_files_at_the_same_mome
         assert services[name]["depends_on"] == {"dagster-files": {"condition": "service_completed_successfully"}}
 
 
+@pytest.mark.long
 def test_F5_old_runs_are_deleted_as_documented_with_their_files(tmp_path: Path) -> None:
     program = "\n".join(re.findall(r"<<'PY'\n(.*?)\n    PY\n", DOCS, re.DOTALL)[0].split("\n    "))
     shutil.copy(DEPLOY / "dagster.yaml", tmp_path)

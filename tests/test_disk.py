@@ -150,7 +150,7 @@ def test_F1_the_space_wanted_is_twice_the_file_and_a_reserve(settings, simulator
         assert simulator.log() == []
 
 
-@pytest.mark.parametrize("megabytes", [0.1, 0.6, 1.1, 1.6, 2])
+@pytest.mark.parametrize("megabytes", [0.6, 1.6, *(pytest.param(n, marks=pytest.mark.long) for n in (0.1, 1.1, 2))])
 def test_F1_F2_a_disk_that_fills_up_loses_nothing_that_was_stored(
     megabytes, make_settings, simulator, small_disk, monkeypatch
 ):
@@ -177,7 +177,7 @@ def test_F1_F2_a_disk_that_fills_up_loses_nothing_that_was_stored(
     }
 
 
-@pytest.mark.parametrize("limit", [10_000, 300_000, 900_000])
+@pytest.mark.parametrize("limit", [300_000, *(pytest.param(n, marks=pytest.mark.long) for n in (10_000, 900_000))])
 def test_F2_a_file_that_cannot_grow_loses_nothing_that_was_stored(limit, make_settings, simulator):
     simulator.reset(days=10, bills_per_day=100)
     settings = make_settings(page_size=50)

@@ -762,6 +762,7 @@ def test_the_chart_for_the_interface_is_a_png(rows: list[dict[str, Any]]) -> Non
     assert png.startswith(b"\x89PNG\r\n") and png.endswith(b"IEND\xaeB`\x82") and 1_000 < len(png) < 60_000
 
 
+@pytest.mark.long
 def test_charts_are_the_same_in_every_time_zone() -> None:
     program = """
 import datetime, hashlib
@@ -887,7 +888,7 @@ def browser() -> Iterator[Any]:
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-@pytest.mark.parametrize("names", ["usual", "hostile"])
+@pytest.mark.parametrize("names", ["hostile", pytest.param("usual", marks=pytest.mark.long)])
 def test_in_a_browser_without_a_network(
     settings: Settings, warehouse: Warehouse, browser: Any, language: str, names: str
 ) -> None:

@@ -37,7 +37,7 @@ def by_publish(settings: Settings) -> None:
     publish(settings)
 
 
-@pytest.mark.parametrize("published", [by_reconcile, by_publish])
+@pytest.mark.parametrize("published", [by_publish, pytest.param(by_reconcile, marks=pytest.mark.long)])
 @pytest.mark.parametrize(
     ("brought", "read", "is_old"),
     [(1, 60, True), (0, 60, True), (0, 0, False)],

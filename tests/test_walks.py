@@ -483,7 +483,7 @@ def test_P9_the_last_page_again_ends_the_list(order, sync, simulator, settings):
 
 @pytest.mark.parametrize("order", ["newest_first", "oldest_first", "random"])
 @pytest.mark.parametrize("change", [NEW, {"delete": "@3"}], ids=["created", "deleted"])
-@pytest.mark.parametrize("at", [2, 5, 6])
+@pytest.mark.parametrize("at", [5, *(pytest.param(n, marks=pytest.mark.long) for n in (2, 6))])
 def test_P9_the_last_page_again_ends_a_list_that_changed_meanwhile(at, change, order, sync, simulator, settings):
     simulator.set(end="last_page", order=order)
     simulator.script([{"at_request": at, "when": "before", "do": [change]}])
