@@ -293,8 +293,8 @@ def load_settings(**overrides: Any) -> Settings:
     """Read the settings; keyword arguments win over the environment.
 
     Raises:
-        SettingsError: naming each variable that is missing or wrong, never a value; or `.env` cannot be read, or
-            this user may not look into the data folder.
+        SettingsError: naming each variable that is missing or wrong, never a value; or `.env` cannot be read or is
+            a folder, or this user may not look into the data folder.
     """
     if unknown := min(overrides.keys() - Settings.model_fields.keys(), default=None):
         raise SettingsError(
@@ -302,6 +302,7 @@ def load_settings(**overrides: Any) -> Settings:
             next_step="Correct the name in the code.",
         )
     try:
+        _refuse_folder(Path(".env"))
         warn_of_names(Settings)
         settings = Settings(**overrides)
     except UnicodeDecodeError as error:
@@ -323,6 +324,17 @@ def load_settings(**overrides: Any) -> Settings:
         raise SettingsError(f"{beginning}: {'; '.join(map(_problem, errors))}") from None
     _refuse_hidden(settings.warehouse_path)
     return settings
+
+
+def _refuse_folder(env: Path) -> None:
+    """Passed over, it would make a shop of its own into a made-up one; some call a virtual environment so."""
+    if env.is_dir() and not (env / "pyvenv.cfg").exists():
+        raise SettingsError(
+            "In the place of the file .env is a folder, which holds no settings.",
+            where=str(env.absolute()),
+            next_step="Remove it and put the file there; Docker makes such a folder where a file to be mounted is "
+            "missing.",
+        )
 
 
 def _refuse_hidden(file: Path) -> None:

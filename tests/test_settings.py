@@ -204,9 +204,16 @@ def test_an_env_file_of_another_form_is_told_with_the_line(text: str, caplog: py
     assert "canary" not in f"{told}{caplog.text}".lower()
 
 
-def test_a_folder_of_that_name_is_no_env_file() -> None:
-    """As virtual environments are called here and there."""
+def test_a_folder_in_the_place_of_the_env_file_is_told() -> None:
+    """Docker makes one where the file to be mounted is missing; a shop of its own became a made-up one."""
     Path(".env").mkdir()
+    text = message_of()
+    assert "In the place of the file .env is a folder" in text and str(Path(".env").absolute()) in text
+
+
+def test_a_virtual_environment_of_that_name_is_no_env_file() -> None:
+    Path(".env").mkdir()
+    Path(".env/pyvenv.cfg").touch()
     assert not load_settings().has_credentials
 
 
