@@ -17,6 +17,7 @@ from cashpay_pipeline.simulator.clock import SimulatedClock
 from cashpay_pipeline.sync import batch, run_sync
 from cashpay_pipeline.sync.rebuild import rebuild
 from cashpay_pipeline.warehouse import database, open_warehouse, publish, read_published
+from cashpay_pipeline.warehouse.backup import backup
 from cashpay_pipeline.warehouse.database import wal_path
 
 DIE_IN_THE_WALK = """
@@ -140,6 +141,9 @@ def test_R4_no_new_file_takes_the_place_of_the_published_copy_that_alone_holds_t
         sync(settings)
     assert simulator.log() == [] and settings.published_path.read_bytes() == before
     assert "cashpay restore" in caught.value.next_step
+    with pytest.raises(WarehouseError) as backed_up:
+        backup(settings)
+    assert str(backed_up.value) == str(caught.value), "not that there is nothing yet, and a sync to run"
     shutil.copy(settings.published_path, settings.warehouse_path)
     settings.warehouse_path.chmod(0o600)
     assert sync(settings, kind="full_refresh").status == "complete"

@@ -139,10 +139,11 @@ def refuse_absent(settings: Settings, message: str) -> None:
     """For what has no sense without a working file: a slip in CASHPAY_DATA_DIR must not make an empty one.
 
     Raises:
-        WarehouseError: there is none, nor one that a restore left on its way.
+        WarehouseError: there is none, nor one that a restore left on its way; or it is gone, and may be had back.
     """
     path = settings.warehouse_path
     if not path.exists() and not restored_path(path).exists():
+        _refuse_gone(path)
         raise WarehouseError(message, where=str(path), next_step="Check CASHPAY_DATA_DIR, or run `cashpay sync` first.")
 
 
@@ -218,6 +219,13 @@ def _open(path: Path) -> duckdb.DuckDBPyConnection:
         )
     if path.exists() and path.stat().st_size:
         return _open_migrated(path)
+    _refuse_gone(path)
+    _make_new(path)
+    return _connect(path)
+
+
+def _refuse_gone(path: Path) -> None:
+    """Stop where what is beside shows that there was a working file: what it held is not yet lost."""
     if wal_path(path).exists() and wal_path(path).stat().st_size:
         # DuckDB would begin a new file and delete the .wal.
         raise WarehouseError(
@@ -233,8 +241,6 @@ def _open(path: Path) -> duckdb.DuckDBPyConnection:
             next_step="If there is a backup, run `cashpay restore`. If not: copy analytics.duckdb to warehouse.duckdb, "
             "`chmod 600 warehouse.duckdb`, then run `cashpay sync --full`. To begin anew, move analytics.duckdb aside.",
         )
-    _make_new(path)
-    return _connect(path)
 
 
 def _make_new(path: Path) -> None:
