@@ -237,6 +237,28 @@ def test_records_of_dagsters_that_cannot_be_used_are_told_with_the_way_out(
     assert not environment.warehouse_path.exists()
 
 
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("nux:\n\tenabled: false\n", "line 2"),
+        ("- nux\n", "to parse to dictionary"),
+        ("telemetri: {}\n", 'unexpected config entry "telemetri"'),
+        ("storage:\n  postgres:\n    postgres_url: postgres://x\n", "import module dagster_postgres"),
+    ],
+)
+def test_settings_of_dagsters_that_cannot_be_used_are_told_with_the_way_out(
+    text: str, words: str, environment: Settings, tmp_path: Path
+) -> None:
+    """A slip in a file edited by hand was a traceback of a page."""
+    (tmp_path / ".dagster").mkdir()
+    (tmp_path / ".dagster/dagster.yaml").write_text(text)
+    result = cashpay("sync")
+    assert result.exit_code == 2 and "Traceback" not in result.stderr
+    assert "as its dagster.yaml says: " in result.stderr and words in result.stderr
+    assert f"Where: {tmp_path / '.dagster/dagster.yaml'}" in result.stderr and "Next: Correct the file" in result.stderr
+    assert not environment.warehouse_path.exists()
+
+
 @pytest.mark.long
 def test_status_says_that_the_schedules_are_paused(
     environment: Settings, simulator: SimulatorProcess, monkeypatch: pytest.MonkeyPatch

@@ -22,6 +22,8 @@ from cashpay_pipeline.settings import Settings
 from cashpay_pipeline.sqlfiles import shipped_folder
 from cashpay_pipeline.sync import Kind, Progress
 
+LONGEST_REASON = 300
+"""Dagster follows what is wrong with all that could be right."""
 JOB_NAMES: dict[Kind, str] = {kind: name for name, (kind, _) in JOBS.items()}
 
 
@@ -71,11 +73,24 @@ def dagster_home() -> Path:
     return home
 
 
+def _set_up(home: Path) -> dg.DagsterInstance:
+    try:
+        return dg.DagsterInstance.from_config(str(home))
+    except (DBAPIError, CommandError, OSError):  # of the records, not of the file
+        raise
+    except Exception as error:  # YAML's, Dagster's own, or of a class that the file names
+        raise SettingsError(
+            f"Dagster cannot be set up as its dagster.yaml says: {' '.join(str(error).split())[:LONGEST_REASON]}",
+            where=str(home / "dagster.yaml"),
+            next_step="Correct the file, or move it aside: the one that is shipped takes its place. Then run again.",
+        ) from None
+
+
 @contextmanager
 def _instance() -> Iterator[dg.DagsterInstance]:
     home = dagster_home()
     try:
-        with dg.DagsterInstance.from_config(str(home)) as instance:
+        with _set_up(home) as instance:
             yield instance
     except (DBAPIError, CommandError) as error:  # no words of ours, and a long way to those that matter
         reason = error.orig if isinstance(error, DBAPIError) else error
