@@ -240,6 +240,22 @@ def test_old_runs_leave_but_for_the_last_of_each_month(
     assert {row["run_id"].split("-", 1)[1] for row in runs} == kept
 
 
+def test_a_clock_that_is_years_ahead_removes_no_run(bills: Bills, shop: Shop, settings: Settings, found: Found) -> None:
+    """One run by such a clock removed the whole history, as older than 400 days; CashPay's clock was right."""
+    shop("reference;montant;paye\nA;1;oui\n")
+    today = datetime.now(UTC) - timedelta(days=500)  # and the clock here is ahead by as much
+    with open_warehouse(settings) as warehouse:
+        sync_row(warehouse, "last-night", "refresh", today, "complete")
+        for table in ("reconciliation_runs", "reconciliation"):
+            warehouse.execute(
+                f"insert into marts.{table} by name select * replace ('yesterday' as run_id, ? as run_at) "
+                f"from marts.{table}",
+                [today - timedelta(days=1)],
+            )
+    shop("reference;montant;paye\nA;1;oui\n")
+    assert "yesterday" in [run_id for (run_id,) in found("run_id")]
+
+
 def test_what_keeps_a_spreadsheet_from_changing_a_cell_is_no_part_of_it(bills: Bills, shop: Shop, found: Found) -> None:
     bills(("CP-1", "0042", "Paid", 1500, 1500))
     shop('reference;montant;paye;date\n"=""0042""";"=""1 500""";oui;"=""02/03/2026"""\n="0043";5;non;31/03/2026\n')

@@ -11,6 +11,7 @@ from typing import Any
 from cashpay_pipeline.atomic import put_in_place, refuse_other_file, workshop
 from cashpay_pipeline.errors import OrdersError
 from cashpay_pipeline.export.text import write_csv
+from cashpay_pipeline.health import LAST_COMPLETE
 from cashpay_pipeline.reconcile.orders import Orders
 from cashpay_pipeline.warehouse import Warehouse
 from cashpay_pipeline.warehouse.files import result_of
@@ -36,8 +37,8 @@ ALL_DAYS, MONTH_ENDS_DAYS = 35, 400
 """How long every run is kept; and how long, after that, the last one of each month of each export."""
 OLD_RUNS = """
 select run_id from marts.reconciliation_runs
-where account = $account and run_at < $run_at - to_days($all_days)
-qualify run_at < $run_at - to_days($month_ends_days)
+where account = $account and run_at < $now - to_days($all_days)
+qualify run_at < $now - to_days($month_ends_days)
     or row_number() over (partition by source, date_trunc('month', run_at) order by run_id desc) > 1
 """
 
@@ -148,9 +149,14 @@ def store(
 
 
 def _remove_old_runs(warehouse: Warehouse, account: str, run_at: datetime) -> None:
-    """A comparison every night would otherwise outgrow the bills."""
+    """A comparison every night would otherwise outgrow the bills.
+
+    By a clock that is years ahead all others are old; the end of the last sync is by CashPay's.
+    """
+    (complete,) = warehouse.rows(LAST_COMPLETE, [account])
+    now = min(run_at, complete["at"] or run_at)
     days = {"all_days": ALL_DAYS, "month_ends_days": MONTH_ENDS_DAYS}
-    old = [row["run_id"] for row in warehouse.rows(OLD_RUNS, {"account": account, "run_at": run_at, **days})]
+    old = [row["run_id"] for row in warehouse.rows(OLD_RUNS, {"account": account, "now": now, **days})]
     for table in ("marts.reconciliation", "marts.reconciliation_runs") if old else ():
         warehouse.execute(f"delete from {table} where list_contains(?, run_id)", [old])  # noqa: S608 - one of two names
 
