@@ -58,3 +58,15 @@ def test_the_data_ends_where_the_last_complete_reading_did_whatever_a_clock_had_
     orders.write_text("reference;amount;paid;date\nNEW;5;yes;2026-03-05\n")
     said = reconcile(settings, str(orders), load_mapping(None)).assumed
     assert [line for line in said if line.startswith("1 order without a bill can be newer")]
+
+
+def test_how_old_the_list_was_is_not_told_where_a_clock_was_wrong(tmp_path: Path) -> None:
+    """A complete night under a `Date` of the future, then syncs that do not read the list: 9,600 hours below zero."""
+    with published(tmp_path) as warehouse:
+        sync_row(warehouse, "ahead", "refresh", at(3) + timedelta(days=400), "complete")
+        sync_row(warehouse, "failed", "refresh", at(4), "failed")
+        sync_row(warehouse, "recheck", "recheck", at(5), "complete")
+    known = "select hours_since_complete from marts.sync_health"
+    assert read_published(load_settings(data_dir=tmp_path), known)[1] == [(0,), (None,), (None,)]
+    ((_, kind, _, ended_at, complete_at, hours, *_),) = ask(tmp_path, "freshness")
+    assert (kind, complete_at > ended_at, hours) == ("recheck", True, None)

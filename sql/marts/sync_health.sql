@@ -27,7 +27,8 @@
 -- age_hours: Whole hours from its end to the end of the newest sync of all accounts, never below zero.
 -- last_complete_at: End of the last complete sync of the account up to and with this one, re-checks not counted, UTC;
 --     empty when there was none.
--- hours_since_complete: Whole hours from last_complete_at to this sync's end: how old the list was by then.
+-- hours_since_complete: Whole hours from last_complete_at to this sync's end: how old the list was by then; empty where
+--     that end is before last_complete_at, for a clock was wrong.
 with
 
 ended as (
@@ -112,6 +113,8 @@ select
         (epoch_us(max(case when is_newest then ended_at end) over ()) - epoch_us(ended_at)) // 3600000000, 0
     ) as age_hours,
     last_complete_at,
-    (epoch_us(ended_at) - epoch_us(last_complete_at)) // 3600000000 as hours_since_complete
+    case
+        when ended_at >= last_complete_at then (epoch_us(ended_at) - epoch_us(last_complete_at)) // 3600000000
+    end as hours_since_complete
 from placed
 order by account, place
