@@ -15,6 +15,8 @@ from cashpay_pipeline.terminal import many
 from cashpay_pipeline.warehouse import open_warehouse, read_published
 from cashpay_pipeline.warehouse.syncs import mark_dead_syncs
 
+A_MOMENT = 1
+"""Seconds: longer than what only looks, as the sensor of alerts does each minute, has the working file."""
 _AMOUNTS = ("received", "withdrawn", "net")
 """Columns of the tables below that are money."""
 
@@ -80,7 +82,7 @@ def _unpublished(settings: Settings, run_id: str) -> Iterator[str]:
     syncs: list[dict[str, Any]] = []
     try:
         if settings.warehouse_path.exists():
-            with open_warehouse(settings, owner="cashpay sync", wait_seconds=0) as warehouse:
+            with open_warehouse(settings, owner="cashpay sync", wait_seconds=A_MOMENT) as warehouse:
                 syncs = warehouse.rows(_SYNC_OF_RUN, [run_id])
     except CashpayError as error:
         yield f"What this run has stored cannot be told: {error.message}"
@@ -108,7 +110,7 @@ def report_status(settings: Settings, say: Callable[[str], None]) -> bool:
     trouble: WarehouseError | None = None
     if settings.warehouse_path.exists():
         try:
-            with open_warehouse(settings, owner="cashpay status", wait_seconds=0) as warehouse:
+            with open_warehouse(settings, owner="cashpay status", wait_seconds=A_MOMENT) as warehouse:
                 mark_dead_syncs(warehouse)
                 return _report(settings, warehouse.rows, say)
         except WarehouseBusyError as busy:

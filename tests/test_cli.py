@@ -1,6 +1,7 @@
 """The `cashpay` command as a person or a cron job meets it: what it prints, where, and its exit code."""
 
 import csv
+import fcntl
 import io
 import os
 import re
@@ -29,6 +30,7 @@ from wire import FakeClock, reply, serving, settings_for
 
 from cashpay_pipeline import summary
 from cashpay_pipeline.cli import app
+from cashpay_pipeline.clock import SystemClock
 from cashpay_pipeline.diagnosis import diagnose
 from cashpay_pipeline.errors import WrongAddressError
 from cashpay_pipeline.marts import all_marts, build_mart
@@ -672,7 +674,22 @@ def test_status_counts_a_negative_amount_as_zero_as_bill_states_does(environment
     assert [line for line in shown if line[:1] == ["Paid"]] == [["Paid", "XOF", "2", "1,000"]]
 
 
-def test_status_reads_the_published_copy_while_a_sync_is_writing(environment: Settings) -> None:
+def test_status_waits_for_the_sensor_that_looks_each_minute(
+    environment: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has the file for a moment, and was told as another run that is writing."""
+    read(environment)
+    with environment.warehouse_path.with_suffix(".lock").open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        monkeypatch.setattr(SystemClock, "sleep", lambda *_: fcntl.flock(held, fcntl.LOCK_UN))
+        result = cashpay("status")
+    assert result.exit_code == 0 and "Another run is writing" not in result.stdout
+
+
+def test_status_reads_the_published_copy_while_a_sync_is_writing(
+    environment: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(summary, "A_MOMENT", 0)
     read(environment)
     with open_warehouse(environment, owner="the nightly refresh"):
         result = cashpay("status")
