@@ -17,14 +17,20 @@ REFUSALS = 3
 TRY_AGAIN = ("unavailable", "rate_limited", "killed", "interrupted")
 """What may be over in an hour."""
 
-LAST_ERRORS = """
+LAST_LOGINS = f"""
+select error_code is not distinct from 'credentials_rejected' as is_refused from core.syncs
+where account = ? and (error_code = 'credentials_rejected' or rows_read > 0 or status in ('complete', 'incomplete'))
+order by rowid desc limit {REFUSALS}
+"""  # noqa: S608 - our own number
+"""Of the syncs that tell whether the login is good: one that CashPay never answered, or that was killed before, does
+not. In the order in which they were stored, one by one: a clock may be wrong, and set right.
+"""
+LAST_LIST_ERROR = """
 select case status when 'running' then 'killed' else error_code end as error_code from core.syncs
-where account = ? and (kind != 'recheck' or ?)
-order by rowid desc limit ?
+where account = ? and kind != 'recheck'
+order by rowid desc limit 1
 """
-"""Of an account, with re-checks or without, so many at most; in the order in which they were stored, one by one:
-a clock may be wrong, and set right. We hold the lock: what is still marked as running was killed.
-"""
+"""We hold the lock: what is still marked as running was killed."""
 LAST_SYNCS = """
 select *, coalesce(finished_at, heartbeat_at) as ended_at from core.syncs
 where account = ? and status != 'running'
@@ -50,13 +56,13 @@ class Health:
     """What the last syncs say, and the backups.
 
     Attributes:
-        error_codes: of the last syncs, the newest first; None where nothing stopped it.
+        refused: whether CashPay refused the last logins of which that is known, the newest first.
         list_error_code: what stopped the newest one that was to read the list; re-checks make up for none of its bills.
         last_complete_at: when the list was last read completely, UTC.
         last_backup_at: of when the newest backup in the data folder is, UTC; None where there never was one.
     """
 
-    error_codes: tuple[str | None, ...] = ()
+    refused: tuple[bool, ...] = ()
     list_error_code: str | None = None
     last_complete_at: datetime | None = None
     last_backup_at: datetime | None = None
@@ -64,7 +70,7 @@ class Health:
     @property
     def is_locked_out(self) -> bool:
         """Whether CashPay has refused the login so often that another try could lock the account (A5)."""
-        return self.error_codes[:REFUSALS] == ("credentials_rejected",) * REFUSALS
+        return self.refused == (True,) * REFUSALS
 
     @property
     def locked_out(self) -> str:
@@ -72,7 +78,7 @@ class Health:
         return (
             f"Paused: CashPay has refused the login {REFUSALS} times in a row, and more tries could lock the account. "
             "Correct the credentials, test them with `cashpay check`, then run `cashpay sync` or start the job refresh "
-            "by hand once: the schedules go on by themselves after it."
+            "by hand: the schedules go on by themselves once it has read something."
         )
 
 
@@ -88,13 +94,13 @@ def read_health(settings: "Settings") -> Health | None:
 
     try:
         with open_as_it_is(settings, owner="health") as warehouse:
-            errors = warehouse.rows(LAST_ERRORS, [settings.account, True, REFUSALS])
-            of_the_list = warehouse.rows(LAST_ERRORS, [settings.account, False, 1])
+            logins = warehouse.rows(LAST_LOGINS, [settings.account])
+            of_the_list = warehouse.rows(LAST_LIST_ERROR, [settings.account])
             (complete,) = warehouse.rows(LAST_COMPLETE, [settings.account])
     except WarehouseBusyError:
         return None
     return Health(
-        tuple(row["error_code"] for row in errors),
+        tuple(row["is_refused"] for row in logins),
         of_the_list[0]["error_code"] if of_the_list else None,
         complete["at"],
         _last_backup_at(settings),

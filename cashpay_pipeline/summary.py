@@ -7,7 +7,7 @@ from typing import Any
 
 from cashpay_pipeline.coverage import Rows, coverage, coverage_lines
 from cashpay_pipeline.errors import CashpayError, WarehouseBusyError, WarehouseError, next_step_of
-from cashpay_pipeline.health import LAST_COMPLETE, LAST_ERRORS, LAST_SYNCS, REFUSALS, Health
+from cashpay_pipeline.health import LAST_COMPLETE, LAST_LOGINS, LAST_SYNCS, Health
 from cashpay_pipeline.report.formats import Formats
 from cashpay_pipeline.report.queries import UNKNOWN_STATES
 from cashpay_pipeline.settings import Settings
@@ -155,7 +155,7 @@ def _status(settings: Settings, rows: Rows, last: Sequence[dict[str, Any]]) -> I
     now = datetime.now(UTC)
     if not last:
         yield "Last sync: none"
-    health = Health(tuple(row["error_code"] for row in rows(LAST_ERRORS, [settings.account, True, REFUSALS])))
+    health = Health(tuple(row["is_refused"] for row in rows(LAST_LOGINS, [settings.account])))
     if health.is_locked_out:
         yield health.locked_out
     for title, sync in zip(("Last sync", "Last reading of the list"), last, strict=False):

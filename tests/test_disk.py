@@ -129,7 +129,7 @@ def test_F1_how_the_last_syncs_went_can_be_read_on_a_full_disk(make_settings, sm
         while True:
             filler.write(bytes(4096))
     health = read_health(settings)
-    assert health.last_complete_at and health.error_codes == (None,)
+    assert health.last_complete_at and health.list_error_code is None
     assert settings.warehouse_path.read_bytes() == before
     with pytest.raises(WarehouseError, match="The disk has 0 MB free"):
         sync(settings)

@@ -63,6 +63,12 @@ def test_after_three_refusals_the_schedules_pause_and_say_so_until_a_login_is_go
         assert not starts and "refused the login 3 times in a row" in why
     assert len([request for request in simulator.log() if request["path"].endswith("/auth")]) == logins
 
+    simulator.faults([DOWN])
+    assert not home.run("refresh").success
+    assert not home.tick("nightly_refresh")[0], "nobody knows yet whether the login is good"
+    simulator.faults([DOWN | {"path": "/orders", "after": 1}])
+    assert not home.run("refresh").success
+    assert home.tick("nightly_refresh")[0], "it has read with it"
     simulator.faults([])
     assert home.run("refresh").success
     assert home.tick("nightly_refresh")[0]
