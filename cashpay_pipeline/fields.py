@@ -3,7 +3,13 @@
 import re
 from functools import lru_cache
 
-PERSONAL_OBJECTS = frozenset({"client", "customer", "payer", "sender", "receiver", "recipient", "contact"})
+_PERSONS = (
+    *("client", "customer", "payer", "sender", "receiver", "recipient", "contact", "buyer", "purchaser", "person"),
+    *("beneficiary", "holder", "accountholder", "cardholder", "subscriber", "user", "owner"),
+    *("acheteur", "payeur", "beneficiaire", "bénéficiaire", "titulaire", "abonne", "abonné", "utilisateur"),
+    *("destinataire", "expediteur", "expéditeur", "proprietaire", "propriétaire"),
+)
+PERSONAL_OBJECTS = frozenset({*_PERSONS, *(f"{person}s" for person in _PERSONS), "beneficiaries"})
 PHONE_FIELDS = frozenset({"phone", "telephone", "tel", "mobile", "mobilenumber", "msisdn", "whatsapp"})
 NAME_FIELDS = frozenset(
     {
@@ -32,7 +38,7 @@ KEPT_FIELDS = frozenset({"order_reference", "orderNum", "amount", "received_amou
 SHOPS_REFERENCE = "merchant_reference"
 
 _JOINT = re.compile(r"[\s_.\-\[\]]")
-_OWNER = re.compile(rf"^(?:{'|'.join(PERSONAL_OBJECTS)})|(?:{'|'.join(PERSONAL_OBJECTS)})$")
+_OWNER = re.compile(rf"^(?:{'|'.join(_PERSONS)})|(?:{'|'.join(_PERSONS)})$")
 _PHONE_NAME = re.compile(r".*(?:phone|msisdn).*|(?:num|num[eé]ro|n[o°])?(?:tel|mobile|whatsapp|gsm)(?:number|num|no)?")
 
 

@@ -117,6 +117,8 @@ def test_S12_free_texts_of_a_forgotten_customer_are_gone_as_a_whole():
         *((name, "******56") for name in ("customerPhoneNumber", "tel1", "num_tel", "payer_mobile_no", "N° GSM 2")),
         *((name, "***") for name in ("email1", "buyer_email", "client_email_2")),
         *((name, "***") for name in ("email_address", "adresse_mail", "given_name", "familyName", "address_line_1")),
+        *((name, "***") for name in ("buyerName", "cardHolderName", "account_holder", "user_name", "Nom Acheteur")),
+        *((name, "***") for name in ("payers", "beneficiary", "Bénéficiaires", "subscriber", "owner_city", "payeur")),
     ],
 )
 def test_S10_a_field_is_known_however_its_name_is_written(name, hidden):
@@ -143,7 +145,23 @@ def test_S10_a_free_text_is_known_by_the_end_of_its_name(name):
     assert masker().forget(record)[name] == "***"
 
 
-@pytest.mark.parametrize("name", ["client_reference", "customerKind", "payers", "email_count", "reference_client"])
+@pytest.mark.parametrize("who", ["buyer", "payers", "Beneficiaries", "card_holder", "user", "owner", "destinataire"])
+def test_S10_whoever_a_person_is_called_nothing_inside_is_told(who):
+    person = {"name": "KOSSI", "phone": "+22890123456", "id": "TG-123"}
+    hidden = {"name": "***", "phone": "******56", "id": "***", "client_key": key_of("22890123456")}
+    for whole, masked in ((person, hidden), ([person], [hidden])):
+        record = {who: whole, "gateway": {"name": "Flooz", "reference": "G-1", "user_reference": "U-1"}}
+        assert masker().mask(record) == masker().mask(masker().mask(record)) == record | {who: masked}
+    assert masker().forgetting("90123456").is_forgotten({who: [hidden]})
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("client_reference", "customerKind", "email_count", "reference_client", "user_reference", "holder_id"),
+        *("userAgent", "ownership", "placeholder", "shareholder", "buyer_kind", "abonnement", "contactless"),
+    ],
+)
 def test_S10_a_field_that_is_not_personal_stays(name):
     assert masker().mask({name: "CMD-1"}) == masker("drop").mask({name: "CMD-1"}) == {name: "CMD-1"}
 
