@@ -210,7 +210,7 @@ def _ended(sync: dict[str, Any], now: datetime) -> str:
 def _ago(now: datetime, moment: datetime | None) -> str:
     if moment is None:
         return "never"
-    age = max(now - moment, timedelta())
-    if age < timedelta(hours=2):
-        return f"{many(int(age.total_seconds() // 60), 'minute')} ago"
-    return f"{moment:%Y-%m-%d %H:%M} UTC" + (f" ({many(age.days, 'day')} ago)" if age.days else "")
+    age = now - moment
+    if abs(age) < timedelta(hours=2):  # a little to come is a clock's inaccuracy
+        return f"{many(int(max(age, timedelta()).total_seconds() // 60), 'minute')} ago"
+    return f"{moment:%Y-%m-%d %H:%M} UTC" + (f" ({many(age.days, 'day')} ago)" if age.days > 0 else "")

@@ -674,6 +674,17 @@ def test_status_counts_a_negative_amount_as_zero_as_bill_states_does(environment
     assert [line for line in shown if line[:1] == ["Paid"]] == [["Paid", "XOF", "2", "1,000"]]
 
 
+def test_status_shows_a_time_that_is_to_come_as_it_is(environment: Settings) -> None:
+    """Of a night under a `Date` of the future; it was told as 0 minutes ago, until that day had come."""
+    ahead = datetime.now(UTC) + timedelta(days=400)
+    with open_warehouse(environment) as warehouse:
+        sync_row(warehouse, "ahead", "refresh", ahead, "complete")
+    ended = f"{ahead + timedelta(minutes=1):%Y-%m-%d %H:%M} UTC"
+    lines = cashpay("status").stdout.splitlines()
+    assert f"Last sync: refresh, complete, ended {ended}" in lines
+    assert f"Last complete reading of the list: {ended}" in lines
+
+
 def test_status_waits_for_the_sensor_that_looks_each_minute(
     environment: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
