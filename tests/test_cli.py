@@ -261,6 +261,18 @@ def test_settings_of_dagsters_that_cannot_be_used_are_told_with_the_way_out(
     assert not environment.warehouse_path.exists()
 
 
+def test_a_run_that_fails_before_its_first_step_is_told_and_is_no_success(
+    environment: Settings, tmp_path: Path
+) -> None:
+    """It ended with exit 0, and nothing was read."""
+    (tmp_path / ".dagster").mkdir()
+    (tmp_path / ".dagster/dagster.yaml").write_text("compute_logs:\n  module: not.there\n  class: Logs\n")
+    result = cashpay("sync")
+    assert result.exit_code == 1
+    assert "Unexpected failure in Dagster: " in result.stderr and "import module not.there" in result.stderr
+    assert not environment.warehouse_path.exists()
+
+
 @pytest.mark.long
 def test_status_says_that_the_schedules_are_paused(
     environment: Settings, simulator: SimulatorProcess, monkeypatch: pytest.MonkeyPatch

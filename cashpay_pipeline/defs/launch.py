@@ -11,6 +11,7 @@ from signal import SIGINT, SIGTERM, Signals
 
 import dagster as dg
 from alembic.util import CommandError
+from dagster_shared.error import SerializableErrorInfo
 from sqlalchemy.exc import DBAPIError
 
 from cashpay_pipeline.definitions import build_defs
@@ -33,7 +34,7 @@ class Outcome:
 
     Attributes:
         run_id: its name in the interface.
-        failures: what each failed step says.
+        failures: what each failed step says; or the run, if it failed before or between them.
         red_checks: what must be true and is not.
         yellow_checks: what should be looked at.
         signal: what interrupted it, if anything did.
@@ -130,14 +131,20 @@ def run_job(
         ]
         for severity in (dg.AssetCheckSeverity.ERROR, dg.AssetCheckSeverity.WARN)
     )
-    failures = [event for event in result.all_events if event.is_step_failure]
+    failures = [event for event in result.all_events if event.is_step_failure] or [
+        event for event in result.all_events if event.is_run_failure
+    ]
     heard = next((signal for event in failures if (signal := _signal(event))), None)
     return Outcome(result.run_id, [_reason(event) for event in failures], red, yellow, heard)
 
 
+def _error(event: dg.DagsterEvent) -> SerializableErrorInfo | None:
+    return event.step_failure_data.error if event.is_step_failure else event.job_failure_data.error
+
+
 def _signal(event: dg.DagsterEvent) -> Signals | None:
     """What interrupted a step; the sync notes a SIGTERM (sync/run.py)."""
-    error = event.step_failure_data.error
+    error = _error(event)
     if error is None or error.cls_name != dg.DagsterExecutionInterruptedError.__name__:
         return None
     return SIGTERM if SIGTERM.name in error.message else SIGINT
@@ -145,14 +152,16 @@ def _signal(event: dg.DagsterEvent) -> Signals | None:
 
 def _reason(event: dg.DagsterEvent) -> str:
     """What a failure of ours says of itself; of an unexpected one, its last line and where it happened."""
-    data = event.step_failure_data
-    if data.user_failure_data and data.user_failure_data.description:
-        return data.user_failure_data.description
-    if is_of_red_check(event):
-        return "A check that guards the tables is red: nothing was built on them, and nothing was published."
+    if event.is_step_failure:
+        told = event.step_failure_data.user_failure_data
+        if told and told.description:
+            return told.description
+        if is_of_red_check(event):
+            return "A check that guards the tables is red: nothing was built on them, and nothing was published."
     if _signal(event):
         return "Interrupted. What was read is kept; run the same command again to go on."
-    error = data.error
+    error = _error(event)
     while error and error.cause:
         error = error.cause
-    return f"Unexpected failure in {event.step_key}: {error.message.strip() if error else 'no reason given'}"
+    reason = error.message.strip() if error else "no reason given"
+    return f"Unexpected failure in {event.step_key or 'Dagster'}: {reason}"
