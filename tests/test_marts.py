@@ -649,6 +649,44 @@ def test_bill_states_counts_bills_and_money_by_state(warehouse: Warehouse) -> No
     ]
 
 
+def test_an_account_is_counted_as_if_it_were_alone(warehouse: Warehouse) -> None:
+    """Two merchants can have bills, orders, gateways and customers of the same names."""
+
+    def fill(account: str, day: int, part: int, told: int | None, first: str, last: str, gateway: str) -> None:
+        created, paid = {"account": account, "created_at": at(1, day)}, {"paid_before": at(day + 1)}
+        shop = {"merchant_reference": "A", "client_key": "k", **created}
+        twice = {"payment_count": 2, "gateway_reference": "of-no-list", "gateway_name": gateway}
+        history(warehouse, "grown", ("Error", 0, at(day), None), ("Partial", part, at(day, 3), at(day)),
+                (first, 1000, at(day + 1), at(day)), **shop, **paid, **twice)  # fmt: skip
+        payments(warehouse, "grown", (FLOOZ, part), (MIXX, 1000 - part), account=account)
+        history(warehouse, "corrected", (first, 1000, at(day), None), (first, part, at(day, 3), at(day)), **shop,
+                paid_before=at(3, 1))  # fmt: skip
+        history(warehouse, "lent", (first, told, at(day), None), ("Paid", 9, at(day + 1), at(day)), **created)
+        history(warehouse, "open", ("Error", 0, at(day), None), ("Pending", 0, at(day + 1), at(day)),
+                **shop | {"merchant_reference": "B"}, verified_at=at(day + 3))  # fmt: skip
+        bill(warehouse, "in-part", "Partial", part, **created, merchant_reference=gateway)
+        bill(warehouse, "other", last, 2 * part, **created, merchant_reference="B", client_key="j")
+        bill(warehouse, "twice", first, 2100, **created, **paid, **twice | {"gateway_name": f"{gateway} before"})
+        payments(warehouse, "twice", (FLOOZ, part), (None, 2100 - part), account=account)
+        for listed in (MIXX, gateway):
+            insert(warehouse, "core.gateways", account=account, gateway_reference=listed, name=gateway,
+                   first_seen_at=at(day), changed_at=at(day))  # fmt: skip
+        sync_row(warehouse, f"sync-{account}", "refresh", at(4, 2, day), "complete", account=account)
+
+    def rows_of_main() -> dict[str, list[tuple[Any, ...]]]:
+        for mart in all_marts():
+            build_mart(warehouse, mart)
+        sql = "from marts.{} where account = 'main' order by all"
+        return {name: warehouse.connection.execute(sql.format(name)).fetchall() for name in MARTS}
+
+    fill("main", 2, 400, 1000, "Paid", "Canceled", "Old")
+    alone = rows_of_main()
+    assert all(alone.values())
+    fill("second", 1, 1000, None, "Excess", "Paid", "of-no-list")
+    fill("third", 3, 100, None, "Paid", "Error", "Other")
+    assert rows_of_main() == alone
+
+
 @pytest.mark.parametrize("is_filled", [False, True], ids=["empty", "filled"])
 def test_a_mart_has_the_same_types_and_comments_with_and_without_rows(warehouse: Warehouse, is_filled: bool) -> None:
     if is_filled:
