@@ -227,6 +227,12 @@ def test_a_gateway_of_no_list_has_one_name_the_newest(warehouse: Warehouse) -> N
     bill(warehouse, "elsewhere", "Paid", 9, gateway_name="Other", changed_at=at(4), account="second")
     bill(warehouse, "two-ways", "Paid", 50, gateway_name="T-Money", payment_count=2)
     payments(warehouse, "two-ways", ("only-in-payments", 20), (FLOOZ, 30))
+    bill(warehouse, "two-ways-then", "Paid", 9, payment_count=2, account="third")
+    bill(warehouse, "two-ways-now", "Paid", 7, payment_count=2, account="third", changed_at=at(2))
+    for reference, amount in {"two-ways-then": 8, "two-ways-now": 6}.items():
+        payments(warehouse, reference, ("only-in-payments", amount), (FLOOZ, 1), account="third")
+    renamed = "gateway_reference = 'only-in-payments' and order_reference = 'two-ways-now'"
+    warehouse.execute(f"update core.payments set gateway_name = 'Newest' where {renamed}")
     bill(warehouse, "by-name", "Paid", 5, gateway_reference=None, gateway_name="Flooz")
     bill(warehouse, "by-other-name", "Paid", 6, gateway_reference=None, gateway_name="Moov")
     listed = {"gateway_reference": MIXX, "gateway_name": "Old"}
@@ -241,6 +247,8 @@ def test_a_gateway_of_no_list_has_one_name_the_newest(warehouse: Warehouse) -> N
         ("main", None, "Flooz", 1, 5),
         ("main", None, "Moov", 1, 6),
         ("second", "gateway-3", "Other", 1, 9),
+        ("third", "gateway-3", "Flooz", 2, 2),
+        ("third", "only-in-payments", "Newest", 2, 14),
     ]
     assert sorted(columns(warehouse, "gateway_performance", *chosen), key=str) == [
         ("main", "gateway-3", "Mixx by Yas", 4, 187),
@@ -248,6 +256,7 @@ def test_a_gateway_of_no_list_has_one_name_the_newest(warehouse: Warehouse) -> N
         ("main", None, "Flooz", 1, 5),
         ("main", None, "Moov", 1, 6),
         ("second", "gateway-3", "Other", 1, 9),
+        ("third", "gateway-3", "Flooz", 2, 16),
     ]
 
 
@@ -275,9 +284,9 @@ def test_unpaid_bills_tells_what_is_known_of_each_open_bill(warehouse: Warehouse
     bill(warehouse, "in-euros", "Pending", -5, merchant_reference="ORDER-2", currency="EUR", created_at=at(2, month=6))
     bill(warehouse, "elsewhere", "Pending", 0, account="second", merchant_reference="ORDER-1", client_key="k1")
     bill(warehouse, "unknown", "Unknown", 0)
+    bill(warehouse, "failed-alone", "Error", 0, changed_at=at(4))
 
-    unpaid = {row[1]: row for row in build(warehouse, "unpaid_bills")}
-    assert list(unpaid.values()) == [
+    assert build(warehouse, "unpaid_bills") == [
         ("main", "partial", None, "Partial", "XOF", 1000, 400, 600, at(1, 1), date(2026, 3, 1), NOW, 92, "90+",
          "Flooz", at(2), "partial", "Flooz", False, False, "k2", None, "maybe", at(4), at(5)),
         ("main", "settled", "ORDER-2", "Partial", "XOF", 1000, None, 1000, None, None, NOW, 31, "31-90",
@@ -348,14 +357,16 @@ def test_an_order_is_owed_once_however_many_attempts_are_open(warehouse: Warehou
     attempt("d1", "D", 100, 1)
     attempt("d2", "D", 400, 2)
     attempt("d3", "D", 0, 3)
+    attempt("e1", "E", None, 1)
+    attempt("e2", "E", 0, 2)
     found = columns(warehouse, "unpaid_bills", "order_reference", "is_still_owed")
     assert sorted(name for name, owed in found if owed) == [
-        "a-elsewhere", "a-in-euros", "a2", "alone", "alone-too", "b2", "c2", "d1"
+        "a-elsewhere", "a-in-euros", "a2", "alone", "alone-too", "b2", "c2", "d1", "e2"
     ]  # fmt: skip
     chosen = ("account", "currency", "bill_count", "open_amount", "still_owed_count", "still_owed_amount")
     assert columns(warehouse, "unpaid_aging", *chosen) == [
         ("main", "EUR", 1, 1000, 1, 1000),
-        ("main", "XOF", 12, 10800, 6, 5200),
+        ("main", "XOF", 14, 12800, 7, 6200),
         ("second", "XOF", 1, 1000, 1, 1000),
     ]
 
@@ -373,16 +384,19 @@ def test_a_bill_of_which_all_was_refunded_settles_no_order(warehouse: Warehouse)
 
 def test_an_order_is_failed_only_when_nothing_else_can_be(warehouse: Warehouse) -> None:
     states = {
-        "refunded": ("Paid", "Error"), "unknown": ("Unknown", "Error"), "unknown-not-refunded": ("Unknown", "Paid"),
+        "refunded": ("Paid", "Error"), "refunded-too": ("Excess", "Error"),
+        "unknown": ("Unknown", "Error"), "unknown-not-refunded": ("Unknown", "Paid"),
         "open": ("Pending", "Unknown"), "failed": ("Expired", "Canceled"), "only-unknown": ("Unknown",),
-        "only-refunded": ("Excess",),
+        "only-refunded": ("Excess",), "only-refunded-too": ("Paid",),
     }  # fmt: skip
     for order, attempts in states.items():
         for number, state in enumerate(attempts):
             bill(warehouse, f"{order}-{number}", state, 0, merchant_reference=order)
     assert dict(columns(warehouse, "orders", "merchant_reference", "status")) == {
-        "refunded": "refunded", "unknown": "unknown", "unknown-not-refunded": "unknown", "open": "open",
+        "refunded": "refunded", "refunded-too": "refunded",
+        "unknown": "unknown", "unknown-not-refunded": "unknown", "open": "open",
         "failed": "failed", "only-unknown": "unknown", "only-refunded": "refunded",
+        "only-refunded-too": "refunded",
     }  # fmt: skip
 
 
@@ -447,19 +461,21 @@ def test_time_to_pay_has_bounds_only(warehouse: Warehouse) -> None:
 def test_a_bill_without_a_lower_bound_was_paid_after_its_creation(warehouse: Warehouse) -> None:
     """First read paid and without a time of creation, which its details brought later."""
     created = {"created_at": at(2, 0)}
-    bill(warehouse, "slow", "Paid", 1000, **created, paid_after=at(3, 0), paid_before=at(3, 1))
+    bill(warehouse, "slow", "Paid", 1000, **created, paid_after=at(3, 0), paid_before=at(4, 2))
     for name in ("quick", "quick-too"):
         bill(warehouse, name, "Paid", 1000, **created, paid_after=None, paid_before=at(2, 0, 16))
+    bill(warehouse, "wide", "Paid", 1000, **created, paid_after=at(2, 0), paid_before=at(4, 3))
     bounds = columns(
         warehouse, "time_to_pay", "order_reference", "paid_after", "at_least_minutes", "at_most_minutes", "is_wide"
     )
     assert sorted(bounds) == [
         ("quick", at(2, 0), 0, 1, False),
         ("quick-too", at(2, 0), 0, 1, False),
-        ("slow", at(3, 0), 1440, 1500, False),
+        ("slow", at(3, 0), 1440, 3000, False),
+        ("wide", at(2, 0), 0, 3060, True),
     ]
     percentiles = "p50_at_least_minutes", "p50_at_most_minutes", "wide_count"
-    assert columns(warehouse, "gateway_performance", *percentiles) == [(0, 1, 0)]
+    assert columns(warehouse, "gateway_performance", *percentiles) == [(0, 1, 1)]
 
 
 def test_payment_differences_names_each_bill_once(warehouse: Warehouse) -> None:
@@ -518,8 +534,18 @@ def test_a_part_paid_for_an_order_that_another_bill_paid_is_too_much(warehouse: 
     order = {"merchant_reference": "A"}
     bill(warehouse, "all", "Paid", 1000, **order, created_at=at(1), paid_after=at(1), paid_before=at(2))
     bill(warehouse, "part", "Partial", 400, **order, created_at=at(3), first_seen_at=at(4), changed_at=at(4))
-    assert columns(warehouse, "payment_differences", *DIFFERENCES) == [("part", "paid_twice_order", 400)]
     assert columns(warehouse, "unpaid_bills", "is_order_paid", "is_still_owed") == [(True, False)]
+    bill(warehouse, "too-much", "Excess", 1100, merchant_reference="B", paid_before=at(3))
+    bill(warehouse, "part-before", "Partial", 300, merchant_reference="B")
+    bill(warehouse, "one-part", "Partial", 100, merchant_reference="C")
+    bill(warehouse, "other-part", "Partial", 200, merchant_reference="C")
+    assert columns(warehouse, "payment_differences", *DIFFERENCES) == [
+        ("too-much", "excess", 100),
+        ("part-before", "paid_twice_order", 300),
+        ("part", "paid_twice_order", 400),
+        ("one-part", "partial", -900),
+        ("other-part", "partial", -800),
+    ]
 
 
 def test_a_second_payment_that_was_given_back_leaves_nothing_to_give_back(warehouse: Warehouse) -> None:
@@ -541,9 +567,11 @@ def test_no_more_is_lacking_than_was_billed(warehouse: Warehouse) -> None:
 def test_a_free_order_is_paid_and_not_refunded(warehouse: Warehouse) -> None:
     bill(warehouse, "free", "Paid", 0, amount=0, merchant_reference="A")
     bill(warehouse, "open", "Pending", 0, amount=0, merchant_reference="A")
+    bill(warehouse, "paid-all-the-same", "Paid", 10, amount=0, payment_count=2)
+    payments(warehouse, "paid-all-the-same", (FLOOZ, 5), (FLOOZ, 5))
     assert columns(warehouse, "orders", "status", "paid_count") == [("paid", 1)]
-    assert columns(warehouse, "unpaid_bills", "is_order_paid") == [(True,)]
-    assert columns(warehouse, "payment_differences", *DIFFERENCES) == []
+    assert columns(warehouse, "unpaid_bills", "is_order_paid", "open_amount") == [(True, 0)]
+    assert columns(warehouse, "payment_differences", *DIFFERENCES) == [("paid-all-the-same", "excess", 10)]
 
 
 def test_customers_by_key_and_currency(warehouse: Warehouse) -> None:
@@ -598,8 +626,8 @@ def test_monthly_summary_keeps_billed_and_received_apart(warehouse: Warehouse) -
     bill(warehouse, "first-of-april", "Error", 0, created_at=at(1, 0, 0, month=4))
     bill(warehouse, "old", "Paid", 70, amount=70, created_at=at(9, month=1), changed_at=at(1), missing_since=at(3))
     bill(warehouse, "euros", "Partial", 30, currency="EUR")
-    bill(warehouse, "no-time", "Paid", 9, amount=9, created_at=None, changed_at=at(7, month=5))
-    bill(warehouse, "elsewhere", "Unknown", None, account="second")
+    bill(warehouse, "no-time", "Excess", 9, amount=9, created_at=None, changed_at=at(7, month=5))
+    bill(warehouse, "elsewhere", "Unknown", None, account="second", amount=-9)
     build(warehouse, "daily_collections")
     share = Decimal
     assert build(warehouse, "monthly_summary") == [
@@ -609,7 +637,7 @@ def test_monthly_summary_keeps_billed_and_received_apart(warehouse: Warehouse) -
         ("main", date(2026, 4, 1), "XOF", 1, 0, 0, 1, 0, 0, share("0.0000"), 1000, 1000, 500, 500, 0, 0),
         ("main", date(2026, 5, 1), "XOF", 0, 0, 0, 0, 0, 0, None, 0, 9, 0, 9, 9, 0),
         ("main", None, "XOF", 1, 1, 0, 0, 0, 0, share("1.0000"), 9, 0, 0, 0, 0, 0),
-        ("second", date(2026, 3, 1), "XOF", 1, 0, 0, 0, 1, 0, share("0.0000"), 1000, 0, 0, 0, 0, 0),
+        ("second", date(2026, 3, 1), "XOF", 1, 0, 0, 0, 1, 0, share("0.0000"), 0, 0, 0, 0, 0, 0),
     ]
 
 
