@@ -134,6 +134,16 @@ def test_a_gateway_that_no_details_tell_costs_a_sample_and_an_open_bill_does_not
     assert poor_shop.bills(*MONEY)[-1] == ("B", "Partial", 2_000, 0)
 
 
+def test_a_gateway_of_which_only_the_name_is_told_is_known(shop):
+    payment = {"amount": 10_000, "gateway": {"libelle": "Flooz"}}
+    shop.spoil("A", path="/orders", set={"gateway": None, "payments": [payment]})
+    shop.bill("A", amount=10_000, state="Paid")
+    shop.sync("refresh")
+    assert shop.bills("received_amount", "gateway_reference", "gateway_name") == [(10_000, None, "Flooz")]
+    assert [request for request in shop.simulator.log() if request["path"] == "/orders/A"] == []
+
+
+
 @pytest.mark.parametrize("state", ["Paid", "Excess", "Partial", "Canceled"])
 def test_details_read_while_pending_do_not_stand_for_those_of_another_state(state, poor_shop):
     poor_shop.bill("A", amount=10_000)
@@ -283,7 +293,8 @@ def test_zeros_of_a_list_that_fills_no_sum_in_are_not_believed_of_bills_given_up
     shop.simulator.advance(days=40)
     shop.spoil("A", path="/orders", set={"received_amount": 0, "payments": []})
     if not paid_in_list:
-        shop.spoil("A", "B", path="/orders", set={"received_amount": 0, "payments": []})
+        gateway = {"reference": "g", "libelle": "G"}  # nothing else is to be asked of B
+        shop.spoil("A", "B", path="/orders", set={"received_amount": 0, "payments": [], "gateway": gateway})
     for _ in range(2):
         shop.sync("full_refresh")
         shop.sync("refresh")
