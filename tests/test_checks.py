@@ -75,11 +75,10 @@ def damage(settings: Settings, sql: str) -> None:
 def add_twin(warehouse: Warehouse, good: Path) -> None:
     """Another account with the same references, and nothing wrong."""
     warehouse.connection.execute(f"attach '{good}' as good (read_only)")
-    for row in warehouse.rows("select table_name as name from duckdb_columns() where column_name = 'account' "
-                              "and schema_name = 'core' and database_name = 'good'"):  # fmt: skip
-        warehouse.connection.execute(
-            f"insert into core.{row['name']} by name select * replace ('second' as account) from good.core.{row['name']}"
-        )
+    tables = "select table_name from duckdb_columns() where database_name = 'good' and column_name = 'account'"
+    for (table,) in warehouse.connection.execute(f"{tables} and schema_name = 'core'").fetchall():
+        twins = f"select * replace ('second' as account) from good.core.{table}"
+        warehouse.connection.execute(f"insert into core.{table} by name {twins}")
 
 
 def test_all_is_quiet_on_a_good_night_and_on_the_next(shop: Shop) -> None:

@@ -53,6 +53,16 @@ def check_last_change(shop, amount, moment):
     assert after <= moment <= before
 
 
+def test_a_bill_created_after_it_was_read_as_paid_was_paid_by_then(shop):
+    """Its time of creation is of another clock, or of another zone."""
+    shop.bill("A", state="Paid", amount=500, date_create="2026-03-02T12:00:00+00:00")
+    shop.sync("refresh")
+    for _ in range(2):
+        assert shop.bills("paid_after = paid_before", "paid_before = first_seen_at") == [(True, True)]
+        assert shop.rows("select changed_after from core.bill_versions where version = 1") == [(None,)]
+        rebuild(shop.settings)
+
+
 @pytest.mark.parametrize("unfilled", [{"received_amount": 0}, {"received_amount": "0.00", "payments": []}], ids=repr)
 def test_a_row_of_the_list_that_never_fills_in_sums_does_not_tell_how_old_the_money_is(unfilled, shop):
     shop.spoil("A", path="/orders", set=unfilled, delete=[field for field in SILENT if field not in unfilled])

@@ -390,9 +390,20 @@ def test_Y16_a_bill_has_the_name_that_its_payment_gives():
 
 def test_Y16_a_payment_that_names_the_gateway_of_its_bill_has_its_reference():
     """Only the name is evidenced for payments; bills that failed are counted by the reference."""
-    named = [payment(gateway={"libelle": name}) for name in (FLOOZ["libelle"], "Another-Example")]
+    of_payments = [
+        {"libelle": FLOOZ["libelle"]},
+        {"libelle": "Another-Example"},
+        FLOOZ | {"reference": "of-the-payment"},
+        {"reference": "of-the-payment"},
+    ]
+    named = [payment(gateway=gateway) for gateway in of_payments]
     bills = normalize_bills([BILL | {"gateway": FLOOZ, "payments": [p]} for p in named])
-    gateways = [(FLOOZ["reference"], "Flooz-Example"), (None, "Another-Example")]
+    gateways = [
+        (FLOOZ["reference"], "Flooz-Example"),
+        (None, "Another-Example"),
+        ("of-the-payment", "Flooz-Example"),
+        ("of-the-payment", None),
+    ]
     assert [tuple(row) for row in bills.payments()[["gateway_reference", "gateway_name"]].values] == gateways
     assert [tuple(row) for row in bills.bills()[["gateway_reference", "gateway_name"]].values] == gateways
 

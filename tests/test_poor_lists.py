@@ -143,7 +143,6 @@ def test_a_gateway_of_which_only_the_name_is_told_is_known(shop):
     assert [request for request in shop.simulator.log() if request["path"] == "/orders/A"] == []
 
 
-
 @pytest.mark.parametrize("state", ["Paid", "Excess", "Partial", "Canceled"])
 def test_details_read_while_pending_do_not_stand_for_those_of_another_state(state, poor_shop):
     poor_shop.bill("A", amount=10_000)
