@@ -3,6 +3,7 @@
 import duckdb
 import pytest
 from pydantic import SecretStr
+from rows import at
 from truth import expected_bill, expected_payments, query
 
 from cashpay_pipeline.errors import (
@@ -12,10 +13,13 @@ from cashpay_pipeline.errors import (
     RequestRefusedError,
     WrongAddressError,
 )
+from cashpay_pipeline.normalize import normalize_gateways
 from cashpay_pipeline.simulator.clock import SimulatedClock
 from cashpay_pipeline.simulator.credentials import credentials_for
 from cashpay_pipeline.sync import run_sync
 from cashpay_pipeline.warehouse import publish, read_published
+from cashpay_pipeline.warehouse.gateways import save_gateways
+from cashpay_pipeline.warehouse.issues import resolve_issues, resolve_unseen_issues, save_issues
 
 OAUTH2 = ("username", "password", "client_id", "client_secret")
 PRODUCTION = "https://api.example.test/api"
@@ -121,8 +125,8 @@ def test_A12_a_login_that_never_worked_is_in_nobodys_way(settings, simulator):
 
 @pytest.fixture
 def two_accounts(simulator, make_settings):
-    """Two merchants, some of whose order references are the same."""
-    simulator.reset(accounts=["b"])
+    """Two merchants, some of whose order references are the same; both are read at the same moment."""
+    simulator.reset(accounts=["b"], frozen=True)
     b = {name: getattr(credentials_for("b"), name) for name in OAUTH2}
     yield make_settings(), make_settings(account="b", **b)
     simulator.reset(accounts=[])
@@ -232,3 +236,20 @@ def test_A14_one_account_missing_bills_marks_none_of_the_other(two_accounts, sim
         main.warehouse_path, "select account, order_reference from core.bills where missing_since is not null"
     )
     assert missing == [{"account": "b", "order_reference": reference}]
+
+
+def test_A14_what_one_account_no_longer_shows_stays_open_for_the_other(warehouse):
+    """Gateways on offer, and rows set aside."""
+    both, fewer = (normalize_gateways([{"reference": name} for name in names])[0] for names in ("ab", "a"))
+    with warehouse.transaction():
+        for account in ("main", "b"):
+            save_gateways(warehouse, account, both, at(1))
+            rows = [(account + name, "list", name, "odd", "amount", "{}", at(1)) for name in ("read well", "unseen")]
+            save_issues(warehouse, account, "s", rows)
+        save_gateways(warehouse, "b", fewer, at(2))
+        resolve_issues(warehouse, "b", ["read well"], at(2))
+        resolve_unseen_issues(warehouse, "b", at(2), at(2))
+    ended = {"gateways": "missing_since", "gateway_versions": "valid_to", "data_issues": "resolved_at"}
+    found = {table: warehouse.rows(f"select account from core.{table} where {end} is not null")
+             for table, end in ended.items()}  # fmt: skip
+    assert found == {table: [{"account": "b"}] * (2 if table == "data_issues" else 1) for table in ended}
