@@ -346,6 +346,22 @@ def test_a_bill_that_cashpay_no_longer_knows_warns(shop: Shop) -> None:
     assert [row["order_reference"] for row in red(shop.settings)["no_bill_missing"]] == ["SANDBOX-3"]
 
 
+def test_a_bill_that_is_shown_again_as_it_was_is_no_longer_missing(shop: Shop) -> None:
+    shop.simulator.set(total="missing")
+    shop.simulator.faults(
+        [
+            {"path": "/orders", "kind": "mutate", "times": None, "mutate": {"references": ["SANDBOX-3"], "drop": True}},
+            {"path": "/orders/SANDBOX-3", "status": 404, "times": None},
+        ]
+    )
+    shop.sync()
+    missing = "select order_reference from core.bills where missing_since is not null"
+    assert shop.rows(missing) == [("SANDBOX-3",)]
+    shop.simulator.faults([])
+    shop.sync()
+    assert shop.rows(missing) == []
+
+
 def test_a_gateway_that_is_new_gone_or_renamed_warns(shop: Shop) -> None:
     references = [gateway["reference"] for gateway in shop.simulator.truth()["gateways"]]
     shop.simulator.put_gateway("new-gateway", libelle="Nouveau (exemple)")
