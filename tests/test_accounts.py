@@ -17,6 +17,7 @@ from cashpay_pipeline.normalize import normalize_gateways
 from cashpay_pipeline.simulator.clock import SimulatedClock
 from cashpay_pipeline.simulator.credentials import credentials_for
 from cashpay_pipeline.sync import run_sync
+from cashpay_pipeline.sync.rebuild import rebuild
 from cashpay_pipeline.warehouse import publish, read_published
 from cashpay_pipeline.warehouse.gateways import save_gateways
 from cashpay_pipeline.warehouse.issues import resolve_issues, resolve_unseen_issues, save_issues
@@ -173,6 +174,11 @@ def test_A14_two_accounts_with_the_same_references_share_a_file(two_accounts, si
         min(shared),
     )
     assert both == [{"account": "b", "is_hers": True}, {"account": "main", "is_hers": False}]
+    before = everything(main)
+    rebuild(main)
+    after = everything(main)
+    for table in ("bills", "bill_versions", "payments"):
+        assert sorted(map(str, after[table])) == sorted(map(str, before[table]))
     publish(main)
     _, counted = read_published(main, "select account, count(*) from core.bills group by all order by all")
     assert counted == [(a, len(simulator.truth(a)["bills"])) for a in ("b", "main")]
