@@ -566,8 +566,8 @@ def test_T8_what_was_first_seen_under_a_date_of_the_future_is_told_once(shop):
         assert bad_checks(shop) == set()
     now = shop.simulator.now()
     times = shop.rows(
-        "select table_name, column_name from duckdb_columns() where schema_name = 'core' "
-        "and table_name not in ('migrations', 'syncs') and data_type = 'TIMESTAMP WITH TIME ZONE' and column_name != 'due_at'"
+        "select table_name, column_name from duckdb_columns() where schema_name = 'core' and column_name != 'due_at' "
+        "and table_name not in ('migrations', 'syncs') and data_type = 'TIMESTAMP WITH TIME ZONE'"
     )
     newest = {(table, time): shop.rows(f"select max({time}) from core.{table}")[0][0] for table, time in times}
     assert {table for table, _ in newest} >= FUTURE_TIMES.keys()
