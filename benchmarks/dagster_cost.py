@@ -51,10 +51,10 @@ def child_seconds() -> float:
     return used.ru_utime + used.ru_stime
 
 
-def cost_of(command: list[str], environment: dict[str, str] | None = None) -> float:
+def cost_of(command: list[str]) -> float:
     """CPU seconds of a command and of what it starts."""
     before = child_seconds()
-    done = subprocess.run(command, env=environment, cwd=HERE, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, cwd=HERE, capture_output=True, text=True, check=False)
     if done.returncode:
         sys.exit(f"{' '.join(command)} failed:\n{done.stderr[-3000:]}")
     return child_seconds() - before
@@ -80,22 +80,21 @@ def of_definitions() -> None:
     tell("Definitions, CPU", least_of({name: loading(name) for name in ("cashpay_pipeline.definitions", "dagster")}))
 
 
-def of_a_night(environment: dict[str, str]) -> None:
+def of_a_night() -> None:
     """Each job started by the daemon: seconds from there to the end of the run."""
-    with dg.DagsterInstance.get() as instance, running_daemon(environment):
+    with dg.DagsterInstance.get() as instance, running_daemon():
 
         def night(job: str) -> Callable[[], float]:
-            return lambda: launched(instance, job, environment)
+            return lambda: launched(instance, job)
 
         tell("As a night runs it, seconds", least_of({job: night(job) for job in LOCATIONS}))
 
 
 @contextmanager
-def running_daemon(environment: dict[str, str]) -> Iterator[None]:
+def running_daemon() -> Iterator[None]:
     """Dagster's daemon, with both code locations."""
     daemon = subprocess.Popen(
         [str(BIN / "dagster-daemon"), "run", *_modules(LOCATIONS.values())],
-        env=environment,
         cwd=HERE,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
@@ -107,9 +106,9 @@ def running_daemon(environment: dict[str, str]) -> Iterator[None]:
         daemon.wait()
 
 
-def launched(instance: dg.DagsterInstance, job: str, environment: dict[str, str]) -> float:
+def launched(instance: dg.DagsterInstance, job: str) -> float:
     """Have the daemon run a job; seconds from its start of a process to the end of the run."""
-    cost_of([str(BIN / "dagster"), "job", "launch", *_modules([LOCATIONS[job]]), "-j", job], environment)
+    cost_of([str(BIN / "dagster"), "job", "launch", *_modules([LOCATIONS[job]]), "-j", job])
     (run,) = instance.get_runs(limit=1)
     deadline = time.monotonic() + 120
     while (seen := instance.get_run_by_id(run.run_id)) is None or not seen.is_finished:
@@ -127,11 +126,11 @@ def _modules(names: Iterable[str]) -> list[str]:
     return [word for name in dict.fromkeys(names) for word in ("-m", name)]
 
 
-def of_processes(environment: dict[str, str]) -> None:
+def of_processes() -> None:
     """Each job by Dagster's command."""
 
     def executed(job: str) -> Callable[[], float]:
-        return lambda: cost_of([str(BIN / "dagster"), "job", "execute", "-m", LOCATIONS[job], "-j", job], environment)
+        return lambda: cost_of([str(BIN / "dagster"), "job", "execute", "-m", LOCATIONS[job], "-j", job])
 
     tell("By `dagster job execute`, CPU", least_of({job: executed(job) for job in LOCATIONS}))
 
@@ -214,8 +213,8 @@ def main() -> None:
         os.environ |= {"DAGSTER_HOME": str(home), "EMPTY_GRAPH": str(graph)}
         with dg.DagsterInstance.get() as instance:
             in_this_process(settings, instance)
-        of_processes(dict(os.environ))
-        of_a_night(dict(os.environ))
+        of_processes()
+        of_a_night()
 
 
 if __name__ == "__main__":
