@@ -210,9 +210,9 @@ def test_a_refresh_has_few_steps_and_opens_the_working_file_once_in_each(
 ) -> None:
     """What a night without news costs: benchmarks/dagster_cost.py measures it."""
     run(settings, instance)
-    opened: list[Path] = []
+    opened: list[Settings] = []
     really_open = database._open
-    monkeypatch.setattr(database, "_open", lambda path: opened.append(path) or really_open(path))
+    monkeypatch.setattr(database, "_open", lambda settings: opened.append(settings) or really_open(settings))
     result = run(settings, instance)
     steps = {event.step_key for event in result.all_events if event.step_key}
     assert steps == {"sync", "check_core", "build_marts", "published__analytics", "reconcile"}

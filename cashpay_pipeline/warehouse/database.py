@@ -102,7 +102,7 @@ def open_warehouse(
     with lock, _files_for_us_alone():
         _sweep(path)
         _check_space(path)
-        with _closing(_open(path), path) as warehouse:
+        with _closing(_open(settings), path) as warehouse:
             yield warehouse
 
 
@@ -143,7 +143,7 @@ def refuse_absent(settings: Settings, message: str) -> None:
     """
     path = settings.warehouse_path
     if not path.exists() and not restored_path(path).exists():
-        _refuse_gone(path)
+        _refuse_gone(settings)
         raise WarehouseError(message, where=str(path), next_step="Check CASHPAY_DATA_DIR, or run `cashpay sync` first.")
 
 
@@ -208,8 +208,9 @@ def _half_backup(path: Path) -> Path:
     return path.with_suffix(".backup.new")
 
 
-def _open(path: Path) -> duckdb.DuckDBPyConnection:
+def _open(settings: Settings) -> duckdb.DuckDBPyConnection:
     """Open the file at this version's step."""
+    path = settings.warehouse_path
     if restored_path(path).exists():
         raise WarehouseError(
             "A restore was stopped half-way.",
@@ -219,13 +220,14 @@ def _open(path: Path) -> duckdb.DuckDBPyConnection:
         )
     if path.exists() and path.stat().st_size:
         return _open_migrated(path)
-    _refuse_gone(path)
+    _refuse_gone(settings)
     _make_new(path)
     return _connect(path)
 
 
-def _refuse_gone(path: Path) -> None:
+def _refuse_gone(settings: Settings) -> None:
     """Stop where what is beside shows that there was a working file: what it held is not yet lost."""
+    path = settings.warehouse_path
     if wal_path(path).exists() and wal_path(path).stat().st_size:
         # DuckDB would begin a new file and delete the .wal.
         raise WarehouseError(
@@ -233,7 +235,7 @@ def _refuse_gone(path: Path) -> None:
             where=str(wal_path(path)),
             next_step="Put warehouse.duckdb back beside it, or move the .wal elsewhere to begin anew.",
         )
-    if path.with_name("analytics.duckdb").is_file():
+    if settings.published_path.is_file():
         # The first publication would put a file without any history in the place of the last one that has it.
         raise WarehouseError(
             "The working file is gone, and the published copy alone holds the history of the bills.",
