@@ -17,12 +17,13 @@ import json
 import os
 import resource
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import dagster as dg
@@ -98,12 +99,15 @@ def running_daemon() -> Iterator[None]:
         cwd=HERE,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
+        start_new_session=True,
     )
     try:
         yield
     finally:
         daemon.terminate()
         daemon.wait()
+        with suppress(ProcessLookupError):  # its code servers outlive it for a moment, and write into DAGSTER_HOME
+            os.killpg(daemon.pid, signal.SIGKILL)
 
 
 def launched(instance: dg.DagsterInstance, job: str) -> float:
